@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+#
+# Install rules: headers, libraries, find_package(pfa) files and relocatable pkg-config files.
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+set(pfa_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/pfa)
+set(pfa_generated ${CMAKE_CURRENT_BINARY_DIR}/generated)
+
+install(TARGETS ${pfa_targets} EXPORT pfaTargets
+	ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
+	LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+	RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR}
+	INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(DIRECTORY include/pfa DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+install(EXPORT pfaTargets NAMESPACE pfa:: DESTINATION ${pfa_cmake_dir})
+
+configure_package_config_file(cmake/pfaConfig.cmake.in ${pfa_generated}/pfaConfig.cmake
+	INSTALL_DESTINATION ${pfa_cmake_dir} NO_SET_AND_CHECK_MACRO)
+write_basic_package_version_file(${pfa_generated}/pfaConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${pfa_generated}/pfaConfig.cmake ${pfa_generated}/pfaConfigVersion.cmake DESTINATION ${pfa_cmake_dir})
+
+# pkg-config: one file a library. The prefix is found from the file's own place, so that an install can be moved.
+set(pfa_pc_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+file(RELATIVE_PATH pfa_pc_prefix /prefix/${pfa_pc_dir} /prefix)
+string(REGEX REPLACE "/$" "" pfa_pc_prefix "${pfa_pc_prefix}")
+set(pfa_pc_pfa "hardened page-frame allocator, the core")
+set(pfa_pc_pfa_posix "libpfa's platform for POSIX systems")
+set(pfa_pc_pfa_single "libpfa's platform for programs without threads")
+set(pfa_pc_pfa_sim "libpfa's simulated platform, for tests")
+foreach(target IN LISTS pfa_targets)
+	set(pfa_pc_description ${pfa_pc_${target}})
+	set(pfa_pc_library ${target})
+	string(REPLACE "_" "-" pfa_pc_name ${target})
+	set(pfa_pc_requires "")
+	set(pfa_pc_libs "")
+	if(NOT target STREQUAL "pfa")
+		set(pfa_pc_requires "Requires: pfa = ${PROJECT_VERSION}\n")
+	endif()
+	if(target STREQUAL "pfa_posix")
+		set(pfa_pc_libs " -pthread")
+	endif()
+	configure_file(cmake/pfa.pc.in ${pfa_generated}/${pfa_pc_name}.pc @ONLY)
+	install(FILES ${pfa_generated}/${pfa_pc_name}.pc DESTINATION ${pfa_pc_dir})
+endforeach()
