@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pfa/posix.h - platform/posix: a hosted process. Ops, mapped memory, one-call set-up, a background worker.
+ *
+ * Everything here is optional: the ops can be taken alone (pfa_posix_platform()), or the mappings, or all
+ * of it at once (pfa_posix_create()). Written for Linux, where waiting is a futex, the cpu id comes from
+ * rseq or sched_getcpu(), and pools may lie in a memfd; elsewhere (or built with PFA_POSIX_PLAIN) plain
+ * POSIX.1-2008 is used: waiting is a short sleep, the cpu id is spread from the thread's id, memfd pools
+ * answer PFA_ENOTSUP.
+ *
+ * Not promised yet:
+ * - fork(): the child of a process with several threads must not call libpfa on an instance of its parent's
+ *   (a thread that does not exist in the child may hold a lock); exec and _exit are fine. A memfd pool is
+ *   shared with the child. Ids of threads that did not survive the fork are not reused in the child. There
+ *   is no worker in the child.
+ * - signal handlers: no function here may be called from one, except the op fatal.
+ * - several processes on one instance: metadata is private to a process (futexes are private, ids are per
+ *   process).
+ * - unloading: code that was linked into a dlopen()ed object must not be unloaded while threads that used
+ *   it live.
+ *
+ * Errors of system calls become results thus, with errno kept beside them (field err, and failed names the
+ * call): ENOMEM, EAGAIN, EMFILE, ENFILE, ENOSPC, EFBIG, EOVERFLOW: PFA_ENOMEM. EINVAL, EBADF: PFA_EINVAL.
+ * ENOSYS, EOPNOTSUPP, ENODEV, EPERM, EACCES: PFA_ENOTSUP. EDEADLK: PFA_EDEADLK. Anything else: PFA_EDEVICE.
+ */
+#ifndef PFA_POSIX_H
+#define PFA_POSIX_H
+
+#include <pfa/config.h>
+#include <pfa/platform.h>
+#include <pfa/types.h>
+
+#include <pthread.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- ops ---- */
+
+/**
+ * Fills *out with the ops of this process: cpu, self, wait, wake, now_ns, random, fatal; zero is left to
+ * the default (memset). Single ops may be replaced afterwards; ctx is not used by them.
+ * - self: a small id that no other live thread has, taken at a thread's first call and given back when it
+ *   ends.
+ * - wait, now_ns: CLOCK_MONOTONIC.
+ * - random: getrandom(), else /dev/urandom, else a mix of clocks, ids and addresses.
+ * - fatal: writes one line "libpfa: <message>" to standard error with one write() (longer than 500 bytes:
+ *   cut), keeps errno, and returns. Async-signal-safe.
+ * @context any thread, any time.
+ */
+PFA_API void pfa_posix_platform(struct pfa_platform *out);
+
+/** Cpus that this system may ever have, 1 .. 4096: the natural config.nr_cpus. @cost reads files; not for
+ * hot paths. */
+PFA_API uint32_t pfa_posix_nr_cpus(void);
+
+/**
+ * Where the C library keeps the cpu id that the kernel maintains (rseq), for config.cpu_offset.
+ * @return the offset from the thread pointer; 0 where there is none: no registration for the calling thread
+ *         (old libc, valgrind, qemu-user), or no thread pointer for this compiler and processor (x86-64 and
+ *         aarch64 have one). A thread that is not registered though this one is reads an id out of range,
+ *         and its calls go past the caches.
+ * @context any thread.
+ */
+PFA_API ptrdiff_t pfa_posix_cpu_offset(void);
+
+/* ---- mapped memory ---- */
+
+#define PFA_POSIX_ANON 0u             /**< private anonymous memory; reads as zero, takes room when touched */
+#define PFA_POSIX_MEMFD (1u << 0)     /**< shared mapping of a memfd (region.fd); reads as zero */
+#define PFA_POSIX_RESERVE (1u << 1)   /**< addresses only (PROT_NONE) until pfa_posix_commit() */
+#define PFA_POSIX_HUGE (1u << 2)      /**< base aligned to 2 MiB; asks for huge pages if it can */
+/* for pfa_posix_create() only */
+#define PFA_POSIX_NO_POOL (1u << 8)   /**< frames have no addresses: map no pool */
+#define PFA_POSIX_NO_RSEQ (1u << 9)   /**< ask the op for the cpu id even where rseq is registered */
+
+/** Memory that pfa_posix_map() made. Zero-filled: none. */
+struct pfa_posix_region {
+	void *base;         /**< NULL: none */
+	size_t bytes;       /**< as asked for; the mapping is rounded up to whole system pages */
+	size_t map_bytes;
+	int fd;             /**< the memfd, close-on-exec; -1: none */
+	unsigned flags;     /**< as given */
+	int err;            /**< errno of the call that failed last, 0: none */
+	const char *failed; /**< its name ("mmap"), NULL: none */
+};
+
+/**
+ * Maps bytes of zeroes. Nothing is touched, and memory is not reserved where the kernel lets one choose:
+ * pools may be larger than the machine's memory.
+ * @param out    filled in; on failure only err and failed mean something, and nothing stays mapped or open
+ * @param bytes  >= 1
+ * @param align  0, or a power of two: base is a multiple of it (of the system's page size in any case)
+ * @param flags  PFA_POSIX_ANON or _MEMFD | _RESERVE | _HUGE
+ * @return PFA_OK; PFA_EINVAL: bytes, align or flags; PFA_ENOMEM, PFA_ENOTSUP, PFA_EDEVICE as in the table
+ *         above.
+ * @context any thread.
+ */
+PFA_NODISCARD PFA_API int pfa_posix_map(struct pfa_posix_region *out, size_t bytes, size_t align,
+                                        unsigned flags);
+
+/**
+ * Makes [offset, offset + bytes) of a region readable and writable; what was not committed before reads
+ * as zero.
+ * @param offset, bytes  multiples of the system's page size, inside map_bytes; bytes >= 1
+ * @return PFA_OK; PFA_EINVAL; PFA_ENOMEM and others as in the table above: a part may be committed.
+ * @context any thread; calls on overlapping ranges are the caller's to order.
+ */
+PFA_NODISCARD PFA_API int pfa_posix_commit(struct pfa_posix_region *region, size_t offset, size_t bytes);
+
+/**
+ * Gives the memory of [offset, offset + bytes) back to the system; the addresses stay reserved (PROT_NONE).
+ * @return as pfa_posix_commit(); on failure the content is kept.
+ */
+PFA_NODISCARD PFA_API int pfa_posix_decommit(struct pfa_posix_region *region, size_t offset, size_t bytes);
+
+/**
+ * Unmaps and closes, and leaves *region zero-filled but for fd (-1), err and failed. A region of nothing
+ * is fine.
+ * @return PFA_OK; PFA_EINVAL or PFA_EDEVICE: a call failed (see err). After a failed munmap() the region is
+ *         as before; after a failed close() it is gone.
+ */
+PFA_NODISCARD PFA_API int pfa_posix_unmap(struct pfa_posix_region *region);
+
+/* ---- an instance in one call ---- */
+
+/** An instance with its memory. May be moved (copied) between calls; no worker must run then. */
+struct pfa_posix {
+	struct pfa *pfa;                 /**< NULL: none */
+	struct pfa_posix_region meta;    /**< the instance's metadata */
+	struct pfa_posix_region pool;    /**< zero-filled if the caller brought the pool, or wanted none */
+	pfa_pfn pool_pfn;                /**< the frame at pool.base */
+	enum pfa_config_problem problem; /**< what was wrong with the configuration, if anything */
+	unsigned index;                  /**< which zone */
+	int err;                         /**< errno of the system call that failed, 0: none */
+	const char *why;                 /**< what failed: one line, static; set by pfa_posix_create() */
+};
+
+/**
+ * Maps metadata and a pool, and makes an instance. Of the configuration, these fields are filled in where
+ * they are zero: platform (pfa_posix_platform()), nr_cpus (pfa_posix_nr_cpus()), cpu_offset
+ * (pfa_posix_cpu_offset(), only with the platform filled in too), pool, pool_bytes and pool_pfn (a pool
+ * from the lowest to the highest frame of the zones, holes included). PFA_CONFIG_ZEROED_META is set, and
+ * PFA_CONFIG_ZEROED_POOL too for a pool that is mapped and committed here. With PFA_POSIX_HUGE, blocks of
+ * up to 2 MiB are aligned to their size in the address space too.
+ * @param out    filled in, also on failure (err, why, problem, index); nothing stays mapped or open then
+ * @param cfg    read, not kept
+ * @param flags  PFA_POSIX_*
+ * @return PFA_OK; PFA_EINVAL: the configuration (see problem), or flags (PFA_CONFIG_FLAGS); others as
+ *         pfa_posix_map().
+ * @context any thread. @cost as pfa_init() with PFA_CONFIG_ZEROED_META.
+ */
+PFA_NODISCARD PFA_API int pfa_posix_create(struct pfa_posix *out, const struct pfa_config *cfg,
+                                           unsigned flags);
+
+/**
+ * Ends the instance and unmaps what pfa_posix_create() mapped; *arena is zero-filled afterwards (fds:
+ * -1).
+ * @return PFA_OK (also for an arena in which nothing is); PFA_EBUSY, PFA_ECORRUPT as pfa_fini(): the
+ *         instance goes on; as pfa_posix_unmap(): the instance has ended, and the call may be repeated for
+ *         what is still mapped.
+ * @context no other call may be in flight, and no worker may run.
+ */
+PFA_NODISCARD PFA_API int pfa_posix_destroy(struct pfa_posix *arena);
+
+/* ---- the worker ---- */
+
+/** The longest sleep of a worker. It bounds "no need" (UINT64_MAX) too, since no one tells the worker of new
+ * work. */
+#define PFA_POSIX_WORKER_SLEEP_NS 10000000000u
+
+/** A thread that calls pfa_service(). Must not move while it runs. */
+struct pfa_posix_worker {
+	pthread_t thread;
+	struct pfa *pfa;       /**< NULL: not running */
+	unsigned budget_steps;
+	uint32_t signal;       /**< atomic: bit 0 stop, the rest counts kicks */
+	uint32_t nr_calls;     /**< atomic: calls of pfa_service() so far (wraps) */
+	int err;               /**< errno of a failed start or stop */
+};
+
+/**
+ * Starts a thread, with all signals blocked but those of faults, that calls pfa_service() and sleeps
+ * until the time that it names, or for PFA_SERVICE_IDLE_NS after PFA_EBUSY and PFA_ECORRUPT. The instance's
+ * clock must be that of pfa_posix_platform().
+ * @param out           need not be initialised
+ * @param budget_steps  >= 1, steps for each call
+ * @return PFA_OK; PFA_EINVAL: pfa NULL or budget_steps == 0; what pthread_create() said, as in the table
+ *         above.
+ * @context any thread.
+ */
+PFA_NODISCARD PFA_API int pfa_posix_worker_start(struct pfa_posix_worker *out, struct pfa *pfa,
+                                                 unsigned budget_steps);
+
+/** Wakes a running worker for one more round now. @context any thread, while it runs. */
+PFA_API void pfa_posix_worker_kick(struct pfa_posix_worker *worker);
+
+/**
+ * Ends the thread after the call of pfa_service() that it is in, and joins it.
+ * @return PFA_OK; PFA_EINVAL: not running; PFA_EDEADLK: called by the worker's own thread; nothing changed
+ *         in both.
+ * @context one thread.
+ */
+PFA_NODISCARD PFA_API int pfa_posix_worker_stop(struct pfa_posix_worker *worker);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
