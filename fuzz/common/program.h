@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #define PROG_VERSION 1u          /* the newest version of the format */
 #define PROG_HEADER_BYTES 64u
@@ -24,6 +25,9 @@
 #define PROG_ZONES_MAX 3u
 #define PROG_HOLES_MAX 4u        /* in all zones together */
 #define PROG_FRAMES_MAX 8191u    /* in one zone */
+#define PROG_FRAMES_TOTAL 16384u /* in all zones together, holes included */
+#define PROG_GAP_MAX 8191u       /* between two zones in address order */
+#define PROG_HOLE_MAX 191u       /* longest hole; longer ones are several adjacent holes */
 #define PROG_THREADS_MAX 4u
 #define PROG_ARGS_MAX 4u
 #define PROG_LIVE_MAX 256u       /* handles that a byte can name, the newest first */
@@ -134,8 +138,8 @@ struct prog_config {
 	unsigned version;
 	uint32_t swarm;            /* enabled groups, bit i = group i; 0: all */
 	unsigned frame_shift;      /* 6..16 */
-	unsigned pageblock_order;  /* 6..15 */
-	unsigned max_order;        /* 0..15 */
+	unsigned pageblock_order;  /* 6..20 */
+	unsigned max_order;        /* 0..31 */
 	unsigned cpus;             /* 1..16 */
 	unsigned cache_high;       /* 0: default, 1..62, PROG_CACHE_NONE */
 	unsigned cache_batch;      /* 0: default, 1..63 */
@@ -277,7 +281,8 @@ void prog_crossover(const struct program *a, const struct program *b, struct pro
 
 /* ---- C ----------------------------------------------------------------------------------------------------------- */
 
-/* A stand-alone C program that makes the same calls and prints their results. Writes to a FILE (stdio.h's). */
-int prog_to_c(const struct program *p, const char *origin, void *stdio_file);
+/* A stand-alone C program that makes the same calls and prints their results; origin is named in its first comment.
+ * Needs an installed libpfa alone. Errors of the file are left to the caller (ferror). */
+void prog_to_c(const struct program *p, const char *origin, FILE *out);
 
 #endif
