@@ -118,6 +118,13 @@ static int posix_arena_init(struct pfa_posix *out, struct pfa_config *cfg, const
 	return code == PFA_OK ? PFA_OK : posix_arena_refuse(out, problem, index);
 }
 
+/* After a failure that is already told: a second one, of munmap() or close(), would only hide it. */
+static void posix_arena_drop(struct pfa_posix_region *region)
+{
+	if (pfa_posix_unmap(region) != PFA_OK)
+		region->base = NULL;
+}
+
 int pfa_posix_create(struct pfa_posix *out, const struct pfa_config *cfg, unsigned flags)
 {
 	struct pfa_config full;
@@ -145,8 +152,8 @@ int pfa_posix_create(struct pfa_posix *out, const struct pfa_config *cfg, unsign
 	if (code != PFA_OK) {
 		out->pfa = NULL;
 		out->pool_pfn = 0;
-		(void)pfa_posix_unmap(&out->meta);
-		(void)pfa_posix_unmap(&out->pool);
+		posix_arena_drop(&out->meta);
+		posix_arena_drop(&out->pool);
 	}
 	return code;
 }

@@ -6,7 +6,6 @@
  */
 #include "posix_internal.h"
 
-#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -14,12 +13,9 @@
 /* 2^22 ids: Linux never has more threads than that (PID_MAX_LIMIT). Words never used take no room. */
 #define POSIX_ID_WORDS (1u << 17)
 
-/* Rounds of thread-exit destructors that are let pass, since other destructors may still call the library. */
-#if defined(PTHREAD_DESTRUCTOR_ITERATIONS) && PTHREAD_DESTRUCTOR_ITERATIONS < 8
-#define POSIX_ID_ROUNDS ((uint32_t)PTHREAD_DESTRUCTOR_ITERATIONS)
-#else
-#define POSIX_ID_ROUNDS 4u
-#endif
+/* The round of thread-exit destructors that gives the id back: late, since other destructors may still call the
+ * library, but not the last of the four that POSIX promises, in which sanitizers end their own part of the thread. */
+#define POSIX_ID_ROUNDS 3u
 #define POSIX_ID_MASK 0x0fffffffu /* the key's value is rounds << 28 | id */
 
 static _Atomic uint32_t posix_id_words[POSIX_ID_WORDS];

@@ -18,6 +18,9 @@
 /* Without futexes, how soon a kick or a stop is seen. */
 #define POSIX_WORKER_NAP_NS 10000000u
 
+/* The worker that runs in this thread. Its field thread cannot tell: it may be written later. */
+static _Thread_local const struct pfa_posix_worker *posix_worker_mine;
+
 /* The public struct has plain u32s, since C++ includes it. */
 static _Atomic uint32_t *posix_worker_atomic(uint32_t *field)
 {
@@ -39,6 +42,7 @@ static void *posix_worker_main(void *arg)
 	struct pfa_posix_worker *worker = arg;
 	_Atomic uint32_t *word = posix_worker_atomic(&worker->signal);
 
+	posix_worker_mine = worker;
 	for (;;) {
 		/* Read before serving: a kick during the call makes the wait below return at once. */
 		uint32_t seen = atomic_load_explicit(word, memory_order_acquire);
@@ -102,10 +106,10 @@ int pfa_posix_worker_stop(struct pfa_posix_worker *worker)
 {
 	_Atomic uint32_t *word = posix_worker_atomic(&worker->signal);
 
+	if (posix_worker_mine == worker)
+		return PFA_EDEADLK;
 	if (!worker->pfa)
 		return PFA_EINVAL;
-	if (pthread_equal(worker->thread, pthread_self()))
-		return PFA_EDEADLK;
 	atomic_fetch_or_explicit(word, POSIX_WORKER_STOP, memory_order_release);
 	pfai_posix_wake(NULL, word);
 	worker->err = pthread_join(worker->thread, NULL);
