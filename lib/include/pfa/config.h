@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pfa/config.h - what an instance is made of, and how it is made: size query -> caller's memory -> init.
+ *
+ * Structs begin with their size and may grow; zero means default in every field; a longer struct than this library
+ * knows is accepted only if its unknown tail is zero. The configuration is read during the call and not kept, except
+ * for the platform's ops (copied) and the names (pointers).
+ */
+#ifndef PFA_CONFIG_H
+#define PFA_CONFIG_H
+
+#include <pfa/platform.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** One zone: frames [start, start + nr_frames) less its holes. Zones must not overlap; they may share a pageblock. */
+struct pfa_zone_config {
+	size_t size;                  /**< sizeof(struct pfa_zone_config); equal in all zones, it is the array's stride */
+	const char *name;             /**< for printing; NULL: "zoneN"; must outlive the instance */
+	pfa_pfn start;                /**< any pfn */
+	size_t nr_frames;             /**< >= 1 */
+	const struct pfa_run *holes;  /**< absent frames: inside the zone, ascending, not overlapping, not empty */
+	size_t nr_holes;
+	const struct pfa_run *cma;    /**< CMA areas: whole pageblocks without holes, ascending, not overlapping */
+	size_t nr_cma;
+	/** Watermarks in frames, min <= low <= high. A grant leaves at least min free frames (low while another zone can
+	 *  serve the request); PFA_HIGH requests min/2. high is where background work stops. Default 0. */
+	size_t mark_min, mark_low, mark_high;
+	/** Most frames that may be reserved as HIGHATOMIC pageblocks, rounded down to whole pageblocks. Default 0: none. */
+	size_t highatomic_frames;
+};
+
+/** What happens on misuse and corruption, after platform.fatal was told. */
+enum pfa_fatal_policy {
+	PFA_FATAL_ABORT = 0, /**< trap */
+	PFA_FATAL_REPORT = 1 /**< misuse: PFA_EMISUSE, nothing changed. Corruption: PFA_ECORRUPT, that zone refuses */
+};
+
+#define PFA_CONFIG_ZEROED_META (1u << 0) /**< the memory given to pfa_init() is all zero: init touches only what is not */
+#define PFA_CONFIG_ZEROED_POOL (1u << 1) /**< fresh frames read as zero: track it, PFA_ZERO does not zero them again */
+#define PFA_CONFIG_TRACK_ZERO (1u << 2)  /**< track known-zero frames though the pool is not zero at init */
+
+struct pfa_config {
+	size_t size;                            /**< sizeof(struct pfa_config) */
+	const struct pfa_platform *platform;    /**< required; copied */
+	const struct pfa_zone_config *zones;    /**< in order of preference */
+	uint32_t nr_zones;                      /**< 1 .. PFA_ZONES_LIMIT */
+	uint32_t flags;                         /**< PFA_CONFIG_* */
+	uint32_t frame_shift;                   /**< log2 of the frame size in bytes, 6..30; default 12 */
+	uint32_t max_order;                     /**< largest order of a block, 0..31 inclusive; default 10 */
+	uint32_t pageblock_order;               /**< 6..20; may exceed max_order; default 9 */
+	uint32_t nr_cpus;                       /**< per-CPU caches, 1..4096; default 1 */
+	uint32_t cache_high;                    /**< blocks a cache slot may hold, 1..32767; default by zone size, 512 at most;
+	                                             never over 1/32 of the zone a slot; PFA_EXPLICIT_0: no caches */
+	uint32_t cache_batch;                   /**< blocks moved at once between slot and zone, 1 .. (high+1)/2;
+	                                             default high/2, at least 1; a larger value is cut to the bound */
+	uint32_t cache_max_order;               /**< largest cached order, <= min(9, max_order), which is the default */
+	enum pfa_fatal_policy fatal_policy;
+	/** Offset in bytes from the thread pointer to a u32 that holds the cpu id (rseq's; pfa_posix fills it in);
+	 *  0: ask platform.cpu. Only where the compiler offers a thread pointer, else EINVAL. */
+	ptrdiff_t cpu_offset;
+	/** The pool: address of frame pool_pfn, aligned to the frame size, pool_bytes long; must cover every zone.
+	 *  NULL: frames have no addresses; only the pfn forms work. */
+	void *pool;
+	size_t pool_bytes;
+	pfa_pfn pool_pfn;
+	uint64_t seed;                          /**< mixed into every key; runs with equal seeds are equal */
+};
+
+/** Fills *cfg with zeros and its size. */
+static inline void pfa_config_init(struct pfa_config *cfg)
+{
+	unsigned char *bytes = (unsigned char *)cfg;
+	for (size_t i = 0; i < sizeof(*cfg); i++)
+		bytes[i] = 0;
+	cfg->size = sizeof(*cfg);
+}
+
+/** How much memory an instance needs. */
+struct pfa_footprint {
+	size_t core_bytes; /**< for pfa_init(): everything, caches included */
+	size_t align;      /**< required alignment of that memory, a power of two (64) */
+};
+
+/** Why a configuration was refused. Each kind has a message; index says which zone, hole or area, where it applies. */
+enum pfa_config_problem {
+	PFA_CONFIG_FINE = 0,
+	PFA_CONFIG_NULL,            /**< cfg, out or a required pointer is NULL */
+	PFA_CONFIG_SIZE,            /**< a size field is too small, or an unknown tail is not zero */
+	PFA_CONFIG_PLATFORM,        /**< platform is missing */
+	PFA_CONFIG_FLAGS,           /**< unknown flags or policy */
+	PFA_CONFIG_FRAME_SHIFT,
+	PFA_CONFIG_MAX_ORDER,
+	PFA_CONFIG_PAGEBLOCK_ORDER,
+	PFA_CONFIG_CPUS,
+	PFA_CONFIG_CACHE,
+	PFA_CONFIG_CPU_OFFSET,
+	PFA_CONFIG_ZONES,           /**< none, or too many */
+	PFA_CONFIG_ZONE_EMPTY,
+	PFA_CONFIG_ZONE_OVERFLOW,   /**< start + nr_frames overflows */
+	PFA_CONFIG_ZONE_OVERLAP,    /**< two zones overlap */
+	PFA_CONFIG_SPAN,            /**< the zones together span 2^32 frames or more */
+	PFA_CONFIG_HOLES,           /**< a hole is empty, outside its zone, out of order or overlapping */
+	PFA_CONFIG_CMA,             /**< a CMA area is empty, not whole pageblocks, out of order, over a hole or outside */
+	PFA_CONFIG_MARKS,           /**< not min <= low <= high */
+	PFA_CONFIG_POOL,            /**< misaligned, overflowing, or it does not cover every zone */
+	PFA_CONFIG_FOOTPRINT,       /**< the metadata's size overflows */
+	PFA_CONFIG_MEMORY,          /**< pfa_init only: memory NULL, misaligned or too small */
+	PFA_CONFIG_PROBLEMS
+};
+
+/** A message for a problem ("a hole is empty, ..."). Never NULL. */
+PFA_API const char *pfa_config_problem_text(enum pfa_config_problem problem);
+
+/**
+ * Computes the memory that pfa_init() needs for cfg, and checks cfg completely.
+ * @param out          filled in on success
+ * @param out_problem  NULL, or told what is wrong (PFA_CONFIG_FINE on success)
+ * @param out_index    NULL, or told which zone (or 0)
+ * @return PFA_OK; PFA_EINVAL with the problem.
+ * @context any. @cost O(zones^2 + holes).
+ */
+PFA_NODISCARD PFA_API int pfa_size(const struct pfa_config *cfg, struct pfa_footprint *out,
+                                   enum pfa_config_problem *out_problem, unsigned *out_index);
+
+/**
+ * Makes an instance in the caller's memory. All present frames are free and MOVABLE (or CMA) afterwards.
+ * @param memory  at least footprint.core_bytes, aligned; it belongs to the instance until pfa_fini()
+ * @param bytes   its size
+ * @param out     the instance (it points into memory); untouched on failure
+ * @return PFA_OK; PFA_EINVAL with the problem: nothing was built and memory's content is unspecified.
+ * @context any; not concurrently on the same memory.
+ * @cost with PFA_CONFIG_ZEROED_META O(pageblocks/64 + holes), else a memset of memory as well.
+ */
+PFA_NODISCARD PFA_API int pfa_init(void *memory, size_t bytes, const struct pfa_config *cfg, struct pfa **out,
+                                   enum pfa_config_problem *out_problem, unsigned *out_index);
+
+/**
+ * Ends an instance: drains the caches and refuses while anything is live. Afterwards the memory is the caller's.
+ * @return PFA_OK; PFA_EBUSY: blocks are still allocated or held, the instance goes on; PFA_ECORRUPT: the sums of a
+ *         zone disagree, the instance goes on.
+ * @context no other call may be in flight. @cost a drain of all caches.
+ */
+PFA_NODISCARD PFA_API int pfa_fini(struct pfa *pfa);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pfa/stats.h - counters, the conservation law, and text.
+ */
+#ifndef PFA_STATS_H
+#define PFA_STATS_H
+
+#include <pfa/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * Per-zone statistics, one X(name, meaning) a field; all size_t, in frames unless said otherwise. Fields are only ever
+ * appended. The conservation law, exact at every snapshot (pfa_stats_get() stops each zone while it reads):
+ *
+ *   free + free_isolated + cached + allocated + held_report + held_move + quarantined + bad == present
+ *
+ * Each summand has a counter of its own: "allocated" is the sum of what each cpu and each direct grant counted, not
+ * what is left over.
+ */
+#define PFA_ZONE_STATS(X)                                                                                           \
+	X(present, "frames of the zone that are neither holes nor offline")                                         \
+	X(free, "free and on offer")                                                                                \
+	X(free_isolated, "free in held pageblocks: not on offer")                                                   \
+	X(cached, "in per-CPU caches")                                                                              \
+	X(allocated, "allocated")                                                                                   \
+	X(held_report, "with the reporter")                                                                         \
+	X(held_move, "held for migration or a range")                                                               \
+	X(quarantined, "in quarantine")                                                                             \
+	X(bad, "marked bad")                                                                                        \
+	X(free_cma, "free in CMA pageblocks (part of free)")                                                        \
+	X(free_highatomic, "free in HIGHATOMIC pageblocks (part of free)")                                          \
+	X(reserved_highatomic, "frames of HIGHATOMIC pageblocks, free or not")                                      \
+	X(mark_min, "watermark")                                                                                    \
+	X(mark_low, "watermark")                                                                                    \
+	X(mark_high, "watermark")                                                                                   \
+	X(nr_refill, "events: a cache was filled from the zone")                                                    \
+	X(nr_flush, "events: a cache gave blocks back")                                                             \
+	X(nr_direct, "events: a block was taken past the caches")                                                   \
+	X(nr_claim, "events: an entirely free pageblock changed type for a request")                                \
+	X(nr_steal, "events: a partly used pageblock changed type for a request")                                   \
+	X(nr_borrow, "events: a block was taken from another type without changing it")                             \
+	X(nr_reserve, "events: a pageblock became HIGHATOMIC")                                                      \
+	X(nr_unreserve, "events: a HIGHATOMIC pageblock was given up")                                              \
+	X(max_lock_steps, "longest loop under the zone lock, in steps")
+
+struct pfa_zone_stats {
+#define PFA_X(name, meaning) size_t name;
+	PFA_ZONE_STATS(PFA_X)
+#undef PFA_X
+};
+
+/** Instance-wide events. Same rules. */
+#define PFA_INSTANCE_STATS(X)                                                                                       \
+	X(nr_zones, "zones")                                                                                        \
+	X(nr_cpus, "per-CPU caches")                                                                                \
+	X(nr_fail, "events: requests refused with ENOMEM or EAGAIN after a full try")                               \
+	X(nr_drain, "events: a cpu's cache was drained")                                                            \
+	X(nr_misuse, "events: misuse refused")                                                                      \
+	X(nr_corrupt, "events: corruption met")                                                                     \
+	X(nr_zeroed, "frames zeroed for PFA_ZERO")                                                                  \
+	X(nr_zero_skipped, "frames known to be zero and not zeroed again")
+
+struct pfa_stats {
+#define PFA_X(name, meaning) size_t name;
+	PFA_INSTANCE_STATS(PFA_X)
+#undef PFA_X
+};
+
+/** Instance-wide events. @return PFA_OK; PFA_EINVAL: size is no known size of the struct. @context no lock. */
+PFA_NODISCARD PFA_API int pfa_stats_get(struct pfa *pfa, struct pfa_stats *out, size_t size);
+
+/**
+ * A consistent snapshot of one zone.
+ * @param size  sizeof(struct pfa_zone_stats) as the caller knows it (an older, shorter one is filled as far as it goes)
+ * @return PFA_OK; PFA_EINVAL: zone or size; PFA_EBUSY: a lock was busy on a platform that cannot wait.
+ * @context takes all cache locks and the zone's lock at once. @cost O(cpus x slots).
+ */
+PFA_NODISCARD PFA_API int pfa_zone_stats_get(struct pfa *pfa, unsigned zone, struct pfa_zone_stats *out, size_t size);
+
+/** What pfa_print() writes. */
+enum pfa_print_what {
+	PFA_PRINT_BUDDYINFO = 0,    /**< free blocks per order, in the format of /proc/buddyinfo */
+	PFA_PRINT_PAGETYPEINFO = 1, /**< free blocks per type and order, and pageblocks per type, as /proc/pagetypeinfo */
+	PFA_PRINT_JSON = 2,         /**< all statistics: {"schema":"pfa-stats/1", ...}, one line */
+	PFA_PRINT_MAP = 3,          /**< one character a pageblock, 64 a line; the legend is the first line */
+	PFA_PRINT_WHATS
+};
+
+/**
+ * Writes text through write(ctx, bytes, nr), in pieces of at most 128 bytes, no terminating zero.
+ * @return PFA_OK; PFA_EINVAL: what or write; PFA_EBUSY as pfa_zone_stats_get().
+ * @context no lock is held while write is called (it may allocate and free); figures of different zones are from
+ *          different instants. Counting free blocks holds a zone's lock for at most 64 pageblocks at a time.
+ * @cost O(frames / word size) for the first two and the map.
+ */
+PFA_NODISCARD PFA_API int pfa_print(struct pfa *pfa, enum pfa_print_what what,
+                                    void (*write)(void *ctx, const char *bytes, size_t nr), void *ctx);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

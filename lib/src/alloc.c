@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: MIT */
+#include "alloc.h"
+
+#include <pfa/pfa.h>
+
+#include "fallback.h"
+#include "fault.h"
+
+#define ALLOC_FLAGS                                                                                              \
+	(PFA_TYPE_MASK | PFA_ZERO | PFA_NOWAIT | PFA_HIGH | PFA_COMPACT | PFA_NORETRY | PFA_EXACT_ZONE | 0xFF000000u)
+
+int pfai_request_parse(const struct pfa *p, struct pfai_request *rq, unsigned order, uint32_t flags)
+{
+	unsigned type = flags & PFA_TYPE_MASK;
+	if (order > p->max_order || (flags & ~ALLOC_FLAGS) || type > PFA_RECLAIMABLE || PFA_ZONE_OF(flags) >= p->nr_zones)
+		return PFA_EINVAL;
+	if ((flags & PFA_ZERO) && !p->os.zero && !p->pool)
+		return PFA_ENOTSUP;
+	*rq = (struct pfai_request){
+		.order = order,
+		.code = pfai_code_of_type(type),
+		.flags = flags,
+		.first_zone = PFA_ZONE_OF(flags),
+		.last_zone = flags & PFA_EXACT_ZONE ? PFA_ZONE_OF(flags) : p->nr_zones - 1,
+	};
+	return PFA_OK;
+}
+
+void pfai_request_finish(struct pfa *p, const struct pfai_request *rq, pfa_pfn pfn, size_t nr_frames)
+{
+	if (!(rq->flags & PFA_ZERO))
+		return;
+	if (rq->zero) {
+		pfai_add_relaxed(&p->nr_zero_skipped, nr_frames);
+		return;
+	}
+	unsigned char *ptr = p->pool ? p->pool + ((pfn - p->pool_pfn) << p->frame_shift) : NULL;
+	if (p->os.zero)
+		p->os.zero(p->os.ctx, pfn, nr_frames, ptr);
+	else
+		memset(ptr, 0, nr_frames << p->frame_shift);
+	pfai_add_relaxed(&p->nr_zeroed, nr_frames);
+}
+
+/* ---- one zone -------------------------------------------------------------------------------------------------- */
+
+static inline size_t request_mark(const struct pfai_zone *z, const struct pfai_request *rq, bool low)
+{
+	if (rq->flags & PFA_HIGH)
+		return z->mark_min / 2;
+	return low ? z->mark_low : z->mark_min;
+}
+
+/* Without lock: could this zone have a fitting block? What was freed before the call is seen. */
+static inline bool request_hint(const struct pfai_zone *z, const struct pfai_request *rq)
+{
+	uint32_t orders = pfai_load_relaxed(&z->avail_common);
+	if (rq->code == PFAI_CODE_MOVABLE)
+		orders |= pfai_load_relaxed(&z->avail_cma);
+	if (rq->flags & PFA_HIGH)
+		orders |= pfai_load_relaxed(&z->avail_high);
+	return orders >> rq->order != 0;
+}
+
+/* Where the block comes from, types settled. PFAI_NONE: nothing fits. */
+static size_t request_place(struct pfa *p, struct pfai_zone *z, const struct pfai_request *rq)
+{
+	bool high = rq->flags & PFA_HIGH;
+	if (rq->windowed) {
+		pfa_pfn lo = rq->window.first, hi = lo + rq->window.nr_frames;
+		lo = lo > z->start ? lo : z->start;
+		hi = hi < z->end ? hi : z->end;
+		if (lo >= hi)
+			return PFAI_NONE;
+		return pfai_fallback_window_locked(p, z, rq->code, rq->order, high, lo - z->origin, hi - z->origin);
+	}
+	int from = pfai_fallback_prepare_locked(p, z, rq->code, rq->order, high);
+	return from < 0 ? PFAI_NONE : pfai_zone_first_locked(p, z, (unsigned)from, rq->order);
+}
+
+/* One block from one zone, past the caches. @return PFA_OK, PFA_ENOMEM. */
+static int request_take_locked(struct pfa *p, struct pfai_zone *z, struct pfai_request *rq, bool low)
+{
+	bool high = rq->flags & PFA_HIGH;
+	ptrdiff_t room = pfai_zone_room_locked(z, request_mark(z, rq, low), high, rq->code == PFAI_CODE_MOVABLE);
+	if (room < (ptrdiff_t)1 << rq->order)
+		return PFA_ENOMEM;
+	size_t rel = request_place(p, z, rq);
+	if (rel == PFAI_NONE)
+		return PFA_ENOMEM;
+	rq->zero = pfai_zone_known_zero_locked(p, z, rel, (size_t)1 << rq->order);
+	pfai_zone_take_locked(p, z, rel, rq->order);
+	pfai_fallback_granted_locked(p, z, rq->code, rel, rq->order);
+	size_t offset = pfai_offset_of_rel(z, rel);
+	pfai_store_relaxed(&p->bytes[offset], (uint8_t)(PFAI_HEAD | rq->order));
+	rq->pfn = p->base + offset;
+	rq->zone = z;
+	z->direct_allocs += (size_t)1 << rq->order;
+	z->events.direct++;
+	if (high && pfai_fallback_may_reserve_locked(p, z, rel, rq->order)) {
+		pfai_fallback_reserve_locked(p, z, rel);
+		rq->reserved = z;
+	}
+	return PFA_OK;
+}
+
+/* Is there a point in trying first above the low marks? */
+static bool request_low_pass(const struct pfa *p, const struct pfai_request *rq)
+{
+	if (rq->flags & PFA_HIGH)
+		return false;
+	for (unsigned i = rq->first_zone; i <= rq->last_zone; i++)
+		if (p->zones[i].mark_low != p->zones[i].mark_min)
+			return true;
+	return false;
+}
+
+/* All zones, low marks first (min marks only, where final). */
+static int request_try(struct pfa *p, struct pfai_request *rq, bool final)
+{
+	for (unsigned low = !final && request_low_pass(p, rq);; low--) {
+		for (unsigned i = rq->first_zone; i <= rq->last_zone; i++) {
+			struct pfai_zone *z = &p->zones[i];
+			if (PFAI_UNLIKELY(pfai_load_relaxed(&z->corrupt))) {
+				rq->met_corrupt = true;
+				continue;
+			}
+			if (!request_hint(z, rq))
+				continue;
+			if (!pfai_zone_lock(p, z))
+				return PFA_EBUSY;
+			int result = request_take_locked(p, z, rq, low);
+			pfai_zone_unlock(p, z);
+			if (result != PFA_ENOMEM)
+				return result;
+		}
+		if (!low)
+			return PFA_ENOMEM;
+	}
+}
+
+/* ---- before failing -------------------------------------------------------------------------------------------- */
+
+static bool request_reserve_left(const struct pfa *p, const struct pfai_request *rq)
+{
+	if (rq->flags & PFA_HIGH)
+		return false;
+	for (unsigned i = rq->first_zone; i <= rq->last_zone; i++)
+		if (pfai_load_relaxed(&p->zones[i].avail_high))
+			return true;
+	return false;
+}
+
+/* Gives up HIGHATOMIC pageblocks of one zone until the request succeeds there. Bounded by the reserve. */
+static int request_unreserve(struct pfa *p, struct pfai_zone *z, struct pfai_request *rq)
+{
+	int result = PFA_ENOMEM;
+	if (!pfai_load_relaxed(&z->avail_high) || pfai_load_relaxed(&z->corrupt))
+		return PFA_ENOMEM;
+	if (!pfai_zone_lock(p, z))
+		return PFA_EBUSY;
+	while (result == PFA_ENOMEM && pfai_fallback_unreserve_locked(p, z, rq->code))
+		result = request_take_locked(p, z, rq, false);
+	pfai_zone_unlock(p, z);
+	return result;
+}
+
+static int request_failed(struct pfa *p, const struct pfai_request *rq, int code)
+{
+	pfai_add_relaxed(&p->nr_fail, 1u);
+	return rq->met_corrupt ? PFA_ECORRUPT : code;
+}
+
+static int request_drain_own(struct pfa *p)
+{
+	uint32_t cpu = pfai_this_cpu(p);
+	if (cpu >= p->nr_cpus || !pfai_try_lock(&pfai_cpu_at(p, cpu)->lock))
+		return PFA_OK;
+	int result = pfai_cache_drain_locked(p, pfai_cpu_at(p, cpu));
+	pfai_cpu_unlock(p, pfai_cpu_at(p, cpu));
+	return result;
+}
+
+/* The first try failed: caches are drained, then the reserve is given up, as far as the flags allow. */
+static int PFAI_NOINLINE request_last_resort(struct pfa *p, struct pfai_request *rq)
+{
+	if (!pfai_cache_any_held(p) && !request_reserve_left(p, rq))
+		return request_failed(p, rq, PFA_ENOMEM);
+	if (rq->flags & PFA_NORETRY)
+		return request_failed(p, rq, PFA_EAGAIN);
+	int drained = rq->flags & PFA_NOWAIT ? request_drain_own(p) : pfai_cache_drain_all(p);
+	int result = request_try(p, rq, true);
+	for (unsigned i = rq->first_zone; i <= rq->last_zone && result == PFA_ENOMEM && !(rq->flags & PFA_HIGH); i++)
+		result = request_unreserve(p, &p->zones[i], rq);
+	if (drained == PFA_ECORRUPT)
+		rq->met_corrupt = true;
+	if (result != PFA_ENOMEM)
+		return result;
+	if ((rq->flags & PFA_NOWAIT) && pfai_cache_any_held(p))
+		return request_failed(p, rq, PFA_EAGAIN);
+	return request_failed(p, rq, PFA_ENOMEM);
+}
+
+int pfai_request_serve(struct pfa *p, struct pfai_request *rq)
+{
+	int result = request_try(p, rq, false);
+	if (result == PFA_ENOMEM)
+		result = request_last_resort(p, rq);
+	if (result == PFA_OK && PFAI_UNLIKELY(rq->reserved != NULL)) {
+		/* Blocks of the reserved pageblock in caches would still go to anybody. */
+		size_t pb = (rq->pfn - rq->reserved->origin) >> p->pb_order;
+		if (pfai_cache_purge_pageblock(p, rq->reserved, pb, !(rq->flags & PFA_NOWAIT)) == PFA_ECORRUPT)
+			(void)pfai_fault(p, PFA_FAULT_CORRUPT_CACHE, rq->pfn, rq->order, "pfa_alloc");
+	}
+	return result;
+}
+
+/* ---- through the cache ------------------------------------------------------------------------------------------ */
+
+/* Fills a slot of one zone, above a mark. True: the slot has a block. */
+static bool request_refill_zone(struct pfa *p, struct pfai_cpu *c, struct pfai_zone *z, struct pfai_request *rq,
+                                size_t slot, bool low)
+{
+	struct pfai_slot *s = &c->slots[slot];
+	bool filled = false;
+	if (!s->cap || !(pfai_load_relaxed(&z->avail_common) >> rq->order) || !pfai_zone_lock(p, z))
+		return false;
+	ptrdiff_t room = pfai_zone_room_locked(z, request_mark(z, rq, low), false, false);
+	if (z->nonempty[rq->code] >> rq->order && room >= (ptrdiff_t)1 << rq->order) {
+		/* At most half of what the mark allows, so that the last frames are not all parked in one cache. */
+		size_t allowed = (size_t)room >> rq->order >> 1, want = pfai_slot_batch(p, s);
+		if (want > allowed)
+			want = allowed ? allowed : 1;
+		filled = pfai_slot_refill_locked(p, c, z, slot, (unsigned)want) != 0;
+	}
+	pfai_zone_unlock(p, z);
+	return filled;
+}
+
+/* One block from this cpu's cache: from the first eligible zone whose slot has one or can be filled above its mark.
+ * Cache lock held. True: rq has a block. *damage: a cached block's byte was wrong. */
+static bool request_from_cache(struct pfa *p, struct pfai_cpu *c, struct pfai_request *rq, bool *damage)
+{
+	for (unsigned low = request_low_pass(p, rq);; low--) {
+		for (unsigned i = rq->first_zone; i <= rq->last_zone; i++) {
+			struct pfai_zone *z = &p->zones[i];
+			size_t row = (size_t)i << PFAI_ROUTE_ZONE_SHIFT << p->slot_shift;
+			size_t slot = row + ((size_t)rq->code << p->slot_shift) + rq->order, offset;
+			if (PFAI_UNLIKELY(pfai_load_relaxed(&z->corrupt)))
+				continue;
+			if (!c->slots[slot].n && !request_refill_zone(p, c, z, rq, slot, low))
+				continue;
+			rq->zone = z;
+			c->first = (uint32_t)row;
+			*damage = !pfai_slot_pop(p, c, &c->slots[slot], rq->order, &offset, &rq->zero);
+			rq->pfn = p->base + offset;
+			return !*damage;
+		}
+		if (!low)
+			return false;
+	}
+}
+
+/* Any request for one block; c: this cpu's cache, locked, or NULL. */
+static int request_alloc(struct pfa *p, struct pfai_cpu *c, struct pfai_request *rq)
+{
+	bool damage = false, got = false;
+	if (c) {
+		/* HIGH requests may have to reserve a pageblock, which a cached block cannot tell. */
+		if (rq->order < p->cached_orders && !(rq->flags & PFA_HIGH))
+			got = request_from_cache(p, c, rq, &damage);
+		pfai_cpu_unlock(p, c);
+	}
+	if (PFAI_UNLIKELY(damage)) {
+		pfai_zone_mark_corrupt(rq->zone);
+		return pfai_fault(p, PFA_FAULT_CORRUPT_CACHE, rq->pfn, rq->order, "pfa_alloc");
+	}
+	if (!got) {
+		int result = pfai_request_serve(p, rq);
+		if (result != PFA_OK)
+			return result;
+	}
+	pfai_request_finish(p, rq, rq->pfn, (size_t)1 << rq->order);
+	return PFA_OK;
+}
+
+/* Everything but the plain hit. */
+static int PFAI_NOINLINE alloc_slow(struct pfa *p, unsigned order, uint32_t flags, pfa_pfn *out)
+{
+	struct pfai_request rq;
+	int result = pfai_request_parse(p, &rq, order, flags);
+	if (result != PFA_OK)
+		return result;
+	uint32_t cpu = pfai_this_cpu(p);
+	struct pfai_cpu *c = cpu < p->nr_cpus ? pfai_cpu_at(p, cpu) : NULL;
+	if (c && !pfai_try_lock(&c->lock))
+		c = NULL;
+	result = request_alloc(p, c, &rq);
+	if (result == PFA_OK)
+		*out = rq.pfn;
+	return result;
+}
+
+/* Takes over the held cache lock of an empty slot (or one whose top is damaged: seen again there). */
+static int PFAI_NOINLINE alloc_miss(struct pfa *p, struct pfai_cpu *c, unsigned order, uint32_t flags, pfa_pfn *out)
+{
+	struct pfai_request rq;
+	int result = pfai_request_parse(p, &rq, order, flags);
+	PFAI_ASSERT(result == PFA_OK);
+	result = request_alloc(p, c, &rq);
+	if (result == PFA_OK)
+		*out = rq.pfn;
+	return result;
+}
+
+int pfa_alloc(struct pfa *p, unsigned order, uint32_t flags, pfa_pfn *out)
+{
+	uint32_t cpu = pfai_fast_cpu(p);
+	if (PFAI_UNLIKELY(flags > PFA_RECLAIMABLE || order >= p->cached_orders || cpu >= p->nr_cpus))
+		return alloc_slow(p, order, flags, out);
+	struct pfai_cpu *c = pfai_cpu_at(p, cpu);
+	if (PFAI_UNLIKELY(!pfai_try_lock(&c->lock)))
+		return alloc_slow(p, order, flags, out);
+	unsigned code = flags < 2 ? flags ^ 1 : PFAI_CODE_RECLAIMABLE;
+	struct pfai_slot *s = &c->slots[c->first + (code << p->slot_shift) + order];
+	if (PFAI_UNLIKELY(!s->n))
+		return alloc_miss(p, c, order, flags, out);
+	size_t at = c->entries[s->start + s->n - 1u];
+	uint8_t byte = pfai_load_relaxed(&p->bytes[at]);
+	if (PFAI_UNLIKELY((byte & ~(unsigned)PFAI_ZERO_BIT) != (PFAI_CACHED | order)))
+		return alloc_miss(p, c, order, flags, out);
+	s->n--;
+	pfai_store_relaxed(&p->bytes[at], (uint8_t)(PFAI_HEAD | order));
+	s->allocs++;
+	*out = p->base + at;
+	pfai_store_release(&c->lock.word, 0);
+	if (PFAI_UNLIKELY(pfai_load_relaxed(&c->lock.waiters)))
+		return pfai_cpu_wake(p, c);
+	return PFA_OK;
+}
+
+/* ---- bulk, window, pointer --------------------------------------------------------------------------------------- */
+
+/* Pops what the slot that served last holds, up to nr. Cache lock held. Stops at a damaged block. */
+static size_t bulk_pop(struct pfa *p, struct pfai_cpu *c, const struct pfai_request *rq, size_t nr, pfa_pfn out[])
+{
+	unsigned row = c->first >> p->slot_shift >> PFAI_ROUTE_ZONE_SHIFT;
+	struct pfai_slot *s = &c->slots[c->first + (rq->code << p->slot_shift) + rq->order];
+	size_t got = 0, at;
+	bool zero;
+	if (row < rq->first_zone || row > rq->last_zone || (rq->flags & (PFA_ZERO | PFA_HIGH)) || rq->order >= p->cached_orders)
+		return 0;
+	if (pfai_load_relaxed(&p->zones[row].corrupt))
+		return 0;
+	while (got < nr && s->n) {
+		if (!pfai_slot_pop(p, c, s, rq->order, &at, &zero)) {
+			s->n++; /* left for the single request, which reports it */
+			break;
+		}
+		out[got++] = p->base + at;
+	}
+	return got;
+}
+
+int pfa_alloc_bulk(struct pfa *p, unsigned order, uint32_t flags, size_t nr, pfa_pfn out[], size_t *out_nr)
+{
+	struct pfai_request rq;
+	size_t got = 0;
+	int result = pfai_request_parse(p, &rq, order, flags);
+	*out_nr = 0;
+	if (result != PFA_OK)
+		return result;
+	while (got < nr) {
+		uint32_t cpu = pfai_this_cpu(p);
+		struct pfai_cpu *c = cpu < p->nr_cpus ? pfai_cpu_at(p, cpu) : NULL;
+		if (c && !pfai_try_lock(&c->lock))
+			c = NULL;
+		if (c)
+			got += bulk_pop(p, c, &rq, nr - got, out + got);
+		if (got == nr) {
+			pfai_cpu_unlock(p, c);
+			break;
+		}
+		result = request_alloc(p, c, &rq);
+		if (result != PFA_OK)
+			break;
+		rq.reserved = NULL;
+		out[got++] = rq.pfn;
+	}
+	*out_nr = got;
+	return result;
+}
+
+int pfa_alloc_window(struct pfa *p, unsigned order, uint32_t flags, struct pfa_run window, pfa_pfn *out)
+{
+	struct pfai_request rq;
+	int result = pfai_request_parse(p, &rq, order, flags);
+	if (result != PFA_OK)
+		return result;
+	if (!window.nr_frames || window.first + window.nr_frames < window.first)
+		return PFA_EINVAL;
+	rq.windowed = true;
+	rq.window = window;
+	result = pfai_request_serve(p, &rq);
+	if (result != PFA_OK)
+		return result;
+	pfai_request_finish(p, &rq, rq.pfn, (size_t)1 << order);
+	*out = rq.pfn;
+	return PFA_OK;
+}
+
+int pfa_alloc_ptr(struct pfa *p, unsigned order, uint32_t flags, void **out)
+{
+	pfa_pfn pfn = 0;
+	if (!p->pool)
+		return PFA_ENOTSUP;
+	int result = pfa_alloc(p, order, flags, &pfn);
+	if (result == PFA_OK)
+		*out = p->pool + ((pfn - p->pool_pfn) << p->frame_shift);
+	return result;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Layer 5: requests.
+ */
+#ifndef PFAI_ALLOC_H
+#define PFAI_ALLOC_H
+
+#include "pcpu.h"
+
+/* A request, checked and taken apart. */
+struct pfai_request {
+	unsigned order, code;
+	uint32_t flags;
+	unsigned first_zone, last_zone;
+	bool windowed;
+	struct pfa_run window;
+	/* results */
+	pfa_pfn pfn;
+	bool zero;               /* known to be zero */
+	struct pfai_zone *zone;  /* PFA_OK: that served it */
+	struct pfai_zone *reserved; /* the zone in which the block's pageblock became HIGHATOMIC: purge it */
+	bool met_corrupt;        /* a zone refused because of damage */
+};
+
+/* PFA_OK, PFA_EINVAL, PFA_ENOTSUP. */
+int pfai_request_parse(const struct pfa *p, struct pfai_request *rq, unsigned order, uint32_t flags);
+
+/* Serves it from the zones, draining caches before it fails. No lock held. The block is HEAD | order. */
+int pfai_request_serve(struct pfa *p, struct pfai_request *rq);
+
+/* What remains after a block was got: zeroing. No lock held. */
+void pfai_request_finish(struct pfa *p, const struct pfai_request *rq, pfa_pfn pfn, size_t nr_frames);
+
+#endif

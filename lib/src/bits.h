@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Layer 0: bits of one word. Without compiler library calls on any target (no __popcountdi2).
+ */
+#ifndef PFAI_BITS_H
+#define PFAI_BITS_H
+
+#include "compiler.h"
+
+static inline unsigned pfai_ctz(pfai_word w)
+{
+	return PFAI_WORD_SHIFT == 6 ? (unsigned)__builtin_ctzll(w) : (unsigned)__builtin_ctz((unsigned)w);
+}
+
+static inline unsigned pfai_ctz32(uint32_t w)
+{
+	return (unsigned)__builtin_ctz(w);
+}
+
+static inline unsigned pfai_log2(pfai_word w) /* of the highest set bit; w != 0 */
+{
+	return PFAI_WORD_SHIFT == 6 ? 63u - (unsigned)__builtin_clzll(w) : 31u - (unsigned)__builtin_clz((unsigned)w);
+}
+
+static inline unsigned pfai_log2_32(uint32_t w)
+{
+	return 31u - (unsigned)__builtin_clz(w);
+}
+
+/* Sideways addition: baseline x86-64 has no popcnt, and libgcc's helper is an external. */
+static inline unsigned pfai_popcount(pfai_word w)
+{
+	w -= (w >> 1) & (PFAI_ONES / 3);
+	w = (w & (PFAI_ONES / 5)) + ((w >> 2) & (PFAI_ONES / 5));
+	w = (w + (w >> 4)) & (PFAI_ONES / 17);
+	return (unsigned)((pfai_word)(w * (PFAI_ONES / 255)) >> (PFAI_WORD_BITS - 8));
+}
+
+/* nr low bits set; 0 <= nr <= word bits. */
+static inline pfai_word pfai_low_bits(unsigned nr)
+{
+	return nr >= PFAI_WORD_BITS ? PFAI_ONES : ((pfai_word)1 << nr) - 1;
+}
+
+/* Positions that are multiples of 2^order, for order < word shift: 1 + 2^g + 2^2g + ... = ones / (2^g - 1), g = 2^order. */
+static inline pfai_word pfai_aligned_positions(unsigned order)
+{
+	return PFAI_ONES / pfai_low_bits(1u << order);
+}
+
+/* One step of the fold: from "block of order starts here" to the same for order + 1. */
+static inline pfai_word pfai_fold_step(pfai_word blocks, unsigned order)
+{
+	static const pfai_word aligned[6] = {
+		PFAI_ONES / 3, PFAI_ONES / 15, PFAI_ONES / 255, PFAI_ONES / 65535,
+		PFAI_WORD_SHIFT == 6 ? PFAI_ONES / 0xFFFFFFFFu : 1, 1,
+	};
+	return blocks & (blocks >> (1u << order)) & aligned[order];
+}
+
+/* The aligned blocks of 2^order set bits in w, marked at their first bit; order < word shift. */
+static inline pfai_word pfai_fold(pfai_word w, unsigned order)
+{
+	for (unsigned o = 0; o < order; o++)
+		w = pfai_fold_step(w, o);
+	return w;
+}
+
+/* Sets or clears bits [first, first + nr) of a map. O(nr / word bits). */
+static inline void pfai_map_fill(pfai_word *map, size_t first, size_t nr, bool value)
+{
+	while (nr) {
+		unsigned bit = (unsigned)(first & PFAI_WORD_MASK);
+		size_t here = PFAI_WORD_BITS - bit;
+		if (here > nr)
+			here = nr;
+		pfai_word mask = pfai_low_bits((unsigned)here) << bit;
+		if (value)
+			map[first >> PFAI_WORD_SHIFT] |= mask;
+		else
+			map[first >> PFAI_WORD_SHIFT] &= ~mask;
+		first += here;
+		nr -= here;
+	}
+}
+
+/* Are all bits [first, first + nr) equal to value? */
+static inline bool pfai_map_is(const pfai_word *map, size_t first, size_t nr, bool value)
+{
+	while (nr) {
+		unsigned bit = (unsigned)(first & PFAI_WORD_MASK);
+		size_t here = PFAI_WORD_BITS - bit;
+		if (here > nr)
+			here = nr;
+		pfai_word mask = pfai_low_bits((unsigned)here) << bit;
+		if ((map[first >> PFAI_WORD_SHIFT] & mask) != (value ? mask : 0))
+			return false;
+		first += here;
+		nr -= here;
+	}
+	return true;
+}
+
+static inline bool pfai_map_test(const pfai_word *map, size_t i)
+{
+	return map[i >> PFAI_WORD_SHIFT] >> (i & PFAI_WORD_MASK) & 1;
+}
+
+/* The largest order that pfn is a multiple of and that fits into nr frames: one step of the natural decomposition. */
+static inline unsigned pfai_natural_order(size_t pfn, size_t nr, unsigned limit)
+{
+	unsigned order = pfai_log2(nr);
+	if (pfn && pfai_ctz(pfn) < order)
+		order = pfai_ctz(pfn);
+	return order < limit ? order : limit;
+}
+
+#endif

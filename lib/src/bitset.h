@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Layer 2: a set of small integers as a bitmap with summary levels: level 0 is the set, each bit of level k+1 says
+ * that a word of level k is not zero, the last level is one word. All levels lie one after the other.
+ * Pure functions on words; the caller locks. Each is O(levels): at most 6 for 2^31 elements.
+ */
+#ifndef PFAI_BITSET_H
+#define PFAI_BITSET_H
+
+#include "bits.h"
+
+#define PFAI_NONE SIZE_MAX
+
+/* Words of all levels together for a set over 0 .. nbits-1, nbits >= 1. */
+size_t pfai_bitset_words(size_t nbits);
+
+static inline bool pfai_bitset_test(const pfai_word *set, size_t i)
+{
+	return pfai_map_test(set, i);
+}
+
+void pfai_bitset_add(pfai_word *set, size_t nbits, size_t i);
+
+/* Takes i out; true if the set is empty now. */
+bool pfai_bitset_del(pfai_word *set, size_t nbits, size_t i);
+
+/* The smallest element; the set is not empty. */
+size_t pfai_bitset_first(const pfai_word *set, size_t nbits);
+
+/* The smallest element >= from, or PFAI_NONE. */
+size_t pfai_bitset_next(const pfai_word *set, size_t nbits, size_t from);
+
+/* How many elements, or PFAI_NONE if the summary levels do not agree with the set. O(nbits / word bits). */
+size_t pfai_bitset_verify(const pfai_word *set, size_t nbits);
+
+#endif

@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The checker: derives everything again from the free map and the frame bytes, and compares. It shares no state change
+ * with the code that it checks; of that code it uses the map and set look-ups only.
+ */
+#include <pfa/debug.h>
+
+#include "leaf.h"
+#include "stats.h"
+
+struct check {
+	struct pfa *p;
+	struct pfai_zone *z;
+	struct pfa_violation *out;
+	bool quiescent, in_flight;
+	/* derived */
+	size_t counts[PFAI_CODES][PFA_ORDER_LIMIT + 1];
+	size_t free[PFAI_CODES];
+	size_t reserved, present, allocated, cached;
+	size_t entries, entries_sum, entries_squares; /* of cached blocks, by their offsets */
+};
+
+/* The first broken invariant; always false, so that callers can return it. */
+static bool check_broken(struct check *c, unsigned invariant, size_t rel, size_t expected, size_t actual, const char *what)
+{
+	*c->out = (struct pfa_violation){
+		.invariant = invariant,
+		.zone = c->z->id,
+		.pfn = c->z->origin + rel,
+		.expected = expected,
+		.actual = actual,
+		.what = what,
+	};
+	return false;
+}
+
+static bool check_equal(struct check *c, unsigned invariant, size_t expected, size_t actual, const char *what)
+{
+	return expected == actual || check_broken(c, invariant, c->z->start - c->z->origin, expected, actual, what);
+}
+
+/* ---- free map, pageblocks, leaves, index --------------------------------------------------------------------------- */
+
+/* One block of leaf order or more that the free map holds: it must be on offer, as one. */
+static bool check_block(struct check *c, unsigned code, unsigned order, size_t rel)
+{
+	const struct pfa *p = c->p;
+	if (order >= p->pb_order && pfai_code_is_common(code) && code != PFAI_CODE_MOVABLE)
+		return check_broken(c, 5, rel, PFAI_CODE_MOVABLE, code, "I5 an entirely free pageblock binds a type");
+	if (!pfai_bitset_test(pfai_set_at(c->z, code, order), rel >> order))
+		return check_broken(c, 2, rel, order, 0, "I2 a free block is not in the index at its full size");
+	c->counts[code][order]++;
+	return true;
+}
+
+/* Wholly free leaves [first, last) of one type: as blocks, the natural decomposition is the coalesced one. */
+static bool check_whole_leaves(struct check *c, unsigned code, size_t first, size_t last)
+{
+	size_t rel = first << c->p->leaf_order, nr = (last - first) << c->p->leaf_order;
+	while (nr) {
+		unsigned order = pfai_natural_order(rel, nr, c->z->top_order);
+		if (!check_block(c, code, order, rel))
+			return false;
+		rel += (size_t)1 << order;
+		nr -= (size_t)1 << order;
+	}
+	return true;
+}
+
+/* One leaf: its value, and its class if it is not wholly free. *whole: it is. */
+static bool check_leaf(struct check *c, unsigned code, size_t leaf, bool *whole)
+{
+	const struct pfa *p = c->p;
+	const struct pfai_zone *z = c->z;
+	int order = pfai_leaf_fold(pfai_leaf_at(p, z, leaf), pfai_leaf_words(p), z->leaf_top);
+	unsigned value = order < 0 ? PFAI_LEAF_FULL : z->leaf_top - (unsigned)order;
+	*whole = order == (int)p->leaf_order;
+	if (z->leaf[leaf] != value)
+		return check_broken(c, 2, leaf << p->leaf_order, value, z->leaf[leaf], "I2 a leaf's largest order");
+	if (order < 0 || *whole)
+		return true;
+	if (!pfai_bitset_test(pfai_set_at(z, code, (unsigned)order), leaf))
+		return check_broken(c, 2, leaf << p->leaf_order, (size_t)order, 0, "I2 a leaf is not in its class");
+	c->counts[code][order]++;
+	return true;
+}
+
+static bool check_pageblock(struct check *c, size_t pb)
+{
+	const struct pfa *p = c->p;
+	const struct pfai_pb *rec = &c->z->pb[pb];
+	size_t size = (size_t)1 << p->pb_order, used = 0, rel = pb << p->pb_order;
+	const pfai_word *words = c->z->not_free + (rel >> PFAI_WORD_SHIFT);
+	for (size_t i = 0; i < size >> PFAI_WORD_SHIFT; i++)
+		used += words[i] == PFAI_ONES ? PFAI_WORD_BITS : words[i] ? pfai_popcount(words[i]) : 0;
+	if (rec->used != used)
+		return check_broken(c, 2, rel, used, rec->used, "I2 a pageblock's count of used frames");
+	if (rec->code >= PFAI_CODES)
+		return check_broken(c, 3, rel, PFAI_CODES, rec->code, "I3 a pageblock's type");
+	if (rec->holder)
+		return check_broken(c, 4, rel, 0, rec->holder, "I4 a pageblock is held");
+	c->free[rec->code] += size - used;
+	if (rec->code == PFAI_CODE_HIGHATOMIC)
+		c->reserved += size;
+	/* The largest block's alignment may put pageblocks before the zone; they have no route here. */
+	if (rel + size <= c->z->start - c->z->origin)
+		return true;
+	size_t route = pfai_load_relaxed(&p->routes[pfai_offset_of_rel(c->z, rel) >> p->pb_order]);
+	if ((route & (PFAI_ROUTE_CODES - 1)) != PFAI_ROUTE_SLOW &&
+	    route != (c->z->id << PFAI_ROUTE_ZONE_SHIFT | (size_t)rec->code))
+		return check_broken(c, 3, rel, rec->code, route, "I3 a pageblock's route");
+	return true;
+}
+
+/* Sets and masks against what was counted. */
+static bool check_sets(struct check *c)
+{
+	struct pfai_zone *z = c->z;
+	for (unsigned code = 0; code < PFAI_CODES; code++) {
+		for (unsigned order = 0; order <= z->top_order; order++) {
+			bool offered = z->nonempty[code] >> order & 1;
+			size_t count = pfai_bitset_verify(pfai_set_at(z, code, order), pfai_set_bits(c->p, z, order));
+			if (!check_equal(c, 2, c->counts[code][order], count, "I2 elements of an index set") ||
+			    !check_equal(c, 2, count != 0, offered, "I2 the mask of orders on offer"))
+				return false;
+		}
+		if (!check_equal(c, 6, c->free[code], z->free[code], "I6 free frames of a type"))
+			return false;
+	}
+	return check_equal(c, 6, c->reserved, z->reserved_high, "I6 reserved HIGHATOMIC frames");
+}
+
+static bool check_index(struct check *c)
+{
+	struct pfai_zone *z = c->z;
+	unsigned shift = c->p->pb_order - c->p->leaf_order, run_code = 0;
+	size_t run = PFAI_NONE; /* first leaf of the wholly free leaves seen just before */
+	for (size_t pb = 0; pb < z->nr_pb; pb++) {
+		if (!check_pageblock(c, pb))
+			return false;
+		unsigned code = z->pb[pb].code;
+		for (size_t leaf = pb << shift; leaf < (pb + 1) << shift; leaf++) {
+			bool whole;
+			if (!check_leaf(c, code, leaf, &whole))
+				return false;
+			if (run != PFAI_NONE && (!whole || code != run_code)) {
+				if (!check_whole_leaves(c, run_code, run, leaf))
+					return false;
+				run = PFAI_NONE;
+			}
+			if (whole && run == PFAI_NONE) {
+				run = leaf;
+				run_code = code;
+			}
+		}
+	}
+	if (run != PFAI_NONE && !check_whole_leaves(c, run_code, run, z->nr_leaves))
+		return false;
+	if (!pfai_map_is(z->not_free, 0, z->start - z->origin, true) ||
+	    !pfai_map_is(z->not_free, z->end - z->origin, z->nr_rel - (z->end - z->origin), true))
+		return check_broken(c, 2, 0, 1, 0, "I2 a frame outside the zone is free");
+	return check_sets(c);
+}
+
+/* ---- frame bytes --------------------------------------------------------------------------------------------------- */
+
+/* First of nr frame bytes that is not NOTHING, or nr. At quiescence by words. */
+static size_t check_nothing(const struct check *c, size_t offset, size_t nr)
+{
+	size_t i = 0;
+	if (c->quiescent) {
+		const unsigned char *bytes = (const unsigned char *)(uintptr_t)(c->p->bytes + offset);
+		for (pfai_word word; i + sizeof(word) <= nr; i += sizeof(word)) {
+			memcpy(&word, bytes + i, sizeof(word));
+			if (word)
+				break;
+		}
+	}
+	while (i < nr && pfai_load_relaxed(&c->p->bytes[offset + i]) == PFAI_NOTHING)
+		i++;
+	return i;
+}
+
+/* The head of a block at rel. *step: its frames. */
+static bool check_head(struct check *c, size_t rel, uint8_t byte, size_t *step)
+{
+	unsigned order = byte & PFAI_ORDER_MASK, state = byte & PFAI_STATE_MASK;
+	size_t offset = pfai_offset_of_rel(c->z, rel), nr = (size_t)1 << order;
+	*step = nr;
+	if ((rel & (nr - 1)) || nr > c->z->end - c->z->origin - rel)
+		return check_broken(c, 1, rel, order, byte, "I1 a block's order does not fit its place");
+	size_t clean = check_nothing(c, offset + 1, nr - 1);
+	if (clean != nr - 1) {
+		/* A split may have begun after the head was read; then the head has changed. */
+		if (!c->quiescent && pfai_load_acquire(&c->p->bytes[offset]) != byte) {
+			c->in_flight = true;
+			*step = 1;
+			return true;
+		}
+		return check_broken(c, 8, rel + 1 + clean, 0, pfai_load_relaxed(&c->p->bytes[offset + 1 + clean]),
+		                    "I8 a byte inside a block");
+	}
+	if (!pfai_map_is(c->z->not_free, rel, nr, true))
+		return check_broken(c, 1, rel, 0, byte, "I1 a block's frame is free as well");
+	if (state == PFAI_HEAD) {
+		c->allocated += nr;
+		return true;
+	}
+	if (state != PFAI_CACHED && state != PFAI_CACHED_ZERO)
+		return check_broken(c, 1, rel, 0, byte, "I1 a frame's state");
+	c->cached += nr;
+	c->entries++;
+	c->entries_sum += offset;
+	c->entries_squares += offset * offset;
+	return true;
+}
+
+/* A frame that is not free, at a place where a block must begin. */
+static bool check_used(struct check *c, size_t rel, bool *loose, size_t *step)
+{
+	uint8_t byte = pfai_load_acquire(&c->p->bytes[pfai_offset_of_rel(c->z, rel)]);
+	*step = 1;
+	if (byte & PFAI_STATE_MASK) {
+		/* Behind a block in flight, range claims leave a QUARANTINE mark in its second byte. */
+		if (*loose && (byte & PFAI_STATE_MASK) == PFAI_QUARANTINE)
+			return true;
+		*loose = false;
+		bool fine = check_head(c, rel, byte, step);
+		*loose = fine && c->in_flight && *step == 1 && (byte & PFAI_ORDER_MASK);
+		return fine;
+	}
+	if (byte == PFAI_ABSENT) {
+		*loose = false;
+		c->present--;
+		return true;
+	}
+	if (byte == PFAI_FREEING && !c->quiescent) {
+		*loose = c->in_flight = true;
+		return true;
+	}
+	if (byte == PFAI_NOTHING && *loose)
+		return true;
+	return check_broken(c, 1, rel, 0, byte, "I1 a frame in no state");
+}
+
+static bool check_frames(struct check *c)
+{
+	struct pfai_zone *z = c->z;
+	size_t end = z->end - z->origin, step;
+	bool loose = false;
+	c->present = z->end - z->start;
+	for (size_t rel = z->start - z->origin; rel < end; rel += step) {
+		pfai_word word = z->not_free[rel >> PFAI_WORD_SHIFT] >> (rel & PFAI_WORD_MASK);
+		if (word & 1) {
+			if (!check_used(c, rel, &loose, &step))
+				return false;
+			continue;
+		}
+		loose = false;
+		step = word ? pfai_ctz(word) : PFAI_WORD_BITS - (rel & PFAI_WORD_MASK);
+		if (step > end - rel)
+			step = end - rel;
+		size_t clean = check_nothing(c, pfai_offset_of_rel(z, rel), step);
+		if (clean != step)
+			return check_broken(c, 1, rel + clean, 0,
+			                    pfai_load_relaxed(&c->p->bytes[pfai_offset_of_rel(z, rel + clean)]),
+			                    "I1 a free frame's byte");
+	}
+	return check_equal(c, 6, c->present, z->present, "I6 present frames");
+}
+
+/* ---- caches and sums ----------------------------------------------------------------------------------------------- */
+
+static bool check_slot(struct check *c, const struct pfai_cpu *cpu, size_t slot)
+{
+	const struct pfai_slot *s = &cpu->slots[slot];
+	unsigned order = pfai_slot_order(c->p, slot);
+	if (s->n > s->cap)
+		return check_broken(c, 7, 0, s->cap, s->n, "I7 a slot holds more than its capacity");
+	if (s->n && !pfai_load_relaxed(&cpu->held))
+		return check_broken(c, 7, 0, 1, 0, "I7 a cpu's cache holds blocks and says that it does not");
+	for (unsigned i = 0; i < s->n; i++) {
+		size_t offset = cpu->entries[s->start + i], pfn = c->p->base + offset;
+		if (pfn < c->z->start || pfn >= c->z->end)
+			return check_broken(c, 7, 0, c->z->id, offset, "I7 a cached block of another zone");
+		uint8_t byte = pfai_load_relaxed(&c->p->bytes[offset]);
+		if ((byte & ~(unsigned)PFAI_ZERO_BIT) != (PFAI_CACHED | order))
+			return check_broken(c, 7, pfn - c->z->origin, PFAI_CACHED | order, byte, "I7 a cached block's byte");
+		c->entries--;
+		c->entries_sum -= offset;
+		c->entries_squares -= offset * offset;
+	}
+	return true;
+}
+
+static bool check_caches(struct check *c, bool frames)
+{
+	const struct pfa *p = c->p;
+	size_t per_zone = (size_t)PFAI_ROUTE_CODES << p->slot_shift;
+	for (uint32_t cpu = 0; cpu < p->nr_cpus; cpu++)
+		for (size_t slot = c->z->id * per_zone; slot < (c->z->id + 1) * per_zone; slot++)
+			if (!check_slot(c, pfai_cpu_at(p, cpu), slot))
+				return false;
+	return !frames || (check_equal(c, 7, 0, c->entries, "I7 cached blocks and slot entries") &&
+	                   check_equal(c, 7, 0, c->entries_sum, "I7 slot entries") &&
+	                   check_equal(c, 7, 0, c->entries_squares, "I7 slot entries, each once"));
+}
+
+static bool check_sums(struct check *c, bool frames)
+{
+	struct pfa_zone_stats s;
+	pfai_zone_stats_frozen(c->p, c->z, &s);
+	size_t sum = s.free + s.free_isolated + s.cached + s.allocated + s.held_report + s.held_move + s.quarantined + s.bad;
+	if (!check_equal(c, 6, s.present, sum, "I6 the conservation law"))
+		return false;
+	if (!frames)
+		return true;
+	return check_equal(c, 6, c->cached, s.cached, "I6 cached frames") &&
+	       (c->in_flight || check_equal(c, 6, c->allocated, s.allocated, "I6 allocated frames"));
+}
+
+/* ---- API ----------------------------------------------------------------------------------------------------------- */
+
+static int check_begin(struct check *c, struct pfa *p, struct pfai_zone *z, unsigned level, struct pfa_violation *out)
+{
+	memset(c, 0, sizeof(*c));
+	c->p = p;
+	c->z = z;
+	c->out = out;
+	c->quiescent = level & PFA_CHECK_QUIESCENT;
+	return pfai_zone_freeze(p, z) ? PFA_OK : PFA_EBUSY;
+}
+
+int pfa_check(struct pfa *p, unsigned level, struct pfa_violation *out)
+{
+	bool frames = level & PFA_CHECK_FRAMES, fine = true;
+	struct check c;
+	if (level & ~(PFA_CHECK_QUIESCENT | PFA_CHECK_FRAMES))
+		return PFA_EINVAL;
+	memset(out, 0, sizeof(*out));
+	for (uint32_t i = 0; i < p->nr_zones && fine; i++) {
+		if (check_begin(&c, p, &p->zones[i], level, out) != PFA_OK)
+			return PFA_EBUSY;
+		fine = check_index(&c) && (!frames || check_frames(&c)) && check_caches(&c, frames) && check_sums(&c, frames);
+		pfai_zone_thaw(p, &p->zones[i]);
+	}
+	return fine ? PFA_OK : PFA_ECORRUPT;
+}
+
+/* A wholly free leaf, without a walk: exactly one block holds it, and that block's buddy is not on offer as well. */
+static bool check_whole_leaf(struct check *c, unsigned code, size_t rel)
+{
+	struct pfai_zone *z = c->z;
+	unsigned found = 0, at = 0;
+	for (unsigned order = c->p->leaf_order; order <= z->top_order; order++) {
+		if (!pfai_bitset_test(pfai_set_at(z, code, order), rel >> order))
+			continue;
+		found++;
+		at = order;
+	}
+	if (found != 1)
+		return check_broken(c, 2, rel, 1, found, "I2 blocks in the index that hold a free leaf");
+	size_t buddy = (rel >> at) ^ 1;
+	if (at < z->top_order && buddy < pfai_set_bits(c->p, z, at) && pfai_bitset_test(pfai_set_at(z, code, at), buddy))
+		return check_broken(c, 5, rel, at + 1, at, "I5 two free buddies are not one block");
+	return true;
+}
+
+static bool check_pageblock_alone(struct check *c, size_t pb)
+{
+	unsigned shift = c->p->pb_order - c->p->leaf_order;
+	if (!check_pageblock(c, pb))
+		return false;
+	for (size_t leaf = pb << shift; leaf < (pb + 1) << shift; leaf++) {
+		bool whole;
+		unsigned code = c->z->pb[pb].code;
+		if (!check_leaf(c, code, leaf, &whole))
+			return false;
+		if (whole && !check_whole_leaf(c, code, leaf << c->p->leaf_order))
+			return false;
+	}
+	return true;
+}
+
+/* Free frames of the run's pageblocks say NOTHING; the others are judged by full checks, which see whole blocks. */
+static bool check_bytes_alone(struct check *c, size_t rel, size_t end)
+{
+	for (; rel < end; rel++) {
+		uint8_t byte = pfai_load_relaxed(&c->p->bytes[pfai_offset_of_rel(c->z, rel)]);
+		if (byte != PFAI_NOTHING && !pfai_map_test(c->z->not_free, rel))
+			return check_broken(c, 1, rel, 0, byte, "I1 a free frame's byte");
+	}
+	return true;
+}
+
+int pfa_check_range(struct pfa *p, struct pfa_run run, unsigned level, struct pfa_violation *out)
+{
+	struct pfai_zone *z = pfai_zone_of(p, run.first);
+	bool fine = true;
+	struct check c;
+	if ((level & ~(PFA_CHECK_QUIESCENT | PFA_CHECK_FRAMES)) || !run.nr_frames)
+		return PFA_EINVAL;
+	if (!z)
+		return PFA_ERANGE;
+	memset(out, 0, sizeof(*out));
+	if (check_begin(&c, p, z, level, out) != PFA_OK)
+		return PFA_EBUSY;
+	size_t nr = run.nr_frames < z->end - run.first ? run.nr_frames : z->end - run.first;
+	size_t first = run.first - z->origin, end = first + nr;
+	for (size_t pb = first >> p->pb_order; pb <= (end - 1) >> p->pb_order && fine; pb++)
+		fine = check_pageblock_alone(&c, pb);
+	fine = fine && (!(level & PFA_CHECK_FRAMES) || check_bytes_alone(&c, first, end)) && check_caches(&c, false) &&
+	       check_sums(&c, false);
+	pfai_zone_thaw(p, z);
+	return fine ? PFA_OK : PFA_ECORRUPT;
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+#include <pfa/pfa.h>
+
+#include "fault.h"
+#include "pcpu.h"
+
+/* Past the caches: claims the block, then gives it to its zone. No lock held. */
+static int free_direct(struct pfa *p, pfa_pfn pfn, unsigned order, const char *function)
+{
+	struct pfai_zone *z = pfai_zone_of(p, pfn);
+	if (!z || order > p->max_order)
+		return pfai_refuse_block(p, pfn, order, function);
+	if (pfai_load_relaxed(&z->corrupt))
+		return PFA_ECORRUPT;
+	pfai_a8 *byte = &p->bytes[pfn - p->base];
+	if (!pfai_cas8(byte, (uint8_t)(PFAI_HEAD | order), PFAI_FREEING))
+		return pfai_refuse_block(p, pfn, order, function);
+	if (!pfai_zone_lock(p, z)) {
+		pfai_store_release(byte, (uint8_t)(PFAI_HEAD | order));
+		return PFA_EBUSY;
+	}
+	pfai_store_relaxed(byte, PFAI_NOTHING);
+	pfai_zone_put_locked(p, z, pfn - z->origin, order, false);
+	z->direct_frees += (size_t)1 << order;
+	pfai_zone_unlock(p, z);
+	return PFA_OK;
+}
+
+/* A full slot gives its older half back. Cache lock held. PFA_OK: there is room now. */
+static int free_make_room(struct pfa *p, struct pfai_cpu *c, size_t slot)
+{
+	struct pfai_slot *s = &c->slots[slot];
+	struct pfai_zone *z = &p->zones[pfai_slot_zone(p, slot)];
+	if (!pfai_zone_lock(p, z))
+		return PFA_EBUSY;
+	bool ok = pfai_slot_flush_locked(p, c, z, slot, pfai_slot_batch(p, s));
+	pfai_zone_unlock(p, z);
+	return ok ? PFA_OK : PFA_ECORRUPT;
+}
+
+/* Takes over the held cache lock: the slot of this block is full, or it has none (slow route, caches disabled). */
+static int PFAI_NOINLINE free_full(struct pfa *p, struct pfai_cpu *c, pfa_pfn pfn, unsigned order)
+{
+	size_t offset = pfn - p->base;
+	uint8_t route = pfai_load_relaxed(&p->routes[offset >> p->pb_order]);
+	size_t slot = ((size_t)route << p->slot_shift) + order;
+	struct pfai_slot *s = &c->slots[slot];
+	if (!s->cap || (s->n == s->cap && free_make_room(p, c, slot) != PFA_OK)) {
+		pfai_cpu_unlock(p, c);
+		return free_direct(p, pfn, order, "pfa_free");
+	}
+	if (!pfai_cas8(&p->bytes[offset], (uint8_t)(PFAI_HEAD | order), (uint8_t)(PFAI_CACHED | order))) {
+		pfai_cpu_unlock(p, c);
+		return pfai_refuse_block(p, pfn, order, "pfa_free");
+	}
+	c->entries[s->start + s->n++] = (uint32_t)offset;
+	s->frees++;
+	pfai_store_relaxed(&c->held, 1u);
+	pfai_cpu_unlock(p, c);
+	return PFA_OK;
+}
+
+/* Takes over the held cache lock: the claim failed. */
+static int PFAI_NOINLINE free_refused(struct pfa *p, struct pfai_cpu *c, pfa_pfn pfn, unsigned order)
+{
+	pfai_cpu_unlock(p, c);
+	return pfai_refuse_block(p, pfn, order, "pfa_free");
+}
+
+/* No lock held: the order has no slot, the cpu is unknown or its cache busy, or the pfn is out of range. */
+static int PFAI_NOINLINE free_slow(struct pfa *p, pfa_pfn pfn, unsigned order)
+{
+	uint32_t cpu = pfai_this_cpu(p);
+	if (cpu >= p->nr_cpus || order >= p->cached_orders || pfn - p->base >= p->span)
+		return free_direct(p, pfn, order, "pfa_free");
+	struct pfai_cpu *c = pfai_cpu_at(p, cpu);
+	if (!pfai_try_lock(&c->lock))
+		return free_direct(p, pfn, order, "pfa_free");
+	return free_full(p, c, pfn, order);
+}
+
+int pfa_free(struct pfa *p, pfa_pfn pfn, unsigned order)
+{
+	size_t offset = pfn - p->base;
+	uint32_t cpu = pfai_fast_cpu(p);
+	if (PFAI_UNLIKELY(offset >= p->span || order >= p->cached_orders || cpu >= p->nr_cpus))
+		return free_slow(p, pfn, order);
+	struct pfai_cpu *c = pfai_cpu_at(p, cpu);
+	if (PFAI_UNLIKELY(!pfai_try_lock(&c->lock)))
+		return free_slow(p, pfn, order);
+	uint8_t route = pfai_load_relaxed(&p->routes[offset >> p->pb_order]);
+	struct pfai_slot *s = &c->slots[((size_t)route << p->slot_shift) + order];
+	unsigned n = s->n;
+	if (PFAI_UNLIKELY(n >= s->cap))
+		return free_full(p, c, pfn, order);
+	if (PFAI_UNLIKELY(!pfai_cas8(&p->bytes[offset], (uint8_t)(PFAI_HEAD | order), (uint8_t)(PFAI_CACHED | order))))
+		return free_refused(p, c, pfn, order);
+	c->entries[s->start + n] = (uint32_t)offset;
+	s->n = (uint16_t)(n + 1);
+	s->frees++;
+	pfai_store_relaxed(&c->held, 1u);
+	pfai_store_release(&c->lock.word, 0);
+	if (PFAI_UNLIKELY(pfai_load_relaxed(&c->lock.waiters)))
+		return pfai_cpu_wake(p, c);
+	return PFA_OK;
+}
+
+/* ---- bulk -------------------------------------------------------------------------------------------------------- */
+
+/* Pushes pfns into this cpu's cache while that is simple. Cache lock held. Returns how many. */
+static size_t bulk_push(struct pfa *p, struct pfai_cpu *c, unsigned order, size_t nr, const pfa_pfn pfns[])
+{
+	size_t done = 0;
+	while (done < nr) {
+		size_t offset = pfns[done] - p->base;
+		if (offset >= p->span)
+			break;
+		uint8_t route = pfai_load_relaxed(&p->routes[offset >> p->pb_order]);
+		size_t slot = ((size_t)route << p->slot_shift) + order;
+		struct pfai_slot *s = &c->slots[slot];
+		if (!s->cap || (s->n == s->cap && free_make_room(p, c, slot) != PFA_OK))
+			break;
+		if (!pfai_cas8(&p->bytes[offset], (uint8_t)(PFAI_HEAD | order), (uint8_t)(PFAI_CACHED | order)))
+			break;
+		c->entries[s->start + s->n++] = (uint32_t)offset;
+		s->frees++;
+		done++;
+	}
+	if (done)
+		pfai_store_relaxed(&c->held, 1u);
+	return done;
+}
+
+int pfa_free_bulk(struct pfa *p, unsigned order, size_t nr, const pfa_pfn pfns[], size_t *out_nr)
+{
+	size_t done = 0;
+	int result = PFA_OK;
+	while (done < nr) {
+		uint32_t cpu = pfai_this_cpu(p);
+		if (cpu < p->nr_cpus && order < p->cached_orders && pfai_try_lock(&pfai_cpu_at(p, cpu)->lock)) {
+			done += bulk_push(p, pfai_cpu_at(p, cpu), order, nr - done, pfns + done);
+			pfai_cpu_unlock(p, pfai_cpu_at(p, cpu));
+		}
+		if (done == nr)
+			break;
+		result = free_direct(p, pfns[done], order, "pfa_free_bulk");
+		if (result != PFA_OK)
+			break;
+		done++;
+	}
+	*out_nr = done;
+	return result;
+}
+
+int pfa_free_ptr(struct pfa *p, void *ptr, unsigned order)
+{
+	pfa_pfn pfn = 0;
+	if (!p->pool)
+		return PFA_ENOTSUP;
+	uintptr_t in_frame = (uintptr_t)ptr & (((uintptr_t)1 << p->frame_shift) - 1);
+	if (pfa_pfn_of(p, ptr, &pfn) != PFA_OK || in_frame)
+		return pfai_fault(p, PFA_FAULT_FOREIGN_POINTER, pfn, order, "pfa_free_ptr");
+	return pfa_free(p, pfn, order);
+}

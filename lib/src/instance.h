@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Layer 3: the nouns. Everything that an instance consists of, and which lock guards it.
+ *
+ * Coordinates: an *offset* is pfn - pfa.base, indexes the frame bytes (flat over the instance's span) and fits 32
+ * bits. A *rel* is pfn - zone.origin and indexes the zone's maps; origin is a multiple of the largest block and of the
+ * pageblock, so that alignment of a rel is alignment of the pfn.
+ */
+#ifndef PFAI_INSTANCE_H
+#define PFAI_INSTANCE_H
+
+#include <pfa/config.h>
+#include <pfa/debug.h>
+#include <pfa/stats.h>
+
+#include "bitset.h"
+#include "frame.h"
+#include "lock.h"
+
+/* Migrate types as stored: such that zeroed memory means MOVABLE. CODE_ISOLATE is never stored. */
+enum pfai_code {
+	PFAI_CODE_MOVABLE = 0,
+	PFAI_CODE_UNMOVABLE = 1,
+	PFAI_CODE_HIGHATOMIC = 2,
+	PFAI_CODE_RECLAIMABLE = 3,
+	PFAI_CODE_CMA = 4,
+	PFAI_CODES = 5,
+};
+
+static inline unsigned pfai_code_of_type(unsigned type)
+{
+	return type < 4 ? type ^ 1 : type;
+}
+
+static inline unsigned pfai_type_of_code(unsigned code)
+{
+	return code < 4 ? code ^ 1 : code;
+}
+
+/* Unmovable, movable, reclaimable: the types that lend to each other and that per-CPU caches hold. */
+static inline bool pfai_code_is_common(unsigned code)
+{
+	return code != PFAI_CODE_HIGHATOMIC && code != PFAI_CODE_CMA;
+}
+
+/*
+ * Route of a pageblock, one byte, flat over the span: zone << 2 | code for the common types. HIGHATOMIC's code in the
+ * low bits means SLOW: frees go past the caches (HIGHATOMIC, CMA, held, shared by two zones, in no zone). The rows of
+ * slots for that code exist and have a capacity of 0, so that the fast path needs no test of its own.
+ * Written under the zone's lock, read under a cache lock.
+ */
+#define PFAI_ROUTE_SLOW PFAI_CODE_HIGHATOMIC
+#define PFAI_ROUTE_ZONE_SHIFT 2u
+#define PFAI_ROUTE_CODES 4u
+
+/* Largest order with a cache slot. 2^9 frames of 4 KiB are a huge page, the largest block that is asked for often. */
+#define PFAI_CACHE_ORDER_LIMIT 9u
+/* A leaf, the grain of the index, is 2^min(pageblock_order, this) frames: 8 words of 64 bits, one cache line. */
+#define PFAI_LEAF_ORDER_LIMIT 9u
+#define PFAI_LEAF_WORDS_MAX ((1u << PFAI_LEAF_ORDER_LIMIT) / PFAI_WORD_BITS)
+
+#define PFAI_PB_PARTIAL (1u << 0) /* has absent frames: can never be reserved */
+
+/* Per (zone, pageblock). Zeroed memory: an entirely free MOVABLE pageblock. Guard: the zone's lock. */
+struct pfai_pb {
+	uint32_t used;   /* frames of this pageblock that are not free, absent ones included */
+	uint8_t code;    /* own type; isolation never overwrites it */
+	uint8_t flags;   /* PFAI_PB_* */
+	uint16_t spare;
+	uint32_t holder; /* token of the isolation that holds it; 0: none */
+	uint32_t marked; /* frames known to the reporting device */
+};
+
+/* A stack of cached blocks of one (zone, type, order). Guard: the cpu's cache lock. */
+struct pfai_slot {
+	uint16_t n, cap;
+	uint32_t start;         /* index of its first entry in pfai_cpu.entries */
+	size_t allocs, frees;   /* blocks that pfa_alloc took from here and pfa_free put here, ever */
+};
+
+/* One cpu's cache. Guard: lock, unless stated. */
+struct pfai_cpu {
+	struct pfai_lock lock;
+	pfai_a32 held;          /* a hint, read without lock: 0 means that no slot holds anything */
+	uint32_t first;         /* row of the zone that served last: zone << 2 << slot_shift */
+	uint32_t *entries;      /* offsets of cached blocks; every slot has its part */
+	bool disabled;          /* all caps are 0 */
+	uint8_t spare[3];
+	uint32_t spare2;
+	size_t seen;            /* sum of all slots' counters when service last came by */
+	uint64_t seen_ns;
+	struct pfai_slot slots[]; /* [zone][code][order], order padded to 2^slot_shift */
+};
+
+/* Events of a zone, in the order of pfa_zone_stats. They decide nothing. */
+struct pfai_zone_events {
+	size_t refill, flush, direct, claim, steal, borrow, reserve, unreserve, lock_steps;
+};
+
+/* Guard of everything: lock, unless stated. */
+struct pfai_zone {
+	struct pfai_lock lock;
+	/* Hints for failing without a lock: bit o: a free block of order o is on offer. Published at each unlock. */
+	pfai_a32 avail_common, avail_cma, avail_high;
+	pfai_a32 corrupt; /* damage was met: the zone refuses */
+
+	/* constant after init */
+	const char *name;
+	uint32_t id;
+	unsigned top_order;  /* largest order that fits the zone: min(max_order, log2 of its frames) */
+	unsigned leaf_top;   /* largest order that one leaf can offer: min(leaf order, top_order) */
+	pfa_pfn start, end;  /* [start, end) */
+	pfa_pfn origin;
+	size_t delta;        /* rel = offset + delta (modulo 2^word) */
+	size_t nr_rel;       /* maps cover rels [0, nr_rel): whole pageblocks */
+	size_t nr_pb, nr_leaves;
+	size_t mark_min, mark_low, mark_high;
+	size_t highatomic_limit; /* frames */
+	size_t present;
+	size_t set_words;    /* words of all sets of one type */
+	uint32_t set_start[PFA_ORDER_LIMIT + 1]; /* first word of the set of an order within its type's words */
+
+	/* maps */
+	pfai_word *not_free; /* authoritative. bit per rel; zeroed memory is an entirely free zone */
+	pfai_word *zero;     /* known-zero, xor pfa.zero_invert; NULL: not tracked. Counts for free frames only */
+	struct pfai_pb *pb;
+	/* Per leaf, the largest order it offers, as leaf_top - order; 0 (zeroed memory) therefore is "the most it can".
+	 * LEAF_FULL: nothing. A leaf that is free as a whole and lies in a larger block says 0. */
+	uint8_t *leaf;
+	/* Sets, per type and order. order < leaf order: the leaves whose largest block is exactly this. From the leaf
+	 * order on: the free blocks themselves, each once, at its full size, as rel >> order. */
+	pfai_word *sets;
+
+	/* state */
+	uint32_t nonempty[PFAI_CODES]; /* bit per order: the set is not empty */
+	size_t free[PFAI_CODES];       /* free frames on offer by the type of their pageblock */
+	size_t reserved_high;          /* frames of HIGHATOMIC pageblocks */
+	size_t direct_allocs, direct_frees; /* frames granted and given back past the caches, ever */
+	struct pfai_zone_events events;
+};
+
+#define PFAI_LEAF_FULL 0xFFu
+
+struct pfa {
+	/* the fast path's line */
+	unsigned char *cpus;    /* nr_cpus of struct pfai_cpu, cpu_bytes apart */
+	size_t cpu_bytes;
+	ptrdiff_t cpu_offset;
+	pfa_pfn base;           /* a multiple of the pageblock */
+	size_t span;            /* frames from base to the end of the last zone */
+	pfai_a8 *bytes;         /* frame bytes, by offset */
+	pfai_a8 *routes;        /* by offset >> pb_order */
+	uint32_t nr_cpus;
+	uint32_t cpu_fixed;     /* without cpu_offset: 0 where there is no cpu op, else out of range */
+	uint8_t pb_order, slot_shift, cached_orders /* 0 .. cached_orders-1 have slots */, leaf_order;
+
+	/* constant after init */
+	struct pfa_platform os;
+	struct pfai_zone *zones;
+	uint32_t nr_zones;
+	unsigned max_order, frame_shift;
+	uint32_t batch_high;    /* configured batch; each slot cuts it to half its cap */
+	pfai_word zero_invert;  /* all ones where fresh frames are known to be zero */
+	unsigned char *pool;    /* address of frame pool_pfn, or NULL */
+	pfa_pfn pool_pfn;
+	enum pfa_fatal_policy policy;
+	size_t bytes_total;
+	uint64_t seed;
+	const uint16_t *caps;   /* configured capacity, [zone][order padded to 2^slot_shift] */
+
+	/* under set_lock */
+	struct pfai_lock set_lock;
+	uint32_t disabled;      /* nesting of pfa_cache_disable */
+
+	pfai_a32 serving;       /* busy word of pfa_service */
+	uint32_t next_served;   /* under the busy word: the round's next cpu, */
+	uint64_t service_next;  /* and the earliest time that the round has found so far */
+
+	/* events */
+	pfai_aword nr_fail, nr_drain, nr_misuse, nr_corrupt, nr_zeroed, nr_zero_skipped;
+
+	/* set before threads come */
+	void (*on_unlock)(void *ctx, struct pfa *pfa, unsigned zone);
+	void *on_unlock_ctx;
+};
+
+static inline struct pfai_cpu *pfai_cpu_at(const struct pfa *p, uint32_t cpu)
+{
+	return (struct pfai_cpu *)(void *)(p->cpus + (size_t)cpu * p->cpu_bytes);
+}
+
+static inline size_t pfai_slots_per_cpu(const struct pfa *p)
+{
+	return (size_t)p->nr_zones * PFAI_ROUTE_CODES << p->slot_shift;
+}
+
+static inline unsigned pfai_slot_zone(const struct pfa *p, size_t slot)
+{
+	return (unsigned)(slot >> p->slot_shift >> PFAI_ROUTE_ZONE_SHIFT);
+}
+
+static inline unsigned pfai_slot_order(const struct pfa *p, size_t slot)
+{
+	return (unsigned)(slot & ((1u << p->slot_shift) - 1));
+}
+
+/* The zone of a pfn, or NULL. O(zones). */
+struct pfai_zone *pfai_zone_of(const struct pfa *p, pfa_pfn pfn);
+
+static inline struct pfai_pb *pfai_pb_at(const struct pfa *p, const struct pfai_zone *z, size_t rel)
+{
+	return &z->pb[rel >> p->pb_order];
+}
+
+static inline size_t pfai_offset_of_rel(const struct pfai_zone *z, size_t rel)
+{
+	return rel - z->delta;
+}
+
+/* Can the compiler read a cpu id at an offset from the thread pointer? */
+#if defined(__has_builtin) && !defined(PFA_SINGLE)
+#if __has_builtin(__builtin_thread_pointer) && (defined(__x86_64__) || defined(__aarch64__) || defined(__riscv))
+#define PFAI_HAVE_THREAD_POINTER 1
+#endif
+#endif
+
+/* The cpu that the caller runs on, as far as it is known without a call; >= nr_cpus sends it to the slow path, which
+ * asks the op. May be stale at once. */
+PFAI_ALWAYS_INLINE uint32_t pfai_fast_cpu(const struct pfa *p)
+{
+#ifdef PFAI_HAVE_THREAD_POINTER
+	if (PFAI_LIKELY(p->cpu_offset))
+		return *(const volatile uint32_t *)(const void *)((const char *)__builtin_thread_pointer() + p->cpu_offset);
+#endif
+	return p->cpu_fixed;
+}
+
+static inline uint32_t pfai_this_cpu(const struct pfa *p)
+{
+	return p->os.cpu && !p->cpu_offset ? p->os.cpu(p->os.ctx) : pfai_fast_cpu(p);
+}
+
+#endif

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+#include "layout.h"
+
+#define LAYOUT_ALIGN 64u /* a cache line */
+
+struct layout_cursor {
+	unsigned char *memory; /* NULL: counting */
+	size_t at;
+	bool overflow;
+};
+
+static void *layout_take(struct layout_cursor *c, size_t nr, size_t each)
+{
+	size_t bytes, start = (c->at + LAYOUT_ALIGN - 1) & ~(size_t)(LAYOUT_ALIGN - 1);
+	if (__builtin_mul_overflow(nr, each, &bytes) || start < c->at || start + bytes < start)
+		c->overflow = true;
+	c->at = start + bytes;
+	return c->memory && !c->overflow ? c->memory + start : NULL;
+}
+
+void pfai_zone_geometry(const struct pfai_geometry *g, const struct pfa_zone_config *zc, struct pfai_zone_geometry *out)
+{
+	pfa_pfn end = zc->start + zc->nr_frames;
+	unsigned fits = pfai_log2(zc->nr_frames);
+	out->top_order = fits < g->max_order ? fits : g->max_order;
+	unsigned align = out->top_order > g->pb_order ? out->top_order : g->pb_order;
+	out->origin = zc->start >> align << align;
+	size_t pb_mask = ((size_t)1 << g->pb_order) - 1;
+	out->nr_rel = (end - out->origin + pb_mask) & ~pb_mask;
+	out->nr_pb = out->nr_rel >> g->pb_order;
+	out->nr_leaves = out->nr_rel >> g->leaf_order;
+	size_t words = 0;
+	for (unsigned order = 0; order <= PFA_ORDER_LIMIT; order++) {
+		out->set_start[order] = (uint32_t)words;
+		if (order > out->top_order)
+			continue;
+		size_t bits = out->nr_leaves;
+		if (order > g->leaf_order)
+			bits = (bits + ((size_t)1 << (order - g->leaf_order)) - 1) >> (order - g->leaf_order);
+		words += pfai_bitset_words(bits);
+	}
+	out->set_words = words;
+}
+
+unsigned pfai_slot_cap(const struct pfai_geometry *g, size_t zone_frames, unsigned order)
+{
+	/* A slot may hold 1/32 of its zone: ten orders and three types then can never hold all of it by themselves. */
+	size_t share = zone_frames >> order >> 5, cap = g->cache_high;
+	if (order >= g->cached_orders || !cap)
+		return 0;
+	if (cap > share)
+		cap = share;
+	/* A zone too small for a share still gets one block of each small order, where the caller asked for caches. */
+	if (!cap && !g->caches_default_high && zone_frames >> order >> 2)
+		cap = 1;
+	return (unsigned)cap;
+}
+
+static void layout_zone(const struct pfai_geometry *g, const struct pfa_zone_config *zc, struct layout_cursor *c,
+                        struct pfai_zone *z)
+{
+	struct pfai_zone_geometry zg;
+	pfai_zone_geometry(g, zc, &zg);
+	size_t map_words = zg.nr_rel >> PFAI_WORD_SHIFT;
+	pfai_word *not_free = layout_take(c, map_words, sizeof(pfai_word));
+	pfai_word *zero = g->track_zero ? layout_take(c, map_words, sizeof(pfai_word)) : NULL;
+	struct pfai_pb *pb = layout_take(c, zg.nr_pb, sizeof(*pb));
+	uint8_t *leaf = layout_take(c, zg.nr_leaves, 1);
+	pfai_word *sets = layout_take(c, zg.set_words * PFAI_CODES, sizeof(pfai_word));
+	if (!z || !sets)
+		return;
+	z->not_free = not_free;
+	z->zero = zero;
+	z->pb = pb;
+	z->leaf = leaf;
+	z->sets = sets;
+}
+
+bool pfai_layout(const struct pfa_config *cfg, const struct pfai_geometry *g, unsigned char *memory, struct pfa *p,
+                 size_t *out_bytes)
+{
+	struct layout_cursor c = { memory, 0, false };
+	size_t entries = 0, slots = (size_t)g->nr_zones * PFAI_ROUTE_CODES << g->slot_shift;
+	(void)layout_take(&c, 1, sizeof(struct pfa));
+	struct pfai_zone *zones = layout_take(&c, g->nr_zones, sizeof(*zones));
+	uint16_t *caps = layout_take(&c, slots / PFAI_ROUTE_CODES, sizeof(*caps));
+	for (uint32_t i = 0; i < g->nr_zones; i++) {
+		const struct pfa_zone_config *zc = pfai_config_zone(cfg, i);
+		for (unsigned order = 0; order < g->cached_orders; order++)
+			entries += 3u * pfai_slot_cap(g, zc->nr_frames, order); /* the three common types */
+	}
+	size_t cpu_bytes = sizeof(struct pfai_cpu) + slots * sizeof(struct pfai_slot);
+	cpu_bytes = (cpu_bytes + LAYOUT_ALIGN - 1) & ~(size_t)(LAYOUT_ALIGN - 1);
+	unsigned char *cpus = layout_take(&c, g->nr_cpus, cpu_bytes);
+	uint32_t *pool = layout_take(&c, g->nr_cpus, entries * sizeof(uint32_t));
+	for (uint32_t i = 0; i < g->nr_zones; i++)
+		layout_zone(g, pfai_config_zone(cfg, i), &c, zones ? &zones[i] : NULL);
+	pfai_a8 *routes = layout_take(&c, (g->span >> g->pb_order) + 1, 1);
+	pfai_a8 *bytes = layout_take(&c, g->span, 1);
+	*out_bytes = c.at;
+	if (!p || !bytes)
+		return !c.overflow;
+	p->zones = zones;
+	p->caps = caps;
+	p->cpus = cpus;
+	p->cpu_bytes = cpu_bytes;
+	p->routes = routes;
+	p->bytes = bytes;
+	for (uint32_t cpu = 0; cpu < g->nr_cpus; cpu++)
+		pfai_cpu_at(p, cpu)->entries = pool + cpu * entries;
+	return !c.overflow;
+}

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+#include "pcpu.h"
+
+#include <pfa/pfa.h>
+
+#include "fault.h"
+
+int pfai_cpu_wake(struct pfa *p, struct pfai_cpu *c)
+{
+	pfai_lock_wake(&p->os, &c->lock);
+	return PFA_OK;
+}
+
+unsigned pfai_slot_refill_locked(struct pfa *p, struct pfai_cpu *c, struct pfai_zone *z, size_t slot, unsigned want)
+{
+	struct pfai_slot *s = &c->slots[slot];
+	unsigned order = pfai_slot_order(p, slot), code = (unsigned)(slot >> p->slot_shift) % PFAI_ROUTE_CODES;
+	uint32_t *entries = c->entries + s->start;
+	unsigned got = pfai_zone_grab_locked(p, z, code, order, want, entries);
+	/* Lowest first came out; turn it round, so that the lowest is on top of the stack and goes first. */
+	for (unsigned i = 0, j = got; i + 1 < j; i++) {
+		j--;
+		uint32_t swap = entries[i];
+		entries[i] = entries[j];
+		entries[j] = swap;
+	}
+	for (unsigned i = 0; i < got; i++) {
+		unsigned byte = PFAI_CACHED | order;
+		if (z->zero && pfai_zone_known_zero_locked(p, z, entries[i] + z->delta, (size_t)1 << order))
+			byte |= PFAI_ZERO_BIT;
+		pfai_store_relaxed(&p->bytes[entries[i]], (uint8_t)byte);
+	}
+	s->n = (uint16_t)got;
+	z->events.refill++;
+	pfai_store_relaxed(&c->held, 1u);
+	return got;
+}
+
+/* Cached blocks on their way back: those in one word of the free map are put together. */
+struct pcpu_word {
+	size_t word;
+	pfai_word mask, zero;
+};
+
+static inline void pcpu_word_put(struct pfa *p, struct pfai_zone *z, struct pcpu_word *w)
+{
+	if (w->mask)
+		pfai_zone_put_word_locked(p, z, w->word, w->mask, w->zero);
+	w->mask = w->zero = 0;
+}
+
+/* One cached block goes back (perhaps later, with its word). False: its byte says something else. */
+static inline bool pcpu_put_block(struct pfa *p, struct pfai_zone *z, uint32_t offset, unsigned order,
+                                  struct pcpu_word *w)
+{
+	uint8_t byte = pfai_load_relaxed(&p->bytes[offset]);
+	bool zero = byte & PFAI_ZERO_BIT;
+	size_t rel = offset + z->delta;
+	if (PFAI_UNLIKELY((byte & ~(unsigned)PFAI_ZERO_BIT) != (PFAI_CACHED | order)))
+		return false;
+	pfai_store_relaxed(&p->bytes[offset], PFAI_NOTHING);
+	if (order >= PFAI_WORD_SHIFT) {
+		pfai_zone_put_locked(p, z, rel, order, zero);
+		return true;
+	}
+	pfai_word mask = pfai_low_bits(1u << order) << (rel & PFAI_WORD_MASK);
+	if (rel >> PFAI_WORD_SHIFT != w->word)
+		pcpu_word_put(p, z, w);
+	w->word = rel >> PFAI_WORD_SHIFT;
+	w->mask |= mask;
+	if (zero)
+		w->zero |= mask;
+	return true;
+}
+
+bool pfai_slot_flush_locked(struct pfa *p, struct pfai_cpu *c, struct pfai_zone *z, size_t slot, unsigned nr)
+{
+	struct pfai_slot *s = &c->slots[slot];
+	uint32_t *entries = c->entries + s->start;
+	unsigned order = pfai_slot_order(p, slot);
+	struct pcpu_word w = { 0, 0, 0 };
+	bool ok = true;
+	for (unsigned i = 0; i < nr; i++)
+		ok &= pcpu_put_block(p, z, entries[i], order, &w);
+	pcpu_word_put(p, z, &w);
+	s->n = (uint16_t)(s->n - nr);
+	memmove(entries, entries + nr, s->n * sizeof(*entries));
+	z->events.flush++;
+	pfai_zone_steps(z, nr);
+	if (!ok)
+		pfai_zone_mark_corrupt(z);
+	return ok;
+}
+
+int pfai_cache_drain_locked(struct pfa *p, struct pfai_cpu *c)
+{
+	size_t per_zone = (size_t)PFAI_ROUTE_CODES << p->slot_shift;
+	int result = PFA_OK;
+	for (uint32_t i = 0; i < p->nr_zones; i++) {
+		struct pfai_zone *z = &p->zones[i];
+		bool locked = false;
+		for (size_t slot = i * per_zone; slot < (i + 1) * per_zone; slot++) {
+			if (!c->slots[slot].n)
+				continue;
+			if (!locked && !pfai_zone_lock(p, z))
+				return PFA_EBUSY;
+			locked = true;
+			if (!pfai_slot_flush_locked(p, c, z, slot, c->slots[slot].n))
+				result = PFA_ECORRUPT;
+		}
+		if (locked)
+			pfai_zone_unlock(p, z);
+	}
+	pfai_store_relaxed(&c->held, 0u);
+	pfai_add_relaxed(&p->nr_drain, 1u);
+	return result;
+}
+
+static int pcpu_drain_one(struct pfa *p, uint32_t cpu)
+{
+	struct pfai_cpu *c = pfai_cpu_at(p, cpu);
+	if (!pfai_cpu_lock(p, c))
+		return PFA_EBUSY;
+	int result = pfai_cache_drain_locked(p, c);
+	pfai_cpu_unlock(p, c);
+	return result;
+}
+
+int pfai_cache_drain_all(struct pfa *p)
+{
+	int result = PFA_OK;
+	for (uint32_t cpu = 0; cpu < p->nr_cpus; cpu++) {
+		if (!pfai_load_relaxed(&pfai_cpu_at(p, cpu)->held))
+			continue;
+		int code = pcpu_drain_one(p, cpu);
+		if (code != PFA_OK)
+			result = code;
+	}
+	return result;
+}
+
+bool pfai_cache_any_held(const struct pfa *p)
+{
+	for (uint32_t cpu = 0; cpu < p->nr_cpus; cpu++)
+		if (pfai_load_relaxed(&pfai_cpu_at(p, cpu)->held))
+			return true;
+	return false;
+}
+
+/* Moves the blocks of a slot that overlap [lo, hi) to its bottom; returns how many. */
+static unsigned pcpu_select(struct pfai_cpu *c, struct pfai_slot *s, unsigned order, size_t lo, size_t hi)
+{
+	uint32_t *entries = c->entries + s->start;
+	unsigned nr = 0;
+	for (unsigned i = 0; i < s->n; i++) {
+		uint32_t at = entries[i];
+		if (at >= hi || at + ((size_t)1 << order) <= lo)
+			continue;
+		entries[i] = entries[nr];
+		entries[nr++] = at;
+	}
+	return nr;
+}
+
+int pfai_cache_purge_pageblock(struct pfa *p, struct pfai_zone *z, size_t pb, bool wait)
+{
+	size_t lo = pfai_offset_of_rel(z, pb << p->pb_order), hi = lo + ((size_t)1 << p->pb_order);
+	size_t per_zone = (size_t)PFAI_ROUTE_CODES << p->slot_shift, first = z->id * per_zone;
+	int result = PFA_OK;
+	for (uint32_t cpu = 0; cpu < p->nr_cpus; cpu++) {
+		struct pfai_cpu *c = pfai_cpu_at(p, cpu);
+		/* The hint `held` must not be asked here: a free that read the old route may be about to push. */
+		if (wait ? !pfai_cpu_lock(p, c) : !pfai_try_lock(&c->lock)) {
+			if (wait)
+				return PFA_EBUSY;
+			continue;
+		}
+		for (size_t slot = first; slot < first + per_zone; slot++) {
+			unsigned nr = pcpu_select(c, &c->slots[slot], pfai_slot_order(p, slot), lo, hi);
+			if (!nr)
+				continue;
+			if (!pfai_zone_lock(p, z)) {
+				pfai_cpu_unlock(p, c);
+				return PFA_EBUSY;
+			}
+			if (!pfai_slot_flush_locked(p, c, z, slot, nr))
+				result = PFA_ECORRUPT;
+			pfai_zone_unlock(p, z);
+		}
+		pfai_cpu_unlock(p, c);
+	}
+	return result;
+}
+
+/* ---- API ------------------------------------------------------------------------------------------------------- */
+
+static int pcpu_told(struct pfa *p, int result, const char *function)
+{
+	if (result != PFA_ECORRUPT)
+		return result;
+	return pfai_fault(p, PFA_FAULT_CORRUPT_CACHE, p->base, 0, function);
+}
+
+int pfa_cache_drain(struct pfa *p, uint32_t cpu)
+{
+	if (cpu == PFA_ALL_CPUS)
+		return pcpu_told(p, pfai_cache_drain_all(p), "pfa_cache_drain");
+	if (cpu >= p->nr_cpus)
+		return PFA_EINVAL;
+	return pcpu_told(p, pcpu_drain_one(p, cpu), "pfa_cache_drain");
+}
+
+int pfa_cache_purge(struct pfa *p, pfa_pfn pfn)
+{
+	struct pfai_zone *z = pfai_zone_of(p, pfn);
+	if (!z)
+		return PFA_ERANGE;
+	int result = pfai_cache_purge_pageblock(p, z, (pfn - z->origin) >> p->pb_order, true);
+	return pcpu_told(p, result, "pfa_cache_purge");
+}
+
+static void pcpu_set_caps(struct pfa *p, struct pfai_cpu *c, bool disabled)
+{
+	unsigned orders = 1u << p->slot_shift;
+	for (size_t slot = 0; slot < pfai_slots_per_cpu(p); slot++) {
+		unsigned code = (unsigned)(slot >> p->slot_shift) % PFAI_ROUTE_CODES;
+		uint16_t cap = p->caps[pfai_slot_zone(p, slot) * orders + pfai_slot_order(p, slot)];
+		c->slots[slot].cap = disabled || code == PFAI_ROUTE_SLOW ? 0 : cap;
+	}
+	c->disabled = disabled;
+}
+
+/* All cpus, or none: on failure those before are set back. */
+static int pcpu_switch(struct pfa *p, bool disabled)
+{
+	for (uint32_t cpu = 0; cpu < p->nr_cpus; cpu++) {
+		struct pfai_cpu *c = pfai_cpu_at(p, cpu);
+		int result = PFA_EBUSY;
+		if (pfai_cpu_lock(p, c)) {
+			result = disabled ? pfai_cache_drain_locked(p, c) : PFA_OK;
+			if (result == PFA_OK)
+				pcpu_set_caps(p, c, disabled);
+			pfai_cpu_unlock(p, c);
+		}
+		if (result == PFA_OK)
+			continue;
+		while (cpu--) {
+			c = pfai_cpu_at(p, cpu);
+			if (pfai_cpu_lock(p, c)) {
+				pcpu_set_caps(p, c, !disabled);
+				pfai_cpu_unlock(p, c);
+			}
+		}
+		return result;
+	}
+	return PFA_OK;
+}
+
+#define PCPU_NEST_LIMIT 65536u
+
+int pfa_cache_disable(struct pfa *p)
+{
+	if (!pfai_sleep_lock(&p->os, &p->set_lock))
+		return PFA_EBUSY;
+	int result = PFA_OK;
+	if (p->disabled == PCPU_NEST_LIMIT)
+		result = PFA_EAGAIN;
+	else if (p->disabled == 0)
+		result = pcpu_switch(p, true);
+	if (result == PFA_OK)
+		p->disabled++;
+	pfai_sleep_unlock(&p->os, &p->set_lock);
+	return pcpu_told(p, result, "pfa_cache_disable");
+}
+
+int pfa_cache_enable(struct pfa *p)
+{
+	if (!pfai_sleep_lock(&p->os, &p->set_lock))
+		return PFA_EBUSY;
+	int result = PFA_EINVAL;
+	if (p->disabled)
+		result = p->disabled == 1 ? pcpu_switch(p, false) : PFA_OK;
+	if (result == PFA_OK)
+		p->disabled--;
+	pfai_sleep_unlock(&p->os, &p->set_lock);
+	return result;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Layer 4: per-CPU caches. A stack of blocks for each (zone, common type, order); a cached block's frames are not free
+ * in the map, and its first byte says CACHED, exactly while it is in a slot.
+ *
+ * A cached block keeps its slot even if its pageblock changes type meanwhile; it returns to the type of that moment.
+ */
+#ifndef PFAI_PCPU_H
+#define PFAI_PCPU_H
+
+#include "zone.h"
+
+static inline bool pfai_cpu_lock(struct pfa *p, struct pfai_cpu *c)
+{
+	return PFAI_LIKELY(pfai_try_lock(&c->lock)) || pfai_try_lock_wait(&p->os, &c->lock);
+}
+
+PFAI_ALWAYS_INLINE void pfai_cpu_unlock(struct pfa *p, struct pfai_cpu *c)
+{
+	pfai_try_unlock(&p->os, &c->lock);
+}
+
+/* The rare end of a fast path's unlock, as a tail call: wakes, and returns PFA_OK. */
+int pfai_cpu_wake(struct pfa *p, struct pfai_cpu *c);
+
+/* Blocks that are moved at once between a slot and its zone. */
+static inline unsigned pfai_slot_batch(const struct pfa *p, const struct pfai_slot *s)
+{
+	unsigned half = (s->cap + 1u) / 2;
+	return p->batch_high && p->batch_high < half ? p->batch_high : half;
+}
+
+/* Takes the newest block out of a slot that is not empty, and makes it an allocated one. False: its byte was wrong (it
+ * is dropped; the caller reports). *zero: its content is known to be zero. */
+PFAI_ALWAYS_INLINE bool pfai_slot_pop(struct pfa *p, struct pfai_cpu *c, struct pfai_slot *s, unsigned order,
+                                      size_t *offset, bool *zero)
+{
+	size_t at = c->entries[s->start + --s->n];
+	uint8_t byte = pfai_load_relaxed(&p->bytes[at]);
+	*offset = at;
+	if (PFAI_UNLIKELY((byte & ~(unsigned)PFAI_ZERO_BIT) != (PFAI_CACHED | order)))
+		return false;
+	*zero = byte & PFAI_ZERO_BIT;
+	pfai_store_relaxed(&p->bytes[at], (uint8_t)(PFAI_HEAD | order));
+	s->allocs++;
+	return true;
+}
+
+/* Fills an empty slot from its zone with up to want blocks of its own type. Cache and zone lock held. Returns how many. */
+unsigned pfai_slot_refill_locked(struct pfa *p, struct pfai_cpu *c, struct pfai_zone *z, size_t slot, unsigned want);
+
+/* Gives the nr oldest blocks of a slot back to the zone. Cache and zone lock held. False: damage was met (the zone is
+ * marked; the blocks in question are dropped). */
+bool pfai_slot_flush_locked(struct pfa *p, struct pfai_cpu *c, struct pfai_zone *z, size_t slot, unsigned nr);
+
+/* Gives everything back. Cache lock held, takes zone locks. @return PFA_OK, PFA_EBUSY, PFA_ECORRUPT. */
+int pfai_cache_drain_locked(struct pfa *p, struct pfai_cpu *c);
+
+/* Drains every cpu. No lock held. */
+int pfai_cache_drain_all(struct pfa *p);
+
+/* Gives back the cached blocks that overlap this pageblock, from all cpus; wait: false skips busy caches. */
+int pfai_cache_purge_pageblock(struct pfa *p, struct pfai_zone *z, size_t pb, bool wait);
+
+/* Does any cpu's cache hold something? Without lock; what was cached before the call is seen. */
+bool pfai_cache_any_held(const struct pfa *p);
+
+#endif

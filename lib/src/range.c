@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+#include <pfa/pfa.h>
+
+#include "alloc.h"
+#include "fault.h"
+
+/* ---- exact ------------------------------------------------------------------------------------------------------- */
+
+static void range_write_heads(struct pfa *p, size_t offset, size_t nr_blocks, unsigned order)
+{
+	for (size_t i = 0; i < nr_blocks; i++)
+		pfai_store_relaxed(&p->bytes[offset + (i << order)], (uint8_t)(PFAI_HEAD | order));
+}
+
+/* The block rq.pfn, HEAD | order and the caller's alone, becomes nr_frames single frames; the rest goes back. */
+static int exact_trim(struct pfa *p, const struct pfai_request *rq, size_t nr_frames)
+{
+	struct pfai_zone *z = rq->zone;
+	size_t offset = rq->pfn - p->base, whole = (size_t)1 << rq->order;
+	if (!pfai_zone_lock(p, z))
+		return PFA_EBUSY;
+	range_write_heads(p, offset, nr_frames, 0);
+	pfai_zone_put_run_locked(p, z, rq->pfn - z->origin + nr_frames, whole - nr_frames, rq->zero);
+	z->direct_frees += whole - nr_frames;
+	pfai_zone_steps(z, nr_frames);
+	pfai_zone_unlock(p, z);
+	return PFA_OK;
+}
+
+int pfa_alloc_exact(struct pfa *p, size_t nr_frames, unsigned align_order, uint32_t flags, pfa_pfn *out)
+{
+	struct pfai_request rq;
+	unsigned order = align_order;
+	if (!nr_frames || align_order > p->max_order || nr_frames > (size_t)1 << p->max_order)
+		return PFA_EINVAL;
+	while ((size_t)1 << order < nr_frames)
+		order++;
+	int result = pfai_request_parse(p, &rq, order, flags);
+	if (result != PFA_OK)
+		return result;
+	result = pfai_request_serve(p, &rq);
+	if (result != PFA_OK)
+		return result;
+	result = exact_trim(p, &rq, nr_frames);
+	if (result != PFA_OK) {
+		int undone = pfa_free(p, rq.pfn, order);
+		return undone == PFA_OK ? result : undone;
+	}
+	pfai_request_finish(p, &rq, rq.pfn, nr_frames);
+	*out = rq.pfn;
+	return PFA_OK;
+}
+
+/* ---- split ------------------------------------------------------------------------------------------------------- */
+
+int pfa_split(struct pfa *p, pfa_pfn pfn, unsigned order, unsigned new_order)
+{
+	size_t offset = pfn - p->base;
+	if (new_order > order)
+		return PFA_EINVAL;
+	if (offset >= p->span || order > p->max_order)
+		return pfai_refuse_block(p, pfn, order, "pfa_split");
+	if (!pfai_cas8(&p->bytes[offset], (uint8_t)(PFAI_HEAD | order), PFAI_FREEING))
+		return pfai_refuse_block(p, pfn, order, "pfa_split");
+	size_t nr = (size_t)1 << (order - new_order);
+	range_write_heads(p, offset + ((size_t)1 << new_order), nr - 1, new_order);
+	pfai_store_release(&p->bytes[offset], (uint8_t)(PFAI_HEAD | new_order));
+	return PFA_OK;
+}
+
+/* ---- free_range -------------------------------------------------------------------------------------------------- */
+
+/* While a range is claimed its heads' orders are kept where the claimed bytes were: FREEING for the others to see,
+ * the order in the byte after it, unless the block is one frame. */
+static bool range_claim(struct pfa *p, size_t offset, size_t left, unsigned *order)
+{
+	uint8_t byte = pfai_load_relaxed(&p->bytes[offset]);
+	*order = byte & PFAI_ORDER_MASK;
+	if ((byte & PFAI_STATE_MASK) != PFAI_HEAD || (size_t)1 << *order > left)
+		return false;
+	if (!pfai_cas8(&p->bytes[offset], byte, PFAI_FREEING))
+		return false;
+	if (*order)
+		pfai_store_relaxed(&p->bytes[offset + 1], (uint8_t)(PFAI_QUARANTINE | *order));
+	return true;
+}
+
+/* Order of the claimed block at offset. */
+static unsigned range_claimed_order(const struct pfa *p, size_t offset, size_t left)
+{
+	uint8_t next = left > 1 ? pfai_load_relaxed(&p->bytes[offset + 1]) : PFAI_NOTHING;
+	return (next & PFAI_STATE_MASK) == PFAI_QUARANTINE ? next & PFAI_ORDER_MASK : 0;
+}
+
+static void range_unclaim(struct pfa *p, size_t offset, size_t nr_frames)
+{
+	for (size_t at = 0; at < nr_frames;) {
+		unsigned order = range_claimed_order(p, offset + at, nr_frames - at);
+		if (order)
+			pfai_store_relaxed(&p->bytes[offset + at + 1], PFAI_NOTHING);
+		pfai_store_release(&p->bytes[offset + at], (uint8_t)(PFAI_HEAD | order));
+		at += (size_t)1 << order;
+	}
+}
+
+/* Claimed blocks of one zone go back. Zone lock held. */
+static void range_put_locked(struct pfa *p, struct pfai_zone *z, size_t offset, size_t nr_frames)
+{
+	for (size_t at = 0; at < nr_frames;) {
+		unsigned order = range_claimed_order(p, offset + at, nr_frames - at);
+		if (order)
+			pfai_store_relaxed(&p->bytes[offset + at + 1], PFAI_NOTHING);
+		pfai_store_relaxed(&p->bytes[offset + at], PFAI_NOTHING);
+		pfai_zone_put_locked(p, z, offset + at + z->delta, order, false);
+		at += (size_t)1 << order;
+	}
+	z->direct_frees += nr_frames;
+	pfai_zone_steps(z, nr_frames);
+}
+
+/* A lock can only fail where nothing else runs (platform/single, called from an interrupt): so try all of them first. */
+static bool range_zones_lockable(struct pfa *p, pfa_pfn first, size_t nr_frames)
+{
+	for (uint32_t i = 0; i < p->nr_zones; i++) {
+		struct pfai_zone *z = &p->zones[i];
+		if (z->end <= first || z->start >= first + nr_frames)
+			continue;
+		if (!pfai_zone_lock(p, z))
+			return false;
+		pfai_zone_unlock(p, z);
+	}
+	return true;
+}
+
+int pfa_free_range(struct pfa *p, pfa_pfn first, size_t nr_frames)
+{
+	size_t offset = first - p->base, claimed = 0;
+	if (!nr_frames || first + nr_frames < first)
+		return PFA_EINVAL;
+	if (offset >= p->span || nr_frames > p->span - offset)
+		return pfai_fault(p, PFA_FAULT_MIXED_RANGE, first, 0, "pfa_free_range");
+	for (uint32_t i = 0; i < p->nr_zones; i++)
+		if (p->zones[i].end > first && p->zones[i].start < first + nr_frames && pfai_load_relaxed(&p->zones[i].corrupt))
+			return PFA_ECORRUPT;
+	while (claimed < nr_frames) {
+		unsigned order;
+		if (!range_claim(p, offset + claimed, nr_frames - claimed, &order)) {
+			range_unclaim(p, offset, claimed);
+			return pfai_fault(p, PFA_FAULT_MIXED_RANGE, first + claimed, 0, "pfa_free_range");
+		}
+		claimed += (size_t)1 << order;
+	}
+	if (!range_zones_lockable(p, first, nr_frames)) {
+		range_unclaim(p, offset, nr_frames);
+		return PFA_EBUSY;
+	}
+	while (nr_frames) {
+		struct pfai_zone *z = pfai_zone_of(p, first);
+		size_t here = z->end - first < nr_frames ? z->end - first : nr_frames;
+		if (!pfai_zone_lock(p, z))
+			return PFA_EBUSY;
+		range_put_locked(p, z, first - p->base, here);
+		pfai_zone_unlock(p, z);
+		first += here;
+		nr_frames -= here;
+	}
+	return PFA_OK;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+#include <pfa/pfa.h>
+
+#include "fault.h"
+#include "pcpu.h"
+
+static uint64_t service_now(const struct pfa *p)
+{
+	return p->os.now_ns ? p->os.now_ns(p->os.ctx) : 0;
+}
+
+/* All that happened in this cache, ever. */
+static size_t service_activity(const struct pfa *p, const struct pfai_cpu *c)
+{
+	size_t sum = 0;
+	for (size_t slot = 0; slot < pfai_slots_per_cpu(p); slot++)
+		sum += c->slots[slot].allocs + c->slots[slot].frees;
+	return sum;
+}
+
+/* Visits one cpu if its time has come: a cache that holds something and did nothing since the last visit is drained. */
+static int service_visit(struct pfa *p, struct pfai_cpu *c, uint64_t now, uint64_t *next)
+{
+	int result = PFA_OK;
+	if (!pfai_load_relaxed(&c->held))
+		return PFA_OK;
+	if (!pfai_cpu_lock(p, c))
+		return PFA_EBUSY;
+	uint64_t due = c->seen_ns + PFA_SERVICE_IDLE_NS;
+	if (!c->seen_ns || now >= due) {
+		size_t seen = service_activity(p, c);
+		if (c->seen_ns && seen == c->seen)
+			result = pfai_cache_drain_locked(p, c);
+		c->seen = seen;
+		/* 0 means never visited. */
+		c->seen_ns = now ? now : 1;
+		due = c->seen_ns + PFA_SERVICE_IDLE_NS;
+	}
+	if (pfai_load_relaxed(&c->held) && due < *next)
+		*next = due;
+	pfai_cpu_unlock(p, c);
+	return result;
+}
+
+int pfa_service(struct pfa *p, unsigned budget_steps, uint64_t *out_next_ns)
+{
+	if (!budget_steps)
+		return PFA_EINVAL;
+	if (!pfai_cas32_acquire(&p->serving, 0, 1))
+		return PFA_EBUSY;
+	uint64_t now = service_now(p), next = UINT64_MAX;
+	int result = PFA_OK;
+	while (budget_steps-- && p->next_served < p->nr_cpus && result == PFA_OK)
+		result = service_visit(p, pfai_cpu_at(p, p->next_served++), now, &next);
+	/* A round that was cut short has not seen every cpu: there is more to do now. */
+	bool done = p->next_served >= p->nr_cpus;
+	if (done)
+		p->next_served = 0;
+	if (next > p->service_next)
+		next = p->service_next;
+	p->service_next = done ? UINT64_MAX : next;
+	pfai_store_release(&p->serving, 0u);
+	if (result == PFA_ECORRUPT)
+		return pfai_fault(p, PFA_FAULT_CORRUPT_CACHE, p->base, 0, "pfa_service");
+	if (result == PFA_OK && out_next_ns)
+		*out_next_ns = done ? next : now;
+	return result == PFA_OK && !done ? PFA_EAGAIN : result;
+}

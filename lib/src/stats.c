@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+#include "stats.h"
+
+#include "fallback.h"
+
+static void stats_unlock_cpus(struct pfa *p, uint32_t nr)
+{
+	while (nr--)
+		pfai_cpu_unlock(p, pfai_cpu_at(p, nr));
+}
+
+bool pfai_zone_freeze(struct pfa *p, struct pfai_zone *z)
+{
+	for (uint32_t cpu = 0; cpu < p->nr_cpus; cpu++) {
+		if (!pfai_cpu_lock(p, pfai_cpu_at(p, cpu))) {
+			stats_unlock_cpus(p, cpu);
+			return false;
+		}
+	}
+	if (pfai_zone_lock(p, z))
+		return true;
+	stats_unlock_cpus(p, p->nr_cpus);
+	return false;
+}
+
+void pfai_zone_thaw(struct pfa *p, struct pfai_zone *z)
+{
+	pfai_zone_unlock(p, z);
+	stats_unlock_cpus(p, p->nr_cpus);
+}
+
+void pfai_zone_stats_frozen(struct pfa *p, struct pfai_zone *z, struct pfa_zone_stats *out)
+{
+	size_t per_zone = (size_t)PFAI_ROUTE_CODES << p->slot_shift, cached = 0, allocated = 0;
+	for (uint32_t cpu = 0; cpu < p->nr_cpus; cpu++) {
+		const struct pfai_cpu *c = pfai_cpu_at(p, cpu);
+		for (size_t slot = z->id * per_zone; slot < (z->id + 1) * per_zone; slot++) {
+			const struct pfai_slot *s = &c->slots[slot];
+			cached += (size_t)s->n << pfai_slot_order(p, slot);
+			/* One cpu frees what another took: only the sum over all cpus means something. */
+			allocated += (s->allocs - s->frees) << pfai_slot_order(p, slot);
+		}
+	}
+	*out = (struct pfa_zone_stats){
+		.present = z->present,
+		.free = (size_t)pfai_zone_room_locked(z, 0, true, true),
+		.cached = cached,
+		.allocated = allocated + z->direct_allocs - z->direct_frees,
+		.free_cma = z->free[PFAI_CODE_CMA],
+		.free_highatomic = z->free[PFAI_CODE_HIGHATOMIC],
+		.reserved_highatomic = z->reserved_high,
+		.mark_min = z->mark_min,
+		.mark_low = z->mark_low,
+		.mark_high = z->mark_high,
+		.nr_refill = z->events.refill,
+		.nr_flush = z->events.flush,
+		.nr_direct = z->events.direct,
+		.nr_claim = z->events.claim,
+		.nr_steal = z->events.steal,
+		.nr_borrow = z->events.borrow,
+		.nr_reserve = z->events.reserve,
+		.nr_unreserve = z->events.unreserve,
+		.max_lock_steps = z->events.lock_steps,
+	};
+}
+
+int pfa_zone_stats_get(struct pfa *p, unsigned zone, struct pfa_zone_stats *out, size_t size)
+{
+	struct pfa_zone_stats all;
+	if (zone >= p->nr_zones || size > sizeof(all) || size % sizeof(size_t) || !size)
+		return PFA_EINVAL;
+	if (!pfai_zone_freeze(p, &p->zones[zone]))
+		return PFA_EBUSY;
+	pfai_zone_stats_frozen(p, &p->zones[zone], &all);
+	pfai_zone_thaw(p, &p->zones[zone]);
+	memcpy(out, &all, size);
+	return PFA_OK;
+}
+
+int pfa_stats_get(struct pfa *p, struct pfa_stats *out, size_t size)
+{
+	if (size > sizeof(*out) || size % sizeof(size_t) || !size)
+		return PFA_EINVAL;
+	struct pfa_stats all = {
+		.nr_zones = p->nr_zones,
+		.nr_cpus = p->nr_cpus,
+		.nr_fail = pfai_load_relaxed(&p->nr_fail),
+		.nr_drain = pfai_load_relaxed(&p->nr_drain),
+		.nr_misuse = pfai_load_relaxed(&p->nr_misuse),
+		.nr_corrupt = pfai_load_relaxed(&p->nr_corrupt),
+		.nr_zeroed = pfai_load_relaxed(&p->nr_zeroed),
+		.nr_zero_skipped = pfai_load_relaxed(&p->nr_zero_skipped),
+	};
+	memcpy(out, &all, size);
+	return PFA_OK;
+}

@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: MIT */
+#include "zone.h"
+
+#include "leaf.h"
+
+void pfai_zone_unlock(struct pfa *p, struct pfai_zone *z)
+{
+	uint32_t common = z->nonempty[PFAI_CODE_MOVABLE] | z->nonempty[PFAI_CODE_UNMOVABLE] |
+	                  z->nonempty[PFAI_CODE_RECLAIMABLE];
+	if (pfai_load_relaxed(&z->avail_common) != common)
+		pfai_store_relaxed(&z->avail_common, common);
+	if (pfai_load_relaxed(&z->avail_cma) != z->nonempty[PFAI_CODE_CMA])
+		pfai_store_relaxed(&z->avail_cma, z->nonempty[PFAI_CODE_CMA]);
+	if (pfai_load_relaxed(&z->avail_high) != z->nonempty[PFAI_CODE_HIGHATOMIC])
+		pfai_store_relaxed(&z->avail_high, z->nonempty[PFAI_CODE_HIGHATOMIC]);
+	if (PFAI_UNLIKELY(p->on_unlock != NULL))
+		p->on_unlock(p->on_unlock_ctx, p, z->id);
+	pfai_sleep_unlock(&p->os, &z->lock);
+}
+
+struct pfai_zone *pfai_zone_of(const struct pfa *p, pfa_pfn pfn)
+{
+	for (uint32_t i = 0; i < p->nr_zones; i++)
+		if (pfn >= p->zones[i].start && pfn < p->zones[i].end)
+			return &p->zones[i];
+	return NULL;
+}
+
+void pfai_zone_mark_corrupt(struct pfai_zone *z)
+{
+	pfai_store_relaxed(&z->corrupt, 1u);
+}
+
+ptrdiff_t pfai_zone_room_locked(const struct pfai_zone *z, size_t mark, bool high, bool cma)
+{
+	size_t free = z->free[PFAI_CODE_MOVABLE] + z->free[PFAI_CODE_UNMOVABLE] + z->free[PFAI_CODE_RECLAIMABLE];
+	if (high)
+		free += z->free[PFAI_CODE_HIGHATOMIC];
+	if (cma)
+		free += z->free[PFAI_CODE_CMA];
+	return (ptrdiff_t)free - (ptrdiff_t)mark;
+}
+
+/* ---- index ----------------------------------------------------------------------------------------------------- */
+
+void pfai_index_add(const struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order, size_t i)
+{
+	pfai_bitset_add(pfai_set_at(z, code, order), pfai_set_bits(p, z, order), i);
+	z->nonempty[code] |= 1u << order;
+}
+
+void pfai_index_del(const struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order, size_t i)
+{
+	if (pfai_bitset_del(pfai_set_at(z, code, order), pfai_set_bits(p, z, order), i))
+		z->nonempty[code] &= ~(1u << order);
+}
+
+static inline bool index_has(const struct pfa *p, const struct pfai_zone *z, unsigned code, unsigned order, size_t i)
+{
+	return i < pfai_set_bits(p, z, order) && pfai_bitset_test(pfai_set_at(z, code, order), i);
+}
+
+int pfai_zone_containing_locked(const struct pfa *p, const struct pfai_zone *z, unsigned code, size_t rel)
+{
+	for (unsigned order = p->leaf_order; order <= z->top_order; order++)
+		if (z->nonempty[code] >> order & 1 && index_has(p, z, code, order, rel >> order))
+			return (int)order;
+	return -1;
+}
+
+/* The block of order `from` around rel has left the index: what is not the block of order `to` around rel returns. */
+static void zone_split_down(const struct pfa *p, struct pfai_zone *z, unsigned code, size_t rel, unsigned from,
+                            unsigned to)
+{
+	while (from > to) {
+		from--;
+		pfai_index_add(p, z, code, from, (rel >> from) ^ 1);
+	}
+}
+
+/* Leaf value for an order; order < 0: full. */
+static inline uint8_t leaf_value(const struct pfai_zone *z, int order)
+{
+	return order < 0 ? PFAI_LEAF_FULL : (uint8_t)(z->leaf_top - (unsigned)order);
+}
+
+static inline int leaf_order_of(const struct pfai_zone *z, size_t leaf)
+{
+	return z->leaf[leaf] == PFAI_LEAF_FULL ? -1 : (int)(z->leaf_top - z->leaf[leaf]);
+}
+
+int pfai_zone_fold_leaf_locked(const struct pfa *p, struct pfai_zone *z, size_t leaf)
+{
+	int order = pfai_leaf_fold(pfai_leaf_at(p, z, leaf), pfai_leaf_words(p), z->leaf_top);
+	z->leaf[leaf] = leaf_value(z, order);
+	return order;
+}
+
+/* Moves a leaf that is not wholly free from its old class to a new one. */
+static inline void leaf_reclass(const struct pfa *p, struct pfai_zone *z, unsigned code, size_t leaf, int from, int to)
+{
+	if (from == to)
+		return;
+	if (from >= 0)
+		pfai_index_del(p, z, code, (unsigned)from, leaf);
+	if (to >= 0)
+		pfai_index_add(p, z, code, (unsigned)to, leaf);
+	z->leaf[leaf] = leaf_value(z, to);
+}
+
+/* ---- counters -------------------------------------------------------------------------------------------------- */
+
+/* Frames [rel, rel + nr) leave (or join) the free memory of type code. */
+static void zone_account(struct pfa *p, struct pfai_zone *z, unsigned code, size_t rel, size_t nr, bool take)
+{
+	if (take)
+		z->free[code] -= nr;
+	else
+		z->free[code] += nr;
+	while (nr) {
+		size_t left = ((size_t)1 << p->pb_order) - (rel & (((size_t)1 << p->pb_order) - 1));
+		size_t here = nr < left ? nr : left;
+		struct pfai_pb *pb = pfai_pb_at(p, z, rel);
+		if (take)
+			pb->used += (uint32_t)here;
+		else
+			pb->used -= (uint32_t)here;
+		rel += here;
+		nr -= here;
+	}
+}
+
+bool pfai_zone_known_zero_locked(const struct pfa *p, const struct pfai_zone *z, size_t rel, size_t nr_frames)
+{
+	return z->zero && pfai_map_is(z->zero, rel, nr_frames, !p->zero_invert);
+}
+
+/* ---- taking ---------------------------------------------------------------------------------------------------- */
+
+/* A wholly free leaf leaves its block: afterwards the leaf is in no set, and the rest of its block is. */
+static void zone_open_leaf(const struct pfa *p, struct pfai_zone *z, unsigned code, size_t leaf)
+{
+	size_t rel = leaf << p->leaf_order;
+	int order = pfai_zone_containing_locked(p, z, code, rel);
+	PFAI_ASSERT(order >= 0);
+	pfai_index_del(p, z, code, (unsigned)order, rel >> order);
+	zone_split_down(p, z, code, rel, (unsigned)order, p->leaf_order);
+	z->leaf[leaf] = PFAI_LEAF_FULL; /* in no class, as a full one */
+}
+
+static inline bool zone_leaf_is_whole(const struct pfa *p, const struct pfai_zone *z, size_t leaf)
+{
+	return z->leaf[leaf] == 0 && z->leaf_top == p->leaf_order;
+}
+
+static void zone_take_in_leaf(struct pfa *p, struct pfai_zone *z, unsigned code, size_t rel, unsigned order)
+{
+	size_t leaf = rel >> p->leaf_order;
+	int top = (int)p->leaf_order - 1; /* of a leaf that was whole: one half at least is untouched */
+	bool whole = zone_leaf_is_whole(p, z, leaf);
+	if (whole)
+		zone_open_leaf(p, z, code, leaf);
+	pfai_map_fill(z->not_free, rel, (size_t)1 << order, true);
+	if (!whole)
+		top = pfai_leaf_fold(pfai_leaf_at(p, z, leaf), pfai_leaf_words(p), z->leaf_top);
+	leaf_reclass(p, z, code, leaf, leaf_order_of(z, leaf), top);
+}
+
+void pfai_zone_take_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order)
+{
+	unsigned code = pfai_pb_at(p, z, rel)->code;
+	zone_account(p, z, code, rel, (size_t)1 << order, true);
+	if (order < p->leaf_order) {
+		zone_take_in_leaf(p, z, code, rel, order);
+		return;
+	}
+	int from = pfai_zone_containing_locked(p, z, code, rel);
+	PFAI_ASSERT(from >= (int)order);
+	pfai_index_del(p, z, code, (unsigned)from, rel >> from);
+	zone_split_down(p, z, code, rel, (unsigned)from, order);
+	pfai_map_fill(z->not_free, rel, (size_t)1 << order, true);
+	memset(z->leaf + (rel >> p->leaf_order), PFAI_LEAF_FULL, (size_t)1 << (order - p->leaf_order));
+}
+
+size_t pfai_zone_first_locked(const struct pfa *p, const struct pfai_zone *z, unsigned code, unsigned order)
+{
+	uint32_t fits = z->nonempty[code] >> order;
+	if (!fits)
+		return PFAI_NONE;
+	unsigned from = order + pfai_ctz32(fits);
+	size_t i = pfai_bitset_first(pfai_set_at(z, code, from), pfai_set_bits(p, z, from));
+	if (from >= p->leaf_order)
+		return i << from;
+	int at = pfai_leaf_find(pfai_leaf_at(p, z, i), pfai_leaf_words(p), order, 0);
+	PFAI_ASSERT(at >= 0);
+	return (i << p->leaf_order) + (unsigned)at;
+}
+
+/* One element of a set: its lowest block of `order` inside [lo, hi). */
+static size_t zone_fit_in(const struct pfa *p, const struct pfai_zone *z, unsigned from, size_t i, unsigned order,
+                          size_t lo, size_t hi)
+{
+	unsigned shift = from < p->leaf_order ? p->leaf_order : from;
+	size_t first = i << shift, mask = ((size_t)1 << order) - 1, at = lo > first ? (lo + mask) & ~mask : first;
+	if (at >= first + ((size_t)1 << shift))
+		return PFAI_NONE;
+	if (from < p->leaf_order) {
+		int bit = pfai_leaf_find(pfai_leaf_at(p, z, i), pfai_leaf_words(p), order, (unsigned)(at - first));
+		if (bit < 0)
+			return PFAI_NONE;
+		at = first + (unsigned)bit;
+	}
+	return at < hi && hi - at > mask ? at : PFAI_NONE;
+}
+
+size_t pfai_zone_first_in_locked(const struct pfa *p, const struct pfai_zone *z, unsigned code, unsigned order,
+                                 size_t lo, size_t hi)
+{
+	for (uint32_t fits = z->nonempty[code] >> order << order; fits; fits &= fits - 1) {
+		unsigned from = pfai_ctz32(fits), shift = from < p->leaf_order ? p->leaf_order : from;
+		size_t nbits = pfai_set_bits(p, z, from), i = lo >> shift;
+		const pfai_word *set = pfai_set_at(z, code, from);
+		/* Only the first element can fail for beginning too early, only the last for ending too late: three tries. */
+		for (unsigned tries = 0; tries < 3; tries++) {
+			i = pfai_bitset_next(set, nbits, i);
+			if (i == PFAI_NONE || i << shift >= hi)
+				break;
+			size_t at = zone_fit_in(p, z, from, i, order, lo, hi);
+			if (at != PFAI_NONE)
+				return at;
+			i++;
+		}
+	}
+	return PFAI_NONE;
+}
+
+/* From one leaf that has something of this order. It is in its class, or wholly free. */
+static unsigned zone_grab_in_leaf(struct pfa *p, struct pfai_zone *z, unsigned code, size_t leaf, unsigned order,
+                                  unsigned want, uint32_t out[])
+{
+	pfai_word *words = pfai_leaf_at(p, z, leaf);
+	size_t rel = leaf << p->leaf_order;
+	if (zone_leaf_is_whole(p, z, leaf))
+		zone_open_leaf(p, z, code, leaf);
+	unsigned got = pfai_leaf_grab(words, pfai_leaf_words(p), order, want,
+	                              (uint32_t)pfai_offset_of_rel(z, rel), out);
+	zone_account(p, z, code, rel, (size_t)got << order, true);
+	leaf_reclass(p, z, code, leaf, leaf_order_of(z, leaf),
+	             pfai_leaf_fold(words, pfai_leaf_words(p), z->leaf_top));
+	return got;
+}
+
+unsigned pfai_zone_grab_locked(struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order, unsigned want,
+                               uint32_t out[])
+{
+	unsigned got = 0;
+	size_t steps = 0;
+	while (got < want) {
+		uint32_t fits = z->nonempty[code] >> order;
+		if (!fits)
+			break;
+		unsigned from = order + pfai_ctz32(fits);
+		size_t i = pfai_bitset_first(pfai_set_at(z, code, from), pfai_set_bits(p, z, from));
+		if (order >= p->leaf_order) {
+			out[got++] = (uint32_t)pfai_offset_of_rel(z, i << from);
+			pfai_zone_take_locked(p, z, i << from, order);
+		} else {
+			size_t leaf = from >= p->leaf_order ? i << (from - p->leaf_order) : i;
+			unsigned more = zone_grab_in_leaf(p, z, code, leaf, order, want - got, out + got);
+			got += more;
+			if (!more)
+				break; /* the index promised a block that the map does not have: the checker will name it */
+		}
+		steps++;
+	}
+	pfai_zone_steps(z, steps + got);
+	return got;
+}
+
+/* ---- giving back ----------------------------------------------------------------------------------------------- */
+
+/* The wholly free block (rel, order >= leaf order) joins the index, with every buddy of its type that is free. */
+static void zone_merge_up(struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order)
+{
+	struct pfai_pb *pb = pfai_pb_at(p, z, rel);
+	for (;;) {
+		/* A common pageblock that became entirely free binds no type: it goes back to MOVABLE. */
+		if (order == p->pb_order && pfai_code_is_common(pb->code) && pb->code != PFAI_CODE_MOVABLE) {
+			z->free[pb->code] -= (size_t)1 << order;
+			z->free[PFAI_CODE_MOVABLE] += (size_t)1 << order;
+			pfai_zone_set_code_locked(p, z, rel >> p->pb_order, PFAI_CODE_MOVABLE);
+		}
+		if (order >= z->top_order || !index_has(p, z, pb->code, order, (rel >> order) ^ 1))
+			break;
+		pfai_index_del(p, z, pb->code, order, (rel >> order) ^ 1);
+		rel &= ~((size_t)1 << order);
+		/* Below the pageblock both halves are in one pageblock; from there on both are of pb's type. */
+		pb = pfai_pb_at(p, z, rel);
+		order++;
+	}
+	pfai_index_add(p, z, pb->code, order, rel >> order);
+}
+
+/* The leaf has gained a free block of this order: reclass, or hand it on if it is wholly free now. Never refolds. */
+static inline void zone_leaf_gained(struct pfa *p, struct pfai_zone *z, unsigned code, size_t leaf, unsigned order)
+{
+	int old = leaf_order_of(z, leaf);
+	if ((int)order <= old)
+		return;
+	if (order < p->leaf_order) {
+		leaf_reclass(p, z, code, leaf, old, (int)order);
+		return;
+	}
+	if (old >= 0)
+		pfai_index_del(p, z, code, (unsigned)old, leaf);
+	z->leaf[leaf] = 0;
+	zone_merge_up(p, z, leaf << p->leaf_order, p->leaf_order);
+}
+
+static inline void zone_set_zero(const struct pfa *p, struct pfai_zone *z, size_t word, pfai_word mask, pfai_word zero)
+{
+	if (z->zero)
+		z->zero[word] = (z->zero[word] & ~mask) | ((zero ^ p->zero_invert) & mask);
+}
+
+void pfai_zone_put_word_locked(struct pfa *p, struct pfai_zone *z, size_t word, pfai_word mask, pfai_word zero)
+{
+	size_t rel = word << PFAI_WORD_SHIFT, leaf = rel >> p->leaf_order;
+	struct pfai_pb *pb = pfai_pb_at(p, z, rel);
+	unsigned code = pb->code, nr = pfai_popcount(mask);
+	pfai_word used = z->not_free[word] & ~mask;
+	z->not_free[word] = used;
+	zone_set_zero(p, z, word, mask, zero);
+	pb->used -= nr;
+	z->free[code] += nr;
+
+	unsigned order = 0;
+	int old = leaf_order_of(z, leaf);
+	if (!used) {
+		order = pfai_leaf_grow(pfai_leaf_at(p, z, leaf), (unsigned)(rel & ((1u << p->leaf_order) - 1)),
+		                       PFAI_WORD_SHIFT < z->leaf_top ? PFAI_WORD_SHIFT : z->leaf_top, z->leaf_top);
+	} else if (old < (int)PFAI_WORD_SHIFT - 1) {
+		/* Is there a block in this word that is larger than any in the leaf before? */
+		pfai_word blocks = ~used;
+		for (unsigned limit = z->leaf_top; order < limit && order + 1 < PFAI_WORD_SHIFT; order++) {
+			blocks = pfai_fold_step(blocks, order);
+			if (!blocks)
+				break;
+		}
+	}
+	zone_leaf_gained(p, z, code, leaf, order);
+}
+
+void pfai_zone_put_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order, bool zero)
+{
+	if (order < PFAI_WORD_SHIFT) {
+		pfai_word mask = pfai_low_bits(1u << order) << (rel & PFAI_WORD_MASK);
+		pfai_zone_put_word_locked(p, z, rel >> PFAI_WORD_SHIFT, mask, zero ? mask : 0);
+		return;
+	}
+	size_t nr = (size_t)1 << order;
+	unsigned code = pfai_pb_at(p, z, rel)->code;
+	pfai_map_fill(z->not_free, rel, nr, false);
+	if (z->zero)
+		pfai_map_fill(z->zero, rel, nr, zero != (p->zero_invert != 0));
+	zone_account(p, z, code, rel, nr, false);
+	if (order < p->leaf_order) {
+		size_t leaf = rel >> p->leaf_order;
+		unsigned at = (unsigned)(rel & ((1u << p->leaf_order) - 1));
+		zone_leaf_gained(p, z, code, leaf, pfai_leaf_grow(pfai_leaf_at(p, z, leaf), at, order, z->leaf_top));
+		return;
+	}
+	memset(z->leaf + (rel >> p->leaf_order), 0, (size_t)1 << (order - p->leaf_order));
+	/* A block above the pageblock: every pageblock in it is entirely free. */
+	if (order > p->pb_order && pfai_code_is_common(code) && code != PFAI_CODE_MOVABLE) {
+		z->free[code] -= nr;
+		z->free[PFAI_CODE_MOVABLE] += nr;
+		for (size_t i = 0; i < nr >> p->pb_order; i++)
+			pfai_zone_set_code_locked(p, z, (rel >> p->pb_order) + i, PFAI_CODE_MOVABLE);
+	}
+	zone_merge_up(p, z, rel, order);
+}
+
+void pfai_zone_put_run_locked(struct pfa *p, struct pfai_zone *z, size_t rel, size_t nr_frames, bool zero)
+{
+	while (nr_frames) {
+		/* Never across pageblocks of different types: a piece of a pageblock at most, where it is not one block. */
+		unsigned order = pfai_natural_order(rel, nr_frames, z->top_order);
+		if (order > p->pb_order)
+			order = p->pb_order;
+		pfai_zone_put_locked(p, z, rel, order, zero);
+		rel += (size_t)1 << order;
+		nr_frames -= (size_t)1 << order;
+	}
+}
+
+/* ---- types ----------------------------------------------------------------------------------------------------- */
+
+/* A pageblock that lies in two zones is in the caches of neither. */
+static bool zone_shares_pageblock(const struct pfa *p, const struct pfai_zone *z, size_t pb)
+{
+	pfa_pfn first = z->origin + (pb << p->pb_order), end = first + ((size_t)1 << p->pb_order);
+	if (first >= z->start && end <= z->end)
+		return false;
+	for (uint32_t i = 0; i < p->nr_zones; i++)
+		if (&p->zones[i] != z && p->zones[i].start < end && p->zones[i].end > first)
+			return true;
+	return false;
+}
+
+void pfai_zone_set_code_locked(struct pfa *p, struct pfai_zone *z, size_t pb, unsigned code)
+{
+	z->pb[pb].code = (uint8_t)code;
+	unsigned route = z->id << PFAI_ROUTE_ZONE_SHIFT | PFAI_ROUTE_SLOW;
+	if (pfai_code_is_common(code) && !zone_shares_pageblock(p, z, pb))
+		route = z->id << PFAI_ROUTE_ZONE_SHIFT | code;
+	size_t offset = pfai_offset_of_rel(z, pb << p->pb_order);
+	pfai_store_relaxed(&p->routes[offset >> p->pb_order], (uint8_t)route);
+}
+
+void pfai_zone_retype_locked(struct pfa *p, struct pfai_zone *z, size_t pb, unsigned code)
+{
+	unsigned old = z->pb[pb].code;
+	size_t rel = pb << p->pb_order, size = (size_t)1 << p->pb_order, end = rel + size;
+	if (old == code)
+		return;
+	z->free[old] -= size - z->pb[pb].used;
+	z->free[code] += size - z->pb[pb].used;
+	if (z->pb[pb].used == 0 && z->top_order >= p->pb_order) {
+		/* Entirely free, perhaps as part of something larger: it leaves that, changes, and merges again. */
+		int from = pfai_zone_containing_locked(p, z, old, rel);
+		PFAI_ASSERT(from >= (int)p->pb_order);
+		pfai_index_del(p, z, old, (unsigned)from, rel >> from);
+		zone_split_down(p, z, old, rel, (unsigned)from, p->pb_order);
+		pfai_zone_set_code_locked(p, z, pb, code);
+		/* An entirely free pageblock binds a common type only while a request is about to use it: no merging then. */
+		if (pfai_code_is_common(code) && code != PFAI_CODE_MOVABLE)
+			pfai_index_add(p, z, code, p->pb_order, pb);
+		else
+			zone_merge_up(p, z, rel, p->pb_order);
+		return;
+	}
+	pfai_zone_set_code_locked(p, z, pb, code);
+	for (size_t at = rel; at < end;) {
+		size_t leaf = at >> p->leaf_order;
+		int order = leaf_order_of(z, leaf);
+		if (zone_leaf_is_whole(p, z, leaf))
+			order = pfai_zone_containing_locked(p, z, old, at);
+		size_t i = order > (int)p->leaf_order ? at >> order : leaf;
+		if (order >= 0) {
+			pfai_index_del(p, z, old, (unsigned)order, i);
+			pfai_index_add(p, z, code, (unsigned)order, i);
+		}
+		at += (size_t)1 << (order > (int)p->leaf_order ? (unsigned)order : p->leaf_order);
+	}
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Layer 4: one zone's free memory: free map, index and counters moving together. The functions named _locked want the
+ * zone's lock held; rels and orders are in range and aligned, which callers have checked.
+ */
+#ifndef PFAI_ZONE_H
+#define PFAI_ZONE_H
+
+#include "instance.h"
+
+/* False: the platform cannot wait. */
+static inline bool pfai_zone_lock(struct pfa *p, struct pfai_zone *z)
+{
+	return pfai_sleep_lock(&p->os, &z->lock);
+}
+
+/* Publishes the hints, runs the on-unlock hook, unlocks. */
+void pfai_zone_unlock(struct pfa *p, struct pfai_zone *z);
+
+static inline void pfai_zone_steps(struct pfai_zone *z, size_t steps)
+{
+	if (steps > z->events.lock_steps)
+		z->events.lock_steps = steps;
+}
+
+/* Words of one leaf; the leaf of a rel. */
+static inline unsigned pfai_leaf_words(const struct pfa *p)
+{
+	return 1u << (p->leaf_order - PFAI_WORD_SHIFT);
+}
+
+static inline pfai_word *pfai_leaf_at(const struct pfa *p, const struct pfai_zone *z, size_t leaf)
+{
+	return z->not_free + (leaf << (p->leaf_order - PFAI_WORD_SHIFT));
+}
+
+/* Elements that the set of an order ranges over. */
+static inline size_t pfai_set_bits(const struct pfa *p, const struct pfai_zone *z, unsigned order)
+{
+	if (order <= p->leaf_order)
+		return z->nr_leaves;
+	return (z->nr_leaves + ((size_t)1 << (order - p->leaf_order)) - 1) >> (order - p->leaf_order);
+}
+
+static inline pfai_word *pfai_set_at(const struct pfai_zone *z, unsigned code, unsigned order)
+{
+	return z->sets + code * z->set_words + z->set_start[order];
+}
+
+/* Order of the free block, of leaf order or more, that contains this rel; -1: there is none. O(orders). */
+int pfai_zone_containing_locked(const struct pfa *p, const struct pfai_zone *z, unsigned code, size_t rel);
+
+/* Index entry: a leaf (order < leaf order) or a block (from the leaf order on) becomes on offer, or no longer is. */
+void pfai_index_add(const struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order, size_t i);
+void pfai_index_del(const struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order, size_t i);
+
+/* Computes what a leaf offers and notes it; the caller puts it into its class. -1: nothing. */
+int pfai_zone_fold_leaf_locked(const struct pfa *p, struct pfai_zone *z, size_t leaf);
+
+/* Takes the free block [rel, 2^order) out of the free memory of its type. O(orders + leaf words + 2^order / word). */
+void pfai_zone_take_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order);
+
+/* Takes up to want blocks of an order from the free memory of one type, best fit, then lowest first; offsets in out. */
+unsigned pfai_zone_grab_locked(struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order, unsigned want,
+                               uint32_t out[]);
+
+/* The lowest free block of this type that holds one of `order`, from the smallest such; its first rel. PFAI_NONE: none. */
+size_t pfai_zone_first_locked(const struct pfa *p, const struct pfai_zone *z, unsigned code, unsigned order);
+
+/* As above, only blocks inside rels [lo, hi). O(orders) look-ups. */
+size_t pfai_zone_first_in_locked(const struct pfa *p, const struct pfai_zone *z, unsigned code, unsigned order,
+                                 size_t lo, size_t hi);
+
+/* Gives [rel, 2^order) back, merging; zero: its content is known to be zero. O(orders + leaf words + 2^order / word). */
+void pfai_zone_put_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order, bool zero);
+
+/* Gives back the frames `mask` of one word of the free map at once; `zero`: those of them known to be zero. */
+void pfai_zone_put_word_locked(struct pfa *p, struct pfai_zone *z, size_t word, pfai_word mask, pfai_word zero);
+
+/* Gives back any run, as its natural decomposition. O(nr_frames / word + orders). */
+void pfai_zone_put_run_locked(struct pfa *p, struct pfai_zone *z, size_t rel, size_t nr_frames, bool zero);
+
+/* Is the whole block known to be zero? To be asked before it is taken. */
+bool pfai_zone_known_zero_locked(const struct pfa *p, const struct pfai_zone *z, size_t rel, size_t nr_frames);
+
+/* Changes the type of a pageblock, free blocks and counters with it. O(leaves of the pageblock x orders). */
+void pfai_zone_retype_locked(struct pfa *p, struct pfai_zone *z, size_t pb, unsigned code);
+
+/* Writes the pageblock's type and route only: for pageblocks without a free frame. */
+void pfai_zone_set_code_locked(struct pfa *p, struct pfai_zone *z, size_t pb, unsigned code);
+
+/* Watermark: frames that a request may still take. See lib/docs/architecture.md (Marks). */
+ptrdiff_t pfai_zone_room_locked(const struct pfai_zone *z, size_t mark, bool high, bool cma);
+
+/* Damage was met: this zone refuses from now on. */
+void pfai_zone_mark_corrupt(struct pfai_zone *z);
+
+#endif
