@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The table of actors. A new one is a file actor_<name>.c, a line in soak.h and a line here.
+ */
+#include "soak.h"
+
+const struct soak_actor *const soak_actors[] = {
+	&soak_actor_mixed,   &soak_actor_remote,  &soak_actor_bulk,    &soak_actor_exact,
+	&soak_actor_window,  &soak_actor_urgent,  &soak_actor_caches,  &soak_actor_stats,
+	&soak_actor_checker, &soak_actor_service, &soak_actor_misuser, &soak_actor_transient,
+};
+const unsigned soak_nr_actors = sizeof(soak_actors) / sizeof(soak_actors[0]);
+
+_Static_assert(sizeof(soak_actors) / sizeof(soak_actors[0]) <= SOAK_ACTORS_MAX, "slots have room for every actor");

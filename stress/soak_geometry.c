@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Instances of many shapes, each a function of (seed, round), and the memory around them.
+ */
+#include "soak.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#if SOAK_ASAN
+#include <sanitizer/asan_interface.h>
+#endif
+
+/* The library's clock runs faster than ours, so that what waits for a second of idleness happens in short runs. */
+#define SOAK_CLOCK_FACTOR 50u
+
+static const char *const geometry_cpu_modes[SOAK_CPU_MODES] = {"slot", "random", "hostile", "one", "rseq"};
+
+/* ---- platform ops ----------------------------------------------------------------------------------------------- */
+
+static struct pfa_platform geometry_posix;
+
+/* Any cpu id is allowed at any time; the modes differ in how unkind they are to the caches. */
+static uint32_t geometry_cpu(void *ctx)
+{
+	struct soak_slot *slot = soak_self;
+	uint32_t cpus = soak.geo.config.nr_cpus;
+	(void)ctx;
+	switch (soak.geo.cpu_mode) {
+	case SOAK_CPU_RANDOM:
+		return slot->id ? soak_below(&slot->rng, cpus) : 0;
+	case SOAK_CPU_HOSTILE:
+		return slot->id ? soak_below(&slot->rng, cpus + 2) : 0;
+	case SOAK_CPU_ONE:
+		return 0;
+	default:
+		return slot->cpu;
+	}
+}
+
+static uint64_t geometry_now(void *ctx)
+{
+	(void)ctx;
+	return soak_now_ns() * SOAK_CLOCK_FACTOR;
+}
+
+static int geometry_wait(void *ctx, const void *addr, uint32_t value, uint64_t until_ns)
+{
+	(void)ctx;
+	return geometry_posix.wait(geometry_posix.ctx, addr, value,
+	                           until_ns == UINT64_MAX ? until_ns : until_ns / SOAK_CLOCK_FACTOR);
+}
+
+#if SOAK_ASAN
+/* Frames that nobody owns are poisoned: whatever but this op touches them is caught. */
+static void geometry_zero(void *ctx, pfa_pfn first, size_t nr_frames, void *ptr)
+{
+	(void)ctx;
+	(void)first;
+	ASAN_UNPOISON_MEMORY_REGION(ptr, nr_frames * soak.frame_bytes);
+	memset(ptr, 0, nr_frames * soak.frame_bytes);
+}
+#endif
+
+static void geometry_platform(struct pfa_platform *out)
+{
+	pfa_posix_platform(&geometry_posix);
+	*out = geometry_posix;
+	out->cpu = geometry_cpu;
+	out->wait = geometry_wait;
+	out->now_ns = geometry_now;
+	out->random = NULL; /* equal seeds, equal keys */
+	out->fatal = soak_fatal_op;
+#if SOAK_ASAN
+	out->zero = geometry_zero;
+#endif
+}
+
+/* ---- shapes ----------------------------------------------------------------------------------------------------- */
+
+static size_t geometry_log_uniform(struct soak_rng *rng, unsigned low_log2, unsigned high_log2)
+{
+	unsigned shift = low_log2 + soak_below(rng, high_log2 - low_log2);
+	return ((size_t)1 << shift) + soak_below(rng, 1u << shift);
+}
+
+static void geometry_holes(struct soak_rng *rng, struct pfa_zone_config *zone, struct pfa_run *holes)
+{
+	size_t part, nr = soak_chance(rng, 50) ? soak_below(rng, SOAK_HOLES_MAX) : 0;
+	if (nr == 0 || zone->nr_frames < 64 * nr)
+		return;
+	part = zone->nr_frames / nr;
+	for (size_t i = 0; i < nr; i++) {
+		size_t most = part / 4 < 200 ? part / 4 : 200;
+		size_t bytes = 1 + soak_below(rng, (uint32_t)most);
+		holes[i].first = zone->start + i * part + soak_below(rng, (uint32_t)(part - bytes - 1));
+		holes[i].nr_frames = bytes;
+	}
+	zone->holes = holes;
+	zone->nr_holes = nr;
+}
+
+/* One CMA area: the first run of 1..3 whole pageblocks, from a random one on, that no hole touches. */
+static void geometry_cma(struct soak_rng *rng, struct pfa_zone_config *zone, struct pfa_run *cma, unsigned pb_order)
+{
+	size_t pb = (size_t)1 << pb_order, first = (zone->start + pb - 1) & ~(pb - 1);
+	size_t end = zone->start + zone->nr_frames, nr = (1 + soak_below(rng, 3)) * pb;
+	if (!soak_chance(rng, 50))
+		return;
+	first += pb * soak_below(rng, 4);
+	for (; first + nr <= end; first += pb) {
+		bool clear = true;
+		for (size_t i = 0; i < zone->nr_holes; i++)
+			clear = clear && (zone->holes[i].first >= first + nr ||
+			                  zone->holes[i].first + zone->holes[i].nr_frames <= first);
+		if (!clear)
+			continue;
+		cma->first = first;
+		cma->nr_frames = nr;
+		zone->cma = cma;
+		zone->nr_cma = 1;
+		return;
+	}
+}
+
+static void geometry_zone(struct soak_rng *rng, struct soak_geometry *geo, unsigned z, pfa_pfn start, size_t nr)
+{
+	struct pfa_zone_config *zone = &geo->zones[z];
+	unsigned pb_order = geo->config.pageblock_order;
+	zone->size = sizeof(*zone);
+	zone->start = start;
+	zone->nr_frames = nr;
+	geometry_holes(rng, zone, geo->holes[z]);
+	geometry_cma(rng, zone, geo->cma[z], pb_order);
+	if (soak_chance(rng, 50)) {
+		zone->mark_min = soak_below(rng, (uint32_t)(nr / 32 + 1));
+		zone->mark_low = zone->mark_min + soak_below(rng, (uint32_t)(nr / 32 + 1));
+		zone->mark_high = zone->mark_low + soak_below(rng, (uint32_t)(nr / 32 + 1));
+	}
+	if (soak_chance(rng, 40))
+		zone->highatomic_frames = (size_t)(1 + soak_below(rng, 3)) << pb_order;
+	geo->present += nr;
+	for (size_t i = 0; i < zone->nr_holes; i++)
+		geo->present -= zone->holes[i].nr_frames;
+}
+
+static void geometry_caches(struct soak_rng *rng, struct pfa_config *config)
+{
+	static const uint32_t highs[] = {0, 0, PFA_EXPLICIT_0, 1, 2, 7, 32, 400};
+	config->nr_cpus = 1 + soak_below(rng, soak_chance(rng, 70) ? 6 : 24);
+	config->cache_high = highs[soak_below(rng, sizeof(highs) / sizeof(highs[0]))];
+	if (soak_chance(rng, 40) && config->cache_high != PFA_EXPLICIT_0)
+		config->cache_batch = 1 + soak_below(rng, 16);
+	if (soak_chance(rng, 25))
+		config->cache_max_order = PFA_EXPLICIT_0;
+	else if (soak_chance(rng, 25))
+		config->cache_max_order = config->max_order < 3 ? config->max_order : 3;
+}
+
+void soak_geometry_make(struct soak_geometry *geo, uint64_t seed, unsigned round, size_t frames)
+{
+	struct soak_rng rng = {soak_mix(seed) ^ soak_mix(round + UINT64_C(0x5051))};
+	struct pfa_config *config = &geo->config;
+	unsigned nr_zones = 1 + soak_below(&rng, 3);
+	size_t total = geometry_log_uniform(&rng, 7, 15);
+	pfa_pfn at = soak_below(&rng, 20000);
+
+	memset(geo, 0, sizeof(*geo));
+	if (frames)
+		total = frames;
+	pfa_config_init(config);
+	geometry_platform(&geo->platform);
+	config->seed = soak_next(&rng);
+	config->fatal_policy = PFA_FATAL_REPORT;
+	config->frame_shift = 6 + soak_below(&rng, 4);
+	config->pageblock_order = 6 + soak_below(&rng, 4);
+	config->max_order = 3 + soak_below(&rng, 9);
+	geo->cpu_mode = (enum soak_cpu_mode)soak_below(&rng, SOAK_CPU_MODES);
+	geo->pressure = 20 + soak_below(&rng, 110);
+	config->flags = PFA_CONFIG_ZEROED_META;
+	if (soak_chance(&rng, 60))
+		config->flags |= soak_chance(&rng, 50) ? PFA_CONFIG_ZEROED_POOL : PFA_CONFIG_TRACK_ZERO;
+	geometry_caches(&rng, config);
+	geo->base = at;
+	for (unsigned z = 0; z < nr_zones; z++) {
+		size_t nr = z + 1 == nr_zones ? total : total / 4 + soak_below(&rng, (uint32_t)(total / 2 + 1));
+		if (nr == 0)
+			nr = 1;
+		geometry_zone(&rng, geo, z, at, nr);
+		total -= nr < total ? nr : total;
+		at += nr;
+		geo->span = at - geo->base;
+		if (total == 0) {
+			nr_zones = z + 1;
+			break;
+		}
+		if (soak_chance(&rng, 50))
+			at += soak_below(&rng, 600);
+	}
+	config->nr_zones = nr_zones;
+}
+
+/* Pointers into the geometry itself: set once it lies where it stays. */
+static void geometry_link(struct soak_geometry *geo)
+{
+	for (unsigned z = 0; z < geo->config.nr_zones; z++) {
+		if (geo->zones[z].nr_holes)
+			geo->zones[z].holes = geo->holes[z];
+		if (geo->zones[z].nr_cma)
+			geo->zones[z].cma = geo->cma[z];
+	}
+	geo->config.zones = geo->zones;
+	geo->config.platform = &geo->platform;
+}
+
+void soak_geometry_print(const struct soak_geometry *geo, void (*print)(const char *fmt, ...))
+{
+	const struct pfa_config *c = &geo->config;
+	print("  frame_shift=%u max_order=%u pageblock_order=%u nr_cpus=%u cache_high=%d cache_batch=%u "
+	      "cache_max_order=%d flags=%u cpu_mode=%s pressure=%u%%\n",
+	      c->frame_shift, c->max_order, c->pageblock_order, c->nr_cpus, (int)c->cache_high, c->cache_batch,
+	      (int)c->cache_max_order, c->flags, geometry_cpu_modes[geo->cpu_mode], geo->pressure);
+	for (unsigned z = 0; z < c->nr_zones; z++) {
+		const struct pfa_zone_config *zone = &geo->zones[z];
+		print("  zone %u: pfn %zu..%zu marks %zu/%zu/%zu highatomic %zu", z, zone->start,
+		      zone->start + zone->nr_frames - 1, zone->mark_min, zone->mark_low, zone->mark_high,
+		      zone->highatomic_frames);
+		for (size_t i = 0; i < zone->nr_holes; i++)
+			print(" hole %zu+%zu", zone->holes[i].first, zone->holes[i].nr_frames);
+		for (size_t i = 0; i < zone->nr_cma; i++)
+			print(" cma %zu+%zu", zone->cma[i].first, zone->cma[i].nr_frames);
+		print("\n");
+	}
+}
+
+/* ---- memory ----------------------------------------------------------------------------------------------------- */
+
+static _Noreturn void geometry_give_up(const char *what, int code)
+{
+	fprintf(stderr, "soak: %s (%s)\n", what, pfa_error_name(code));
+	exit(2);
+}
+
+static void *geometry_map(size_t bytes)
+{
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		geometry_give_up("no memory", PFA_ENOMEM);
+	return p;
+}
+
+static void geometry_attributes(const struct soak_geometry *geo, unsigned char *attr)
+{
+	memset(attr, SOAK_ABSENT, geo->span);
+	for (unsigned z = 0; z < geo->config.nr_zones; z++) {
+		const struct pfa_zone_config *zone = &geo->zones[z];
+		memset(attr + (zone->start - geo->base), (int)z, zone->nr_frames);
+		for (size_t i = 0; i < zone->nr_holes; i++)
+			memset(attr + (zone->holes[i].first - geo->base), SOAK_ABSENT, zone->holes[i].nr_frames);
+		for (size_t i = 0; i < zone->nr_cma; i++)
+			memset(attr + (zone->cma[i].first - geo->base), (int)(z | SOAK_IN_CMA),
+			       zone->cma[i].nr_frames);
+	}
+}
+
+/* Makes soak.pfa out of soak.geo. A refusal is a defect of the geometry above: exit 2. */
+void soak_instance_make(void)
+{
+	struct soak_geometry *geo = &soak.geo;
+	struct pfa_footprint need;
+	enum pfa_config_problem problem = PFA_CONFIG_FINE;
+	unsigned index = 0;
+	int rc;
+
+	geometry_link(geo);
+	if (geo->cpu_mode == SOAK_CPU_RSEQ)
+		geo->config.cpu_offset = pfa_posix_cpu_offset();
+	soak.frame_bytes = (size_t)1 << geo->config.frame_shift;
+	soak.pool_bytes = geo->span * soak.frame_bytes;
+	soak.pool = geometry_map(soak.pool_bytes);
+	geo->config.pool = soak.pool;
+	geo->config.pool_bytes = soak.pool_bytes;
+	geo->config.pool_pfn = geo->base;
+	soak.attr = geometry_map(geo->span);
+	soak.shadow = geometry_map(geo->span * sizeof(*soak.shadow));
+	geometry_attributes(geo, soak.attr);
+	if (!(geo->config.flags & PFA_CONFIG_ZEROED_POOL))
+		memset(soak.pool, 0x5A, soak.pool_bytes);
+	rc = pfa_size(&geo->config, &need, &problem, &index);
+	if (rc == PFA_OK) {
+		soak.meta_bytes = need.core_bytes;
+		soak.meta = geometry_map(need.core_bytes);
+		rc = pfa_init(soak.meta, need.core_bytes, &geo->config, &soak.pfa, &problem, &index);
+	}
+	if (rc != PFA_OK) {
+		fprintf(stderr, "soak: the library refuses this geometry: problem %d, index %u\n", (int)problem, index);
+		geometry_give_up("no instance", rc);
+	}
+#if SOAK_ASAN
+	ASAN_POISON_MEMORY_REGION(soak.pool, soak.pool_bytes);
+#endif
+	soak.quota = geo->present * geo->pressure / 100 / soak.opt.threads;
+}
+
+void soak_instance_unmap(void)
+{
+#if SOAK_ASAN
+	ASAN_UNPOISON_MEMORY_REGION(soak.pool, soak.pool_bytes);
+#endif
+	munmap(soak.pool, soak.pool_bytes);
+	munmap(soak.meta, soak.meta_bytes);
+	munmap(soak.attr, soak.geo.span);
+	munmap((void *)soak.shadow, soak.geo.span * sizeof(*soak.shadow));
+	soak.pfa = NULL;
+	soak.pool = NULL;
+}

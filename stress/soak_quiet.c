@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What can be judged exactly: while every worker is parked, and when a round has given everything back.
+ */
+#include "soak.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void quiet_violation(const char *when)
+{
+	struct pfa_violation v;
+	struct soak_record *record;
+	int rc;
+	memset(&v, 0, sizeof(v));
+	record = soak_record(soak_self, SOAK_OP_check, PFA_CHECK_QUIESCENT | PFA_CHECK_FRAMES, 0, 0);
+	rc = pfa_check(soak.pfa, PFA_CHECK_QUIESCENT | PFA_CHECK_FRAMES, &v);
+	soak_recorded(record, rc);
+	if (rc != PFA_OK)
+		soak_fail("check", "%s: %s: %s (I%u) in zone %u at pfn %zu: expected %zu, actual %zu", when,
+		          pfa_error_name(rc), v.what ? v.what : "-", v.invariant, v.zone, v.pfn, v.expected, v.actual);
+	soak_count(&soak_tally(soak_self)->checks, 1);
+}
+
+static void quiet_zone_stats(unsigned zone, struct pfa_zone_stats *out)
+{
+	soak_expect(soak_self, "pfa_zone_stats_get", pfa_zone_stats_get(soak.pfa, zone, out, sizeof(*out)), PFA_OK);
+	soak_conservation(out, zone);
+}
+
+/* ---- what the threads hold -------------------------------------------------------------------------------------- */
+
+static void quiet_add(const struct soak_grant *grant, size_t sums[SOAK_ZONES_MAX])
+{
+	soak_verify(soak_self, grant);
+	sums[soak.attr[grant->first - soak.geo.base] & ~SOAK_IN_CMA] += grant->nr;
+}
+
+/* Every grant is intact, and grants, shadow and the library's count agree. */
+static void quiet_sums(void)
+{
+	size_t sums[SOAK_ZONES_MAX] = {0};
+	for (unsigned s = 0; s < soak.nr_slots; s++)
+		for (unsigned a = 0; a < soak_nr_actors; a++)
+			for (unsigned i = 0; i < soak.slots[s].bags[a].nr; i++)
+				quiet_add(&soak.slots[s].bags[a].grants[i], sums);
+	for (unsigned w = 0; w < soak.nr_workers; w++)
+		for (unsigned i = 0; i < soak.mail[w].nr; i++)
+			quiet_add(&soak.mail[w].grants[i], sums);
+	if (soak_canary(SOAK_CANARY_sum))
+		sums[0]++;
+	for (unsigned z = 0; z < soak.geo.config.nr_zones; z++) {
+		struct pfa_zone_stats stats;
+		size_t shadow = soak_shadow_count(z);
+		quiet_zone_stats(z, &stats);
+		if (shadow != sums[z])
+			soak_fail("leak", "zone %u: the threads hold %zu frames, the shadow knows %zu owned ones", z,
+			          sums[z], shadow);
+		if (shadow != stats.allocated)
+			soak_fail("sum", "zone %u: %zu frames are owned, the library counts %zu as allocated", z, shadow,
+			          stats.allocated);
+	}
+}
+
+/* The library's view of single frames against the shadow. */
+static void quiet_frames(struct soak_slot *slot)
+{
+	uint32_t nr = soak.geo.span < 512 ? (uint32_t)soak.geo.span : 512;
+	for (uint32_t i = 0; i < nr; i++) {
+		size_t rel = soak_below(&slot->rng, (uint32_t)soak.geo.span);
+		bool owned = atomic_load_explicit(&soak.shadow[rel], memory_order_relaxed) != 0;
+		bool absent = soak.attr[rel] == SOAK_ABSENT;
+		struct pfa_frame_info info;
+		soak_expect(slot, "pfa_frame_info", pfa_frame_info(soak.pfa, soak.geo.base + rel, &info), PFA_OK);
+		if (absent ? info.state != PFA_FRAME_ABSENT
+		    : owned ? info.state != PFA_FRAME_HEAD && info.state != PFA_FRAME_TAIL
+		            : info.state != PFA_FRAME_FREE && info.state != PFA_FRAME_CACHED &&
+		                      info.state != PFA_FRAME_TAIL)
+			soak_fail("shadow", "frame %zu is %s, and the library says state %d", soak.geo.base + rel,
+			          absent ? "absent" : owned ? "owned" : "not owned", (int)info.state);
+	}
+}
+
+/* ---- what must succeed, and what must not ------------------------------------------------------------------------ */
+
+/* Frames of a zone that a plain MOVABLE order-0 request may count on: it drains caches before it fails. */
+static bool quiet_movable_fits(unsigned zone)
+{
+	struct pfa_zone_stats s;
+	quiet_zone_stats(zone, &s);
+	return s.free + s.cached > s.free_highatomic + s.mark_min;
+}
+
+static void quiet_liveness_zone(struct soak_slot *slot, unsigned zone)
+{
+	struct soak_grant grant;
+	bool fits = quiet_movable_fits(zone);
+	bool granted = soak_take(slot, 0, PFA_MOVABLE | PFA_EXACT_ZONE | PFA_ZONE(zone), &grant);
+	if (granted)
+		soak_give(slot, grant);
+	if (soak_canary(SOAK_CANARY_liveness))
+		granted = false;
+	if (fits && !granted)
+		soak_fail("liveness", "zone %u has a frame above its marks, and refuses a MOVABLE one", zone);
+}
+
+/* With nobody else at work, the queries are no hints: what they promise is given, and nothing larger. */
+static void quiet_liveness_query(struct soak_slot *slot, uint32_t flags)
+{
+	unsigned largest = 0, order;
+	struct soak_grant grant;
+	int rc = pfa_largest_free(soak.pfa, flags, &largest);
+	order = rc == PFA_OK ? largest + 1 : 0;
+	if (rc != PFA_OK)
+		soak_expect(slot, "pfa_largest_free", rc, PFA_ENOMEM);
+	if (order <= soak.geo.config.max_order) {
+		soak_expect(slot, "pfa_would_succeed of more than the largest",
+		            pfa_would_succeed(soak.pfa, order, flags), PFA_ENOMEM);
+		if (soak_take(slot, order, flags | PFA_NORETRY, &grant))
+			soak_fail("liveness", "pfa_largest_free says %s, order %u, and order %u was granted (flags %#x)",
+			          pfa_error_name(rc), largest, order, flags);
+	}
+	if (rc != PFA_OK)
+		return;
+	soak_expect(slot, "pfa_would_succeed of the largest", pfa_would_succeed(soak.pfa, largest, flags), PFA_OK);
+	if (!soak_take(slot, largest, flags, &grant))
+		soak_fail("liveness", "order %u should have been granted (flags %#x)", largest, flags);
+	soak_give(slot, grant);
+}
+
+/* The canary of the checker: one wrong bit in the map of what is free. */
+static void quiet_corrupt(void *ctx, const char *name, const void *start, size_t bytes)
+{
+	bool *done = ctx;
+	if (*done || strcmp(name, "not_free") != 0)
+		return;
+	((unsigned char *)(uintptr_t)start)[bytes / 2] ^= 1;
+	*done = true;
+}
+
+void soak_quiet_check(void)
+{
+	struct soak_slot *slot = soak_self;
+	slot->actor = 0;
+	soak_recorded(soak_record(slot, SOAK_OP_phase, 1, 0, 0), PFA_OK);
+	if (soak_canary(SOAK_CANARY_check)) {
+		bool done = false;
+		pfa_debug_regions(soak.pfa, quiet_corrupt, &done);
+	}
+	quiet_violation("at rest");
+	quiet_sums();
+	quiet_frames(slot);
+	for (unsigned z = 0; z < soak.geo.config.nr_zones; z++)
+		quiet_liveness_zone(slot, z);
+	if (soak.geo.cpu_mode != SOAK_CPU_RSEQ)
+		for (unsigned i = 0; i < 6; i++)
+			quiet_liveness_query(slot, soak_flags(slot) & ~(uint32_t)PFA_NORETRY);
+	for (unsigned a = 0; a < soak_nr_actors; a++) {
+		slot->actor = a;
+		if (soak_actors[a]->quiet)
+			soak_actors[a]->quiet(slot);
+	}
+	slot->actor = 0;
+	quiet_violation("after the trials at rest");
+	quiet_sums();
+	atomic_fetch_add_explicit(&soak.nr_quiesced, 1, memory_order_relaxed);
+}
+
+/* ---- the end of a round ----------------------------------------------------------------------------------------- */
+
+#define QUIET_TEXT 16384u
+
+struct quiet_text {
+	char bytes[QUIET_TEXT];
+	size_t nr;
+};
+
+static struct quiet_text quiet_start, quiet_end;
+
+static void quiet_write(void *ctx, const char *bytes, size_t nr)
+{
+	struct quiet_text *text = ctx;
+	if (nr > sizeof(text->bytes) - text->nr)
+		soak_fail("result", "pfa_print wrote more than %u bytes", QUIET_TEXT);
+	memcpy(text->bytes + text->nr, bytes, nr);
+	text->nr += nr;
+}
+
+static void quiet_census(struct quiet_text *text)
+{
+	text->nr = 0;
+	soak_expect(soak_self, "pfa_print", pfa_print(soak.pfa, PFA_PRINT_BUDDYINFO, quiet_write, text), PFA_OK);
+}
+
+void soak_start_census(void)
+{
+	quiet_violation("at the start");
+	quiet_census(&quiet_start);
+}
+
+/* A plain request that fails gives up the HIGHATOMIC reserve: takes all that there is, and gives it back. */
+static void quiet_unreserve(struct soak_slot *slot, unsigned zone)
+{
+	struct soak_grant *grants = calloc(soak.geo.span, sizeof(*grants));
+	struct pfa_zone_stats stats;
+	size_t nr = 0;
+	if (!grants)
+		exit(2);
+	while (soak_take(slot, 0, PFA_UNMOVABLE | PFA_EXACT_ZONE | PFA_ZONE(zone), &grants[nr]))
+		nr++;
+	while (nr)
+		soak_give(slot, grants[--nr]);
+	free(grants);
+	quiet_zone_stats(zone, &stats);
+	if (stats.reserved_highatomic)
+		soak_fail("coalesce", "zone %u keeps %zu frames in reserve after a request failed for want of them", zone,
+		          stats.reserved_highatomic);
+}
+
+static void quiet_must_coalesce(struct soak_slot *slot)
+{
+	for (unsigned z = 0; z < soak.geo.config.nr_zones; z++) {
+		struct pfa_zone_stats s;
+		quiet_zone_stats(z, &s);
+		if (s.reserved_highatomic)
+			quiet_unreserve(slot, z);
+	}
+	soak_expect(slot, "pfa_cache_drain", pfa_cache_drain(soak.pfa, PFA_ALL_CPUS), PFA_OK);
+	for (unsigned z = 0; z < soak.geo.config.nr_zones; z++) {
+		struct pfa_zone_stats s;
+		quiet_zone_stats(z, &s);
+		if (s.free != s.present)
+			soak_fail("sum", "zone %u at the end: %zu of %zu frames are free, %zu cached, %zu allocated", z,
+			          s.free, s.present, s.cached, s.allocated);
+	}
+	quiet_census(&quiet_end);
+	if (soak_canary(SOAK_CANARY_coalesce))
+		quiet_end.bytes[quiet_end.nr - 2] ^= 1;
+	if (quiet_start.nr != quiet_end.nr || memcmp(quiet_start.bytes, quiet_end.bytes, quiet_end.nr) != 0)
+		soak_fail("coalesce", "everything is free again, but not in the blocks of the start:\n%.*s    now:\n%.*s",
+		          (int)quiet_start.nr, quiet_start.bytes, (int)quiet_end.nr, quiet_end.bytes);
+}
+
+/* All workers have ended: what is in the mailboxes goes back, and the instance must be as at its start. */
+void soak_end_check(void)
+{
+	struct soak_slot *slot = soak_self;
+	struct soak_grant grant;
+	int rc;
+	slot->actor = 0;
+	soak_recorded(soak_record(slot, SOAK_OP_phase, 2, 0, 0), PFA_OK);
+	for (unsigned w = 0; w < soak.nr_workers; w++)
+		while (soak.mail[w].nr)
+			soak_give(slot, soak.mail[w].grants[--soak.mail[w].nr]);
+	quiet_sums();
+	if (soak_take(slot, 0, PFA_MOVABLE, &grant)) {
+		soak_expect(slot, "pfa_fini while a block is held", pfa_fini(soak.pfa), PFA_EBUSY);
+		if (soak_canary(SOAK_CANARY_fini))
+			soak_expect(slot, "pfa_fini", pfa_fini(soak.pfa), PFA_OK);
+		soak_give(slot, grant);
+	}
+	quiet_must_coalesce(slot);
+	quiet_violation("at the end");
+	rc = pfa_fini(soak.pfa);
+	soak_recorded(soak_record(slot, SOAK_OP_fini, 0, 0, 0), rc);
+	soak_expect(slot, "pfa_fini when all is free", rc, PFA_OK);
+}
