@@ -58,6 +58,12 @@ static uint64_t arg_count(const struct prog_config *cfg, const struct prog_arg_i
 	return count < all ? count : all;
 }
 
+void prog_arg_range(const struct prog_config *cfg, const struct prog_arg_info *arg, uint64_t *low, uint64_t *high)
+{
+	*low = arg_low(cfg, arg->kind);
+	*high = *low + arg_count(cfg, arg) - 1;
+}
+
 static uint64_t flags_fix(uint64_t value)
 {
 	return (value & 0xFF) - ((value & 3) == 3 ? 2 : 0);

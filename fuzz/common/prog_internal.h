@@ -27,6 +27,8 @@ uint32_t prog_arg_to_raw(const struct prog_config *cfg, const struct prog_arg_in
 uint64_t prog_arg_fix(const struct prog_config *cfg, const struct prog_arg_info *arg, uint64_t value);
 /* Smallest value: what a text that does not mention the argument means. */
 uint64_t prog_arg_default(const struct prog_config *cfg, const struct prog_arg_info *arg);
+/* The interval of values, for the kinds that are plain intervals. */
+void prog_arg_range(const struct prog_config *cfg, const struct prog_arg_info *arg, uint64_t *low, uint64_t *high);
 bool prog_arg_is_handle(enum prog_argkind kind);
 
 void prog_config_canonicalise(struct prog_config *c);
