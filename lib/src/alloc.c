@@ -301,7 +301,7 @@ static int PFAI_NOINLINE alloc_slow(struct pfa *p, unsigned order, uint32_t flag
 	return result;
 }
 
-/* Takes over the held cache lock of an empty slot (or one whose top is damaged: seen again there). */
+/* Takes over the held cache lock of an empty slot. */
 static int PFAI_NOINLINE alloc_miss(struct pfa *p, struct pfai_cpu *c, unsigned order, uint32_t flags, pfa_pfn *out)
 {
 	struct pfai_request rq;
@@ -313,6 +313,17 @@ static int PFAI_NOINLINE alloc_miss(struct pfa *p, struct pfai_cpu *c, unsigned 
 	return result;
 }
 
+/* Takes over the held cache lock: the top of a slot is damaged. The block is dropped, its zone refuses. */
+static int PFAI_COLD alloc_damaged(struct pfa *p, struct pfai_cpu *c, struct pfai_slot *s, size_t offset)
+{
+	size_t slot = (size_t)(s - c->slots);
+	pfai_cpu_unlock(p, c);
+	pfai_zone_mark_corrupt(&p->zones[pfai_slot_zone(p, slot)]);
+	return pfai_fault(p, PFA_FAULT_CORRUPT_CACHE, p->base + offset, pfai_slot_order(p, slot), "pfa_alloc");
+}
+
+/* A leaf function: all that is rare is a tail call, and nothing lives longer than it must, so that no register has to
+ * be saved. CI looks at the disassembly. */
 int pfa_alloc(struct pfa *p, unsigned order, uint32_t flags, pfa_pfn *out)
 {
 	uint32_t cpu = pfai_fast_cpu(p);
@@ -321,16 +332,16 @@ int pfa_alloc(struct pfa *p, unsigned order, uint32_t flags, pfa_pfn *out)
 	struct pfai_cpu *c = pfai_cpu_at(p, cpu);
 	if (PFAI_UNLIKELY(!pfai_try_lock(&c->lock)))
 		return alloc_slow(p, order, flags, out);
-	unsigned code = flags < 2 ? flags ^ 1 : PFAI_CODE_RECLAIMABLE;
-	struct pfai_slot *s = &c->slots[c->first + (code << p->slot_shift) + order];
+	/* flags ^ 1: pfai_code_of_type() of a common type */
+	struct pfai_slot *s = &c->slots[(size_t)c->first + ((size_t)(flags ^ 1) << p->slot_shift) + order];
 	if (PFAI_UNLIKELY(!s->n))
 		return alloc_miss(p, c, order, flags, out);
-	size_t at = c->entries[s->start + s->n - 1u];
-	uint8_t byte = pfai_load_relaxed(&p->bytes[at]);
-	if (PFAI_UNLIKELY((byte & ~(unsigned)PFAI_ZERO_BIT) != (PFAI_CACHED | order)))
-		return alloc_miss(p, c, order, flags, out);
 	s->n--;
-	pfai_store_relaxed(&p->bytes[at], (uint8_t)(PFAI_HEAD | order));
+	size_t at = c->entries[s->start + s->n];
+	unsigned byte = pfai_load_relaxed(&p->bytes[at]) & ~(unsigned)PFAI_ZERO_BIT;
+	if (PFAI_UNLIKELY(byte != (PFAI_CACHED | order)))
+		return alloc_damaged(p, c, s, at);
+	pfai_store_relaxed(&p->bytes[at], (uint8_t)(byte ^ (PFAI_CACHED ^ PFAI_HEAD)));
 	s->allocs++;
 	*out = p->base + at;
 	pfai_store_release(&c->lock.word, 0);

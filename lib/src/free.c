@@ -39,9 +39,9 @@ static int free_make_room(struct pfa *p, struct pfai_cpu *c, size_t slot)
 }
 
 /* Takes over the held cache lock: the slot of this block is full, or it has none (slow route, caches disabled). */
-static int PFAI_NOINLINE free_full(struct pfa *p, struct pfai_cpu *c, pfa_pfn pfn, unsigned order)
+static int PFAI_NOINLINE free_full(struct pfa *p, struct pfai_cpu *c, size_t offset, unsigned order)
 {
-	size_t offset = pfn - p->base;
+	pfa_pfn pfn = p->base + offset;
 	uint8_t route = pfai_load_relaxed(&p->routes[offset >> p->pb_order]);
 	size_t slot = ((size_t)route << p->slot_shift) + order;
 	struct pfai_slot *s = &c->slots[slot];
@@ -61,10 +61,10 @@ static int PFAI_NOINLINE free_full(struct pfa *p, struct pfai_cpu *c, pfa_pfn pf
 }
 
 /* Takes over the held cache lock: the claim failed. */
-static int PFAI_NOINLINE free_refused(struct pfa *p, struct pfai_cpu *c, pfa_pfn pfn, unsigned order)
+static int PFAI_NOINLINE free_refused(struct pfa *p, struct pfai_cpu *c, size_t offset, unsigned order)
 {
 	pfai_cpu_unlock(p, c);
-	return pfai_refuse_block(p, pfn, order, "pfa_free");
+	return pfai_refuse_block(p, p->base + offset, order, "pfa_free");
 }
 
 /* No lock held: the order has no slot, the cpu is unknown or its cache busy, or the pfn is out of range. */
@@ -76,9 +76,10 @@ static int PFAI_NOINLINE free_slow(struct pfa *p, pfa_pfn pfn, unsigned order)
 	struct pfai_cpu *c = pfai_cpu_at(p, cpu);
 	if (!pfai_try_lock(&c->lock))
 		return free_direct(p, pfn, order, "pfa_free");
-	return free_full(p, c, pfn, order);
+	return free_full(p, c, pfn - p->base, order);
 }
 
+/* A leaf function, as pfa_alloc(). */
 int pfa_free(struct pfa *p, pfa_pfn pfn, unsigned order)
 {
 	size_t offset = pfn - p->base;
@@ -90,13 +91,12 @@ int pfa_free(struct pfa *p, pfa_pfn pfn, unsigned order)
 		return free_slow(p, pfn, order);
 	uint8_t route = pfai_load_relaxed(&p->routes[offset >> p->pb_order]);
 	struct pfai_slot *s = &c->slots[((size_t)route << p->slot_shift) + order];
-	unsigned n = s->n;
-	if (PFAI_UNLIKELY(n >= s->cap))
-		return free_full(p, c, pfn, order);
+	if (PFAI_UNLIKELY(s->n >= s->cap))
+		return free_full(p, c, offset, order);
 	if (PFAI_UNLIKELY(!pfai_cas8(&p->bytes[offset], (uint8_t)(PFAI_HEAD | order), (uint8_t)(PFAI_CACHED | order))))
-		return free_refused(p, c, pfn, order);
-	c->entries[s->start + n] = (uint32_t)offset;
-	s->n = (uint16_t)(n + 1);
+		return free_refused(p, c, offset, order);
+	c->entries[s->start + s->n] = (uint32_t)offset;
+	s->n++;
 	s->frees++;
 	pfai_store_relaxed(&c->held, 1u);
 	pfai_store_release(&c->lock.word, 0);
