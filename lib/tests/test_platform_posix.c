@@ -305,8 +305,13 @@ static _Thread_local unsigned exit_rounds[2];
 
 static void exit_destructor(pthread_key_t key, unsigned which, void *value)
 {
+	pthread_t other;
+	void *others = NULL;
+
 	atomic_fetch_add(&exit_calls, 1);
-	if (ops.self(ops.ctx) != exit_id)
+	/* A thread that begins now must not get the id of this one, which still lives. */
+	if (pthread_create(&other, NULL, self_once, NULL) != 0 || pthread_join(other, &others) != 0 ||
+	    (uintptr_t)others == exit_id || ops.self(ops.ctx) != exit_id)
 		atomic_fetch_add(&exit_wrong, 1);
 	if (++exit_rounds[which] < 2)
 		(void)pthread_setspecific(key, value);
@@ -1064,6 +1069,28 @@ static void arena_without_memory(void **state)
 	}
 }
 
+/* The pool has room and the metadata has not: the pool goes again. */
+static void arena_without_memory_for_metadata(void **state)
+{
+	struct pfa_posix arena;
+	struct pfa_footprint need;
+	struct rlimit saved;
+	size_t before = mapped_pages(), pool = ((size_t)5000 + 1111 - 1000) << 12;
+
+	(void)state;
+	cfg.platform = &ops;
+	cfg.nr_cpus = 4096;
+	assert_int_equal(pfa_size(&cfg, &need, NULL, NULL), PFA_OK);
+	assert_true(need.core_bytes > 4 * MIB);
+	limit_set(RLIMIT_AS, before * system_page() + pool + need.core_bytes / 2, &saved);
+	int code = pfa_posix_create(&arena, &cfg, PFA_POSIX_ANON);
+	limit_restore(RLIMIT_AS, &saved);
+	assert_int_equal(code, PFA_ENOMEM);
+	assert_int_equal(arena.err, ENOMEM);
+	assert_null(arena.pool.base);
+	assert_int_equal(mapped_pages(), before);
+}
+
 #ifndef PFA_POSIX_PLAIN
 static void arena_destroy_with_closed_memfd(void **state)
 {
@@ -1261,6 +1288,7 @@ int main(void)
 		ARENA_TEST(arena_refuses_configurations),
 		ARENA_TEST(arena_accepts_a_longer_config),
 		ARENA_TEST(arena_without_memory),
+		ARENA_TEST(arena_without_memory_for_metadata),
 		WORKER_TEST(worker_refuses_arguments),
 		WORKER_TEST(worker_serves_when_kicked),
 		WORKER_TEST(worker_stops_at_once),
