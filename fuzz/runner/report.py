@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: MIT
+"""Progress while it runs, the table at the end, and the JSON report."""
+import json
+import os
+import platform
+import subprocess
+import sys
+import threading
+import time
+
+PLAIN_EVERY_S = 10
+
+
+class Stats:
+    """What one target did, over all jobs and slices."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.jobs = {}
+        self.finished = self.steps = self.edges = self.new = 0
+        self.stability = None
+        self.spent = 0.0
+        self.since = {}
+
+    def begin(self, job):
+        with self.lock:
+            self.since[job] = time.monotonic()
+
+    def end(self, job):
+        with self.lock:
+            self.spent += time.monotonic() - self.since.pop(job)
+
+    def live(self, job, execs, rate, started):
+        with self.lock:
+            self.jobs[job] = (execs, rate, time.monotonic(), started)
+
+    def done(self, job, execs, steps):
+        with self.lock:
+            self.jobs.pop(job, None)
+            self.finished += execs
+            self.steps += steps
+
+    def core_seconds(self):
+        with self.lock:
+            return self.spent + sum(time.monotonic() - t for t in self.since.values())
+
+    def execs(self):
+        """Executions so far. libFuzzer reports at powers of two only; in between, its last rate is assumed to hold."""
+        with self.lock:
+            now = time.monotonic()
+            return self.finished + sum(int(e + r * (now - t)) for e, r, t, _ in self.jobs.values())
+
+
+def short(n):
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if n >= size:
+            return f"{n / size:.1f}{unit}"
+    return str(int(n))
+
+
+class Progress:
+    """One line a target: redrawn on a terminal, repeated every few seconds elsewhere."""
+
+    def __init__(self, ctx, targets, total):
+        self.ctx, self.targets, self.total = ctx, targets, total
+        self.tty = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        self.lock = threading.Lock()
+        self.drawn = 0
+        self.last = time.monotonic()
+        self.start = time.monotonic()
+
+    def line(self, target):
+        stats, found = self.ctx.stats[target.name], self.ctx.findings.count(target)
+        spent, execs = stats.core_seconds(), stats.execs()
+        state = "running" if stats.since else ("waiting" if not spent else "paused")
+        return (f"  {target.name:<10} {state:<8} {spent:6.0f} s  {short(execs):>8} execs  "
+                f"{short(execs / spent if spent else 0):>7}/s  {stats.edges:>6} edges  "
+                f"{found} finding{'' if found == 1 else 's'}")
+
+    def head(self):
+        passed = time.monotonic() - self.start
+        return f"[{passed:.0f} s" + (f" of {self.total} s]" if self.total else ", Ctrl-C to end]")
+
+    def erase(self):
+        if self.drawn:
+            sys.stdout.write(f"\x1b[{self.drawn}F\x1b[J")
+            self.drawn = 0
+
+    def say(self, text):
+        with self.lock:
+            self.erase()
+            print(text, flush=True)
+
+    def update(self):
+        with self.lock:
+            if self.tty:
+                self.erase()
+                lines = [self.head()] + [self.line(t) for t in self.targets]
+                print("\n".join(lines), flush=True)
+                self.drawn = len(lines)
+            elif time.monotonic() - self.last >= PLAIN_EVERY_S:
+                self.last = time.monotonic()
+                for target in self.targets:
+                    if self.ctx.stats[target.name].since:
+                        print(self.head() + self.line(target), flush=True)
+
+    def end(self):
+        with self.lock:
+            self.erase()
+
+
+def rows(ctx, targets):
+    out = []
+    for target in targets:
+        stats = ctx.stats[target.name]
+        execs, spent = stats.finished, stats.core_seconds()
+        out.append({"name": target.file, "engine": ctx.opt.engine, "sanitizers": ctx.sanitizers, "execs": execs,
+                    "execs_per_s": round(execs / spent, 1) if spent else 0, "core_s": round(spent, 2),
+                    "steps": stats.steps, "edges": stats.edges, "new_inputs": stats.new,
+                    "findings": ctx.findings.count(target)})
+        if stats.stability is not None:
+            out[-1]["stability_percent"] = stats.stability
+    return out
+
+
+def table(ctx, targets):
+    names = ["target", "executions", "exec/s", "new inputs", "edges", "findings"]
+    afl = ctx.opt.engine == "afl"
+    lines = [names + (["stability"] if afl else [])]
+    for row in rows(ctx, targets):
+        known = "-" if ctx.opt.engine == "replay" else str(row["edges"])
+        lines.append([row["name"], str(row["execs"]), f"{row['execs_per_s']:.0f}", str(row["new_inputs"]), known,
+                      str(row["findings"])])
+        if afl:
+            lines[-1].append(f"{row['stability_percent']:.2f} %" if "stability_percent" in row else "?")
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    return "\n".join("  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths)))
+                     for line in lines)
+
+
+def ask(*cmd):
+    try:
+        return subprocess.run(cmd, capture_output=True, check=False, cwd=os.path.dirname(__file__), timeout=20,
+                              stdin=subprocess.DEVNULL).stdout.decode("utf-8", "replace").strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+
+
+def environment(compiler):
+    cpu = ""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as f:
+            cpu = next((line.split(":", 1)[1].strip() for line in f if line.startswith("model name")), "")
+    except OSError:
+        pass
+    versions = {"cmake": (ask("cmake", "--version").splitlines() or [""])[0].replace("cmake version ", ""),
+                "python": platform.python_version()}
+    return {"cpu": cpu, "cores": os.cpu_count(), "kernel": platform.release(),
+            "compiler": (ask(compiler, "--version").splitlines() or [""])[0] if compiler else "",
+            "package_versions": versions}
+
+
+def write_json(ctx, targets, code, wall):
+    """The envelope that every command of the project writes."""
+    found = []
+    for item in ctx.findings.all.values():
+        ctx.findings.finish(item)
+        found.append({"id": item["id"], "target": "fuzz_" + item["target"], "invariant": item["invariant"],
+                      "message": item["message"], "step": item["step"], "op": item["op"], "frames": item["frames"],
+                      "count": item["count"], "known": item["known"], "input": item.get("input", ""),
+                      "text": item.get("text") or "", "replay": ctx.findings.replay_command(item)})
+    commit = ask("git", "rev-parse", "HEAD")
+    report = {"schema": "pfa-run/1", "tool": "fuzz/run", "command": " ".join(["fuzz/run", *ctx.argv]),
+              "commit": commit + ("+changes" if commit and ask("git", "status", "--porcelain", "-uno") else ""),
+              "seed": ctx.opt.seed, "env": environment(ctx.compiler), "wall_s": round(wall, 2), "exit": code,
+              "verdict": {0: "pass", 1: "finding"}.get(code, "setup"), "targets": rows(ctx, targets), "findings": found,
+              "rows": [], "extra": {"time_s": ctx.opt.time, "jobs": ctx.opt.jobs, "interrupted": ctx.interrupted,
+                                    "setup_error": ctx.problem or ""}}
+    part = ctx.opt.json + ".part"
+    with open(part, "w", encoding="utf-8") as f:
+        json.dump(report, f, indent=1)
+        f.write("\n")
+    os.replace(part, ctx.opt.json)
