@@ -278,7 +278,7 @@ struct soak {
 	uint64_t start_ns;
 	volatile sig_atomic_t interrupted;
 
-	unsigned round;
+	_Atomic unsigned round;
 	struct soak_geometry geo;
 	struct pfa *pfa;
 	void *meta;
@@ -323,7 +323,7 @@ uint64_t soak_now_ns(void);
 
 /* soak_geometry.c */
 void soak_geometry_make(struct soak_geometry *geo, uint64_t seed, unsigned round, size_t frames);
-void soak_geometry_print(const struct soak_geometry *geo, void (*print)(const char *fmt, ...));
+const char *soak_geometry_text(void);
 void soak_instance_make(void);
 void soak_instance_unmap(void);
 
@@ -367,8 +367,15 @@ void soak_start_census(void);
 void soak_end_check(void);
 
 /* soak_report.c */
+struct soak_finding {
+	uint32_t id;
+	const char *monitor, *message;
+	const char *report; /* the file with the text, "" if it could not be written */
+};
+
 void soak_summary(void (*print)(const char *fmt, ...));
-int soak_json(const char *verdict, int exit_code, const char *monitor, const char *message, const char *text);
+int soak_json(const struct soak_finding *finding);
+void soak_report_init(void);
 const char *soak_repeat_command(void);
 void soak_watch_start(void);
 void soak_watch_stop(void);

@@ -4,7 +4,7 @@
  */
 #include "soak.h"
 
-#include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -216,24 +216,52 @@ static void geometry_link(struct soak_geometry *geo)
 	geo->config.platform = &geo->platform;
 }
 
-void soak_geometry_print(const struct soak_geometry *geo, void (*print)(const char *fmt, ...))
+/* The present geometry as text. Two places, used in turn: whoever reports a failure may be reading the older one. */
+#define GEOMETRY_TEXT 2048u
+static char geometry_texts[2][GEOMETRY_TEXT];
+static _Atomic(const char *) geometry_text;
+
+const char *soak_geometry_text(void)
 {
+	const char *text = atomic_load_explicit(&geometry_text, memory_order_acquire);
+	return text ? text : "  none yet\n";
+}
+
+static void geometry_put(char *text, size_t *at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+static void geometry_put(char *text, size_t *at, const char *fmt, ...)
+{
+	va_list args;
+	int n;
+	va_start(args, fmt);
+	n = vsnprintf(text + *at, GEOMETRY_TEXT - *at, fmt, args);
+	va_end(args);
+	*at += n > 0 && (size_t)n < GEOMETRY_TEXT - *at ? (size_t)n : 0;
+}
+
+static void geometry_describe(const struct soak_geometry *geo)
+{
+	char *text = geometry_texts[soak.round % 2];
 	const struct pfa_config *c = &geo->config;
-	print("  frame_shift=%u max_order=%u pageblock_order=%u nr_cpus=%u cache_high=%d cache_batch=%u "
-	      "cache_max_order=%d flags=%u cpu_mode=%s pressure=%u%%\n",
-	      c->frame_shift, c->max_order, c->pageblock_order, c->nr_cpus, (int)c->cache_high, c->cache_batch,
-	      (int)c->cache_max_order, c->flags, geometry_cpu_modes[geo->cpu_mode], geo->pressure);
+	size_t at = 0;
+	geometry_put(text, &at,
+	             "  frame_shift=%u max_order=%u pageblock_order=%u nr_cpus=%u cache_high=%d cache_batch=%u "
+	             "cache_max_order=%d flags=%u cpu_mode=%s pressure=%u%%\n",
+	             c->frame_shift, c->max_order, c->pageblock_order, c->nr_cpus, (int)c->cache_high,
+	             c->cache_batch, (int)c->cache_max_order, c->flags, geometry_cpu_modes[geo->cpu_mode],
+	             geo->pressure);
 	for (unsigned z = 0; z < c->nr_zones; z++) {
 		const struct pfa_zone_config *zone = &geo->zones[z];
-		print("  zone %u: pfn %zu..%zu marks %zu/%zu/%zu highatomic %zu", z, zone->start,
-		      zone->start + zone->nr_frames - 1, zone->mark_min, zone->mark_low, zone->mark_high,
-		      zone->highatomic_frames);
+		geometry_put(text, &at, "  zone %u: pfn %zu..%zu marks %zu/%zu/%zu highatomic %zu", z, zone->start,
+		             zone->start + zone->nr_frames - 1, zone->mark_min, zone->mark_low, zone->mark_high,
+		             zone->highatomic_frames);
 		for (size_t i = 0; i < zone->nr_holes; i++)
-			print(" hole %zu+%zu", zone->holes[i].first, zone->holes[i].nr_frames);
+			geometry_put(text, &at, " hole %zu+%zu", zone->holes[i].first, zone->holes[i].nr_frames);
 		for (size_t i = 0; i < zone->nr_cma; i++)
-			print(" cma %zu+%zu", zone->cma[i].first, zone->cma[i].nr_frames);
-		print("\n");
+			geometry_put(text, &at, " cma %zu+%zu", zone->cma[i].first, zone->cma[i].nr_frames);
+		geometry_put(text, &at, "\n");
 	}
+	atomic_store_explicit(&geometry_text, text, memory_order_release);
 }
 
 /* ---- memory ----------------------------------------------------------------------------------------------------- */
@@ -276,6 +304,7 @@ void soak_instance_make(void)
 	int rc;
 
 	geometry_link(geo);
+	geometry_describe(geo);
 	if (geo->cpu_mode == SOAK_CPU_RSEQ)
 		geo->config.cpu_offset = pfa_posix_cpu_offset();
 	soak.frame_bytes = (size_t)1 << geo->config.frame_shift;

@@ -410,6 +410,7 @@ int main(int argc, char **argv)
 	double end_s;
 	int rc;
 	main_options(argc, argv);
+	soak_report_init();
 	soak.start_ns = soak_now_ns();
 	soak.round = soak.opt.first_round;
 	printf("seed %" PRIu64 "\nrepeat with: %s\n", soak.opt.seed, soak_repeat_command());
@@ -431,7 +432,7 @@ int main(int argc, char **argv)
 	}
 	soak_watch_stop();
 	soak_summary(soak_say);
-	rc = soak_json("pass", 0, NULL, NULL, NULL);
+	rc = soak_json(NULL);
 	main_slots_unmake();
 	puts(rc == 0 ? "no finding" : "no finding, but the report could not be written");
 	return rc;

@@ -121,7 +121,7 @@ static void record_report(const char *monitor, const char *message, const struct
 	           soak_repeat_command(), monitor);
 	record_out("message: %s\nthread:  %d, actor %s\ngeometry:\n", message, slot ? (int)slot->id : -1,
 	           slot && slot->actor < soak_nr_actors ? soak_actors[slot->actor]->name : "-");
-	soak_geometry_print(&soak.geo, record_out);
+	record_out("%s", soak_geometry_text());
 	record_out("last operations (time since the start; flags and results as in pfa/types.h; tag = owner:generation)\n");
 	if (slot)
 		record_slot(slot, most);
@@ -159,11 +159,14 @@ static _Noreturn void record_failure(const char *monitor, const char *message)
 {
 	const struct soak_slot *slot = soak_self;
 	const char *path, *op = "none";
+	struct soak_finding finding = {.monitor = monitor, .message = message};
 	uint32_t next = slot ? atomic_load_explicit(&slot->ring_next, memory_order_relaxed) : 0;
 	if (next)
 		op = record_ops[atomic_load_explicit(&slot->ring[(next - 1) % SOAK_RING].op_actor,
 		                                     memory_order_relaxed) >> 8].name;
 	path = record_open();
+	finding.id = record_hash(monitor, op);
+	finding.report = path;
 	if (record_fd >= 0) {
 		record_report(monitor, message, slot, SOAK_RING);
 		soak_summary(record_out);
@@ -171,13 +174,13 @@ static _Noreturn void record_failure(const char *monitor, const char *message)
 	}
 	record_fd = STDERR_FILENO;
 	record_out("\npfa-finding: id=%08" PRIx32 " invariant=%s op=%s step=%" PRIu32 " message=%s\n",
-	           record_hash(monitor, op), monitor, op, next, message);
+	           finding.id, monitor, op, next, message);
 	record_report(monitor, message, slot, 8);
 	if (path[0])
 		record_out("The whole report: %s\n", path);
 	else
 		record_out("The report could not be written below %s: %s\n", soak.opt.findings, strerror(errno));
-	soak_json("finding", 1, monitor, message, path);
+	soak_json(&finding);
 	_exit(1);
 }
 

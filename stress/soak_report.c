@@ -5,6 +5,8 @@
  */
 #include "soak.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -115,120 +117,153 @@ void soak_summary(void (*print)(const char *fmt, ...))
 
 /* ---- JSON ------------------------------------------------------------------------------------------------------- */
 
-static void report_string(FILE *f, const char *s)
+/* Without stdio's streams: a failure may be reported from a signal handler. */
+static struct {
+	int fd;
+	bool bad;
+	char cpu[128];
+} report_file;
+
+static void report_put(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+static void report_put(const char *fmt, ...)
 {
-	fputc('"', f);
-	for (; *s; s++) {
-		unsigned char c = (unsigned char)*s;
-		if (c == '"' || c == '\\')
-			fprintf(f, "\\%c", c);
-		else if (c < 0x20)
-			fprintf(f, "\\u%04x", c);
-		else
-			fputc(c, f);
+	char piece[1024];
+	va_list args;
+	int n;
+	va_start(args, fmt);
+	n = vsnprintf(piece, sizeof(piece), fmt, args);
+	va_end(args);
+	if (n < 0 || n >= (int)sizeof(piece)) {
+		report_file.bad = true;
+		return;
 	}
-	fputc('"', f);
+	for (int done = 0; done < n;) {
+		ssize_t w = write(report_file.fd, piece + done, (size_t)(n - done));
+		if (w < 0 && errno != EINTR) {
+			report_file.bad = true;
+			return;
+		}
+		done += w > 0 ? (int)w : 0;
+	}
 }
 
-static void report_key(FILE *f, const char *before, const char *key, const char *value)
+static void report_key(const char *before, const char *key, const char *value)
 {
-	fprintf(f, "%s\"%s\":", before, key);
-	report_string(f, value);
+	report_put("%s\"%s\":\"", before, key);
+	for (; *value; value++) {
+		unsigned char c = (unsigned char)*value;
+		if (c == '"' || c == '\\')
+			report_put("\\%c", c);
+		else if (c < 0x20)
+			report_put("\\u%04x", c);
+		else
+			report_put("%c", c);
+	}
+	report_put("\"");
 }
 
-/* The processor's name as the system says it, else the kind of machine. */
-static void report_json_cpu(FILE *f, const char *machine)
+/* The processor's name as the system says it, else the kind of machine. Before any thread. */
+void soak_report_init(void)
 {
 	char line[256], *value = NULL;
+	struct utsname u;
 	FILE *info = fopen("/proc/cpuinfo", "r");
+	memset(&u, 0, sizeof(u));
+	uname(&u);
 	while (info && !value && fgets(line, sizeof(line), info))
 		if (strncmp(line, "model name", 10) == 0 && (value = strchr(line, ':')) != NULL)
 			value[strcspn(value, "\n")] = 0;
 	if (info)
 		fclose(info);
-	report_key(f, ",", "cpu", value ? value + 1 + strspn(value + 1, " ") : machine);
+	snprintf(report_file.cpu, sizeof(report_file.cpu), "%s",
+	         value ? value + 1 + strspn(value + 1, " ") : u.machine);
 }
 
-static void report_json_env(FILE *f)
+static void report_json_env(void)
 {
 	struct utsname u;
 	memset(&u, 0, sizeof(u));
 	uname(&u);
-	fprintf(f, ",\"env\":{\"cores\":%ld", sysconf(_SC_NPROCESSORS_ONLN));
-	report_json_cpu(f, u.machine);
-	report_key(f, ",", "kernel", u.release);
+	report_put(",\"env\":{\"cores\":%ld", sysconf(_SC_NPROCESSORS_ONLN));
+	report_key(",", "cpu", report_file.cpu);
+	report_key(",", "kernel", u.release);
 #ifdef __VERSION__
-	report_key(f, ",", "compiler", __VERSION__);
+	report_key(",", "compiler", __VERSION__);
 #endif
-	fputs(",\"package_versions\":{", f);
+	report_put(",\"package_versions\":{");
 #ifdef __GLIBC__
-	report_key(f, "", "glibc", gnu_get_libc_version());
+	report_key("", "glibc", gnu_get_libc_version());
 #endif
-	fputs("}}", f);
+	report_put("}}");
 }
 
-static void report_json_actors(FILE *f)
+static void report_json_actors(void)
 {
-	fputs(",\"rows\":[],\"extra\":{\"actors\":[", f);
+	report_put(",\"rows\":[],\"extra\":{\"actors\":[");
 	for (unsigned a = 0; a < soak_nr_actors; a++) {
 		struct report_sums t = {0};
 		report_sum(a, &t);
-		report_key(f, a ? ",{" : "{", "name", soak_actors[a]->name);
-#define SOAK_X(field) fprintf(f, ",\"%s\":%zu", #field, t.field);
+		report_key(a ? ",{" : "{", "name", soak_actors[a]->name);
+#define SOAK_X(field) report_put(",\"%s\":%zu", #field, t.field);
 		SOAK_TALLY(SOAK_X)
 #undef SOAK_X
-		fputc('}', f);
+		report_put("}");
 	}
-	fprintf(f, "],\"threads\":%u,\"first_round\":%u,\"last_round\":%u,\"rests\":%zu,\"interrupted\":%s}",
-	        soak.opt.threads, soak.opt.first_round, soak.round,
-	        atomic_load_explicit(&soak.nr_quiesced, memory_order_relaxed), soak.interrupted ? "true" : "false");
+	report_put("],\"threads\":%u,\"first_round\":%u,\"last_round\":%u,\"rests\":%zu,\"interrupted\":%s}",
+	           soak.opt.threads, soak.opt.first_round, soak.round,
+	           atomic_load_explicit(&soak.nr_quiesced, memory_order_relaxed),
+	           soak.interrupted ? "true" : "false");
 }
 
-/* Writes opt.json, if asked for. monitor NULL: no finding. 0, or 2 if it cannot be written. */
-int soak_json(const char *verdict, int exit_code, const char *monitor, const char *message, const char *text)
+static void report_json_finding(size_t calls, const struct soak_finding *finding)
+{
+	char id[16];
+	snprintf(id, sizeof(id), "%08" PRIx32, finding->id);
+	report_key("{", "id", id);
+	report_key(",", "target", "soak");
+	report_key(",", "invariant", finding->monitor);
+	report_key(",", "message", finding->message);
+	report_put(",\"step\":%zu", calls);
+	report_key(",", "input", "");
+	report_key(",", "text", finding->report);
+	report_key(",", "replay", soak_repeat_command());
+	report_put("}");
+}
+
+/* Writes opt.json, if asked for. finding NULL: none. 0, or 2 if it cannot be written. */
+int soak_json(const struct soak_finding *finding)
 {
 	double s = report_elapsed_s();
 	size_t calls = report_calls();
-	FILE *f;
-	int bad;
+	unsigned rounds = soak.round - soak.opt.first_round + 1;
 	if (!soak.opt.json)
 		return 0;
-	f = fopen(soak.opt.json, "w");
-	if (!f) {
-		fprintf(stderr, "soak: cannot write %s\n", soak.opt.json);
+	report_file.fd = open(soak.opt.json, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	if (report_file.fd < 0) {
+		fprintf(stderr, "soak: cannot write %s: %s\n", soak.opt.json, strerror(errno));
 		return 2;
 	}
-	report_key(f, "{", "schema", "pfa-run/1");
-	report_key(f, ",", "tool", "stress/run");
-	report_key(f, ",", "command", report_command(soak.opt.first_round));
-	report_key(f, ",", "commit", soak.opt.commit);
-	fprintf(f, ",\"seed\":%" PRIu64, soak.opt.seed);
-	report_json_env(f);
-	fprintf(f, ",\"wall_s\":%.3f,\"exit\":%d", s, exit_code);
-	report_key(f, ",", "verdict", verdict);
-	report_key(f, ",\"targets\":[{", "name", "soak");
-	report_key(f, ",", "engine", "threads");
-	report_key(f, ",", "sanitizers", SOAK_SANITIZE);
-	fprintf(f, ",\"execs\":%u,\"execs_per_s\":%.3f,\"steps\":%zu,\"steps_per_s\":%.0f,\"edges\":0,"
+	report_key("{", "schema", "pfa-run/1");
+	report_key(",", "tool", "stress/run");
+	report_key(",", "command", report_command(soak.opt.first_round));
+	report_key(",", "commit", soak.opt.commit);
+	report_put(",\"seed\":%" PRIu64, soak.opt.seed);
+	report_json_env();
+	report_put(",\"wall_s\":%.3f,\"exit\":%d", s, finding ? 1 : 0);
+	report_key(",", "verdict", finding ? "finding" : "pass");
+	report_key(",\"targets\":[{", "name", "soak");
+	report_key(",", "engine", "threads");
+	report_key(",", "sanitizers", SOAK_SANITIZE);
+	report_put(",\"execs\":%u,\"execs_per_s\":%.3f,\"steps\":%zu,\"steps_per_s\":%.0f,\"edges\":0,"
 	           "\"new_inputs\":0,\"findings\":%d}],\"findings\":[",
-	        soak.round - soak.opt.first_round + 1, (soak.round - soak.opt.first_round + 1) / s, calls,
-	        (double)calls / s, monitor ? 1 : 0);
-	if (monitor) {
-		report_key(f, "{", "id", monitor);
-		report_key(f, ",", "target", "soak");
-		report_key(f, ",", "invariant", monitor);
-		report_key(f, ",", "message", message);
-		fprintf(f, ",\"step\":%zu", calls);
-		report_key(f, ",", "input", "");
-		report_key(f, ",", "text", text);
-		report_key(f, ",", "replay", soak_repeat_command());
-		fputc('}', f);
-	}
-	fputc(']', f);
-	report_json_actors(f);
-	fputs("}\n", f);
-	bad = ferror(f);
-	if (fclose(f) != 0 || bad) {
+	           rounds, rounds / s, calls, (double)calls / s, finding ? 1 : 0);
+	if (finding)
+		report_json_finding(calls, finding);
+	report_put("]");
+	report_json_actors();
+	report_put("}\n");
+	if (close(report_file.fd) != 0 || report_file.bad) {
 		fprintf(stderr, "soak: cannot write %s\n", soak.opt.json);
 		return 2;
 	}
