@@ -54,14 +54,12 @@ pfa_missing_packages() {
 	done
 }
 
-# Runs a command as root.
+# Runs a command as root; the caller has made sure that there is a way.
 pfa_root() {
 	if [ "$(id -u)" = 0 ]; then
 		"$@"
-	elif command -v sudo >/dev/null; then
-		sudo "$@"
 	else
-		return 1
+		sudo "$@"
 	fi
 }
 
@@ -87,7 +85,6 @@ pfa_need() {
 	# shellcheck disable=SC2086
 	missing=$(pfa_missing_packages $packages)
 	[ -z "$missing" ] && return 0
-	echo "Installing packages:" $missing
 	# shellcheck disable=SC2086
 	if [ -n "${PFA_NO_INSTALL:-}" ] || ! pfa_apt_install $missing; then
 		echo "These packages are missing and could not be installed; please run, as root:" >&2
@@ -98,6 +95,8 @@ pfa_need() {
 
 pfa_apt_install() {
 	local log rc=0
+	[ "$(id -u)" = 0 ] || command -v sudo >/dev/null || return 1
+	echo "Installing packages: $*"
 	log=$(mktemp)
 	{
 		# A mirror that lacks some index is no reason to stop: the installation decides.

@@ -33,7 +33,9 @@ while read -r target; do
 		xargs -0 -r sh -c 'exec "$0" encode "$@" -o "'"$seeds"'"' "$build/fuzz/pfa-trace"
 	(cd "$seeds" && zip -q -r -X "$OUT/${target}_seed_corpus.zip" .)
 	cp "$build/fuzz/$target" "$OUT/$target"
-	cp "$build/fuzz/pfa.dict" "$OUT/$target.dict"
+	words=$build/fuzz/$target.dict
+	[ -e "$words" ] || words=$build/fuzz/pfa.dict
+	cp "$words" "$OUT/$target.dict"
 	options=$source/fuzz/options/$target.options
 	[ -e "$options" ] || options=$source/fuzz/options/default.options
 	cp "$options" "$OUT/$target.options"
