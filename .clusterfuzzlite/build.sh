@@ -1,3 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-exec bash "$SRC/libpfa/ci/oss-fuzz/build.sh"
+#
+# ClusterFuzzLite builds as OSS-Fuzz does. Copied to $SRC by the Dockerfile.
+root=$(cd "$(dirname "$0")/.." && pwd)
+[ -z "${SRC:-}" ] || root=$SRC/libpfa
+exec bash "$root/ci/oss-fuzz/build.sh" "$@"

@@ -5,6 +5,10 @@
 # instrumentation of the code under test, linked with $CXX against $LIB_FUZZING_ENGINE, into $OUT, with seed corpora
 # (from the text in corpus/), dictionaries and options. ci/oss-fuzz/check runs it as the images do.
 set -euo pipefail
+case ${1:-} in
+--help | -h) sed -n '4,6s/^# \{0,1\}//p' "$0" && exit 0 ;;
+?*) echo "build.sh: unknown argument $1; all it needs comes from the environment" >&2 && exit 2 ;;
+esac
 : "${SRC:?}" "${OUT:?}" "${WORK:?}" "${CC:?}" "${CXX:?}" "${LIB_FUZZING_ENGINE:?}"
 export CC CXX CFLAGS="${CFLAGS:-}" CXXFLAGS="${CXXFLAGS:-}" LIB_FUZZING_ENGINE
 source=$SRC/libpfa

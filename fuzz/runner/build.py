@@ -121,3 +121,12 @@ def tool(folder, name):
     """A built tool beside the targets, or None."""
     path = os.path.join(folder, name)
     return path if os.access(path, os.X_OK) else None
+
+
+def dictionary(folder, target):
+    """The target's own dictionary, else that of all targets whose inputs are programs; None: there is none."""
+    for name in (target.file + ".dict", "pfa.dict"):
+        path = os.path.join(folder, name)
+        if os.path.exists(path):
+            return path
+    return None

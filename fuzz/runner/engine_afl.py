@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import inputs
+from build import dictionary
 from options import Setup
 
 SETTINGS = {"AFL_NO_UI": "1", "AFL_SKIP_CPUFREQ": "1", "AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES": "1",
@@ -46,7 +47,8 @@ class Process:
         for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
             env.pop(name, None)  # afl-fuzz sets them
         mutator = os.path.join(ctx.folder, "libpfa_afl_mutator.so")
-        if os.path.exists(mutator) and not os.path.exists(os.path.join(ctx.folder, target.file + ".raw")):
+        # A target with words of its own does not read programs, so the mutator of programs is not for it.
+        if os.path.exists(mutator) and not os.path.exists(os.path.join(ctx.folder, target.file + ".dict")):
             env["AFL_CUSTOM_MUTATOR_LIBRARY"] = mutator
         for folder in (start, ctx.grown(target)):
             for name in inputs.files_in(folder):
@@ -54,9 +56,9 @@ class Process:
                     shutil.copyfile(os.path.join(folder, name), os.path.join(start, name))
         cmd = ["afl-fuzz", "-i", start, "-o", self.out, "-t", str(ctx.opt.timeout * 1000), "-m", "none",
                "-s", str(seed)]
-        dictionary = os.path.join(ctx.folder, "pfa.dict")
-        if os.path.exists(dictionary):
-            cmd += ["-x", dictionary]
+        words = dictionary(ctx.folder, target)
+        if words:
+            cmd += ["-x", words]
         if seconds:
             cmd += ["-V", str(max(1, round(seconds)))]
         log = os.path.join(ctx.opt.out, "logs", f"fuzz-afl-{target.name}.log")

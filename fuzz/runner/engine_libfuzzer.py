@@ -9,6 +9,7 @@ import threading
 import time
 
 import inputs
+from build import dictionary
 from options import Setup
 
 STATUS = re.compile(r"#(\d+)\s+\w+\s.*?cov: (\d+) .*?exec/s: (\d+)")
@@ -41,9 +42,9 @@ def command(ctx, target, job, seconds, seed):
            "-report_slow_units=1000000", *options_of(ctx, target)]
     if seconds:
         cmd.append(f"-max_total_time={max(1, round(seconds))}")
-    dictionary = os.path.join(ctx.folder, "pfa.dict")
-    if os.path.exists(dictionary):
-        cmd.append("-dict=" + dictionary)
+    words = dictionary(ctx.folder, target)
+    if words:
+        cmd.append("-dict=" + words)
     return cmd + [ctx.grown(target), ctx.start(target)], prefix
 
 

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Progress while it runs, the table at the end, and the JSON report."""
-import json
 import os
-import platform
-import subprocess
 import sys
 import threading
 import time
+
+from options import ROOT
+
+sys.path.insert(0, os.path.join(ROOT, "ci"))
+from envelope import envelope, write  # noqa: E402
 
 PLAIN_EVERY_S = 10
 
@@ -138,28 +140,6 @@ def table(ctx, targets):
                      for line in lines)
 
 
-def ask(*cmd):
-    try:
-        return subprocess.run(cmd, capture_output=True, check=False, cwd=os.path.dirname(__file__), timeout=20,
-                              stdin=subprocess.DEVNULL).stdout.decode("utf-8", "replace").strip()
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-
-
-def environment(compiler):
-    cpu = ""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as f:
-            cpu = next((line.split(":", 1)[1].strip() for line in f if line.startswith("model name")), "")
-    except OSError:
-        pass
-    versions = {"cmake": (ask("cmake", "--version").splitlines() or [""])[0].replace("cmake version ", ""),
-                "python": platform.python_version()}
-    return {"cpu": cpu, "cores": os.cpu_count(), "kernel": platform.release(),
-            "compiler": (ask(compiler, "--version").splitlines() or [""])[0] if compiler else "",
-            "package_versions": versions}
-
-
 def write_json(ctx, targets, code, wall):
     """The envelope that every command of the project writes."""
     found = []
@@ -169,15 +149,9 @@ def write_json(ctx, targets, code, wall):
                       "message": item["message"], "step": item["step"], "op": item["op"], "frames": item["frames"],
                       "count": item["count"], "known": item["known"], "input": item.get("input", ""),
                       "text": item.get("text") or "", "replay": ctx.findings.replay_command(item)})
-    commit = ask("git", "rev-parse", "HEAD")
-    report = {"schema": "pfa-run/1", "tool": "fuzz/run", "command": " ".join(["fuzz/run", *ctx.argv]),
-              "commit": commit + ("+changes" if commit and ask("git", "status", "--porcelain", "-uno") else ""),
-              "seed": ctx.opt.seed, "env": environment(ctx.compiler), "wall_s": round(wall, 2), "exit": code,
-              "verdict": {0: "pass", 1: "finding"}.get(code, "setup"), "targets": rows(ctx, targets), "findings": found,
-              "rows": [], "extra": {"time_s": ctx.opt.time, "jobs": ctx.opt.jobs, "interrupted": ctx.interrupted,
-                                    "setup_error": ctx.problem or ""}}
-    part = ctx.opt.json + ".part"
-    with open(part, "w", encoding="utf-8") as f:
-        json.dump(report, f, indent=1)
-        f.write("\n")
-    os.replace(part, ctx.opt.json)
+    doc = envelope("libpfa", " ".join(["fuzz/run", *ctx.argv]), ctx.opt.seed, [ctx.compiler] if ctx.compiler else (),
+                   ["cmake", "libclang-rt-19-dev", "afl++"])
+    doc.update(wall_s=round(wall, 2), targets=rows(ctx, targets), findings=found)
+    doc["extra"] = {"time_s": ctx.opt.time, "jobs": ctx.opt.jobs, "engine": ctx.opt.engine,
+                    "interrupted": ctx.interrupted, "setup_error": ctx.problem or ""}
+    write(ctx.opt.json, doc, code)
