@@ -174,7 +174,7 @@ static int request_failed(struct pfa *p, const struct pfai_request *rq, int code
 static int request_drain_own(struct pfa *p)
 {
 	uint32_t cpu = pfai_this_cpu(p);
-	if (cpu >= p->nr_cpus || !pfai_try_lock(&pfai_cpu_at(p, cpu)->lock))
+	if (cpu >= p->nr_cpus || !pfai_cpu_try_lock(p, pfai_cpu_at(p, cpu)))
 		return PFA_OK;
 	int result = pfai_cache_drain_locked(p, pfai_cpu_at(p, cpu));
 	pfai_cpu_unlock(p, pfai_cpu_at(p, cpu));
@@ -293,7 +293,7 @@ static int PFAI_NOINLINE alloc_slow(struct pfa *p, unsigned order, uint32_t flag
 		return result;
 	uint32_t cpu = pfai_this_cpu(p);
 	struct pfai_cpu *c = cpu < p->nr_cpus ? pfai_cpu_at(p, cpu) : NULL;
-	if (c && !pfai_try_lock(&c->lock))
+	if (c && !pfai_cpu_try_lock(p, c))
 		c = NULL;
 	result = request_alloc(p, c, &rq);
 	if (result == PFA_OK)
@@ -330,7 +330,7 @@ int pfa_alloc(struct pfa *p, unsigned order, uint32_t flags, pfa_pfn *out)
 	if (PFAI_UNLIKELY(flags > PFA_RECLAIMABLE || order >= p->cached_orders || cpu >= p->nr_cpus))
 		return alloc_slow(p, order, flags, out);
 	struct pfai_cpu *c = pfai_cpu_at(p, cpu);
-	if (PFAI_UNLIKELY(!pfai_try_lock(&c->lock)))
+	if (PFAI_UNLIKELY(!pfai_cpu_try_lock(p, c)))
 		return alloc_slow(p, order, flags, out);
 	/* flags ^ 1: pfai_code_of_type() of a common type */
 	struct pfai_slot *s = &c->slots[(size_t)c->first + ((size_t)(flags ^ 1) << p->slot_shift) + order];
@@ -344,10 +344,7 @@ int pfa_alloc(struct pfa *p, unsigned order, uint32_t flags, pfa_pfn *out)
 	pfai_store_relaxed(&p->bytes[at], (uint8_t)(byte ^ (PFAI_CACHED ^ PFAI_HEAD)));
 	s->allocs++;
 	*out = p->base + at;
-	pfai_store_release(&c->lock.word, 0);
-	if (PFAI_UNLIKELY(pfai_load_relaxed(&c->lock.waiters)))
-		return pfai_cpu_wake(p, c);
-	return PFA_OK;
+	return pfai_cpu_unlock_tail(p, c);
 }
 
 /* ---- bulk, window, pointer --------------------------------------------------------------------------------------- */
@@ -384,7 +381,7 @@ int pfa_alloc_bulk(struct pfa *p, unsigned order, uint32_t flags, size_t nr, pfa
 	while (got < nr) {
 		uint32_t cpu = pfai_this_cpu(p);
 		struct pfai_cpu *c = cpu < p->nr_cpus ? pfai_cpu_at(p, cpu) : NULL;
-		if (c && !pfai_try_lock(&c->lock))
+		if (c && !pfai_cpu_try_lock(p, c))
 			c = NULL;
 		if (c)
 			got += bulk_pop(p, c, &rq, nr - got, out + got);

@@ -38,26 +38,35 @@ static int free_make_room(struct pfa *p, struct pfai_cpu *c, size_t slot)
 	return ok ? PFA_OK : PFA_ECORRUPT;
 }
 
-/* Takes over the held cache lock: the slot of this block is full, or it has none (slow route, caches disabled). */
-static int PFAI_NOINLINE free_full(struct pfa *p, struct pfai_cpu *c, size_t offset, unsigned order)
+/* Claims the block and puts it into this cpu's cache, making room if need be. Cache lock held. False: it did not, and
+ * nothing changed: there is no slot for it, the claim failed, or no room could be made. The claim comes first, so that
+ * a free that is going to be refused moves nothing. */
+static bool free_to_cache(struct pfa *p, struct pfai_cpu *c, size_t offset, unsigned order)
 {
-	pfa_pfn pfn = p->base + offset;
 	uint8_t route = pfai_load_relaxed(&p->routes[offset >> p->pb_order]);
 	size_t slot = ((size_t)route << p->slot_shift) + order;
 	struct pfai_slot *s = &c->slots[slot];
-	if (!s->cap || (s->n == s->cap && free_make_room(p, c, slot) != PFA_OK)) {
-		pfai_cpu_unlock(p, c);
-		return free_direct(p, pfn, order, "pfa_free");
+	if (!s->cap)
+		return false;
+	if (!pfai_cas8(&p->bytes[offset], (uint8_t)(PFAI_HEAD | order), (uint8_t)(PFAI_CACHED | order)))
+		return false;
+	if (s->n == s->cap && free_make_room(p, c, slot) != PFA_OK) {
+		pfai_store_release(&p->bytes[offset], (uint8_t)(PFAI_HEAD | order));
+		return false;
 	}
-	if (!pfai_cas8(&p->bytes[offset], (uint8_t)(PFAI_HEAD | order), (uint8_t)(PFAI_CACHED | order))) {
-		pfai_cpu_unlock(p, c);
-		return pfai_refuse_block(p, pfn, order, "pfa_free");
-	}
-	c->entries[s->start + s->n++] = (uint32_t)offset;
+	c->entries[s->start + s->n] = (uint32_t)offset;
+	s->n++;
 	s->frees++;
 	pfai_store_relaxed(&c->held, 1u);
+	return true;
+}
+
+/* Takes over the held cache lock: the slot of this block is full, or it has none (slow route, caches disabled). */
+static int PFAI_NOINLINE free_full(struct pfa *p, struct pfai_cpu *c, size_t offset, unsigned order)
+{
+	bool done = free_to_cache(p, c, offset, order);
 	pfai_cpu_unlock(p, c);
-	return PFA_OK;
+	return done ? PFA_OK : free_direct(p, p->base + offset, order, "pfa_free");
 }
 
 /* Takes over the held cache lock: the claim failed. */
@@ -74,7 +83,7 @@ static int PFAI_NOINLINE free_slow(struct pfa *p, pfa_pfn pfn, unsigned order)
 	if (cpu >= p->nr_cpus || order >= p->cached_orders || pfn - p->base >= p->span)
 		return free_direct(p, pfn, order, "pfa_free");
 	struct pfai_cpu *c = pfai_cpu_at(p, cpu);
-	if (!pfai_try_lock(&c->lock))
+	if (!pfai_cpu_try_lock(p, c))
 		return free_direct(p, pfn, order, "pfa_free");
 	return free_full(p, c, pfn - p->base, order);
 }
@@ -87,7 +96,7 @@ int pfa_free(struct pfa *p, pfa_pfn pfn, unsigned order)
 	if (PFAI_UNLIKELY(offset >= p->span || order >= p->cached_orders || cpu >= p->nr_cpus))
 		return free_slow(p, pfn, order);
 	struct pfai_cpu *c = pfai_cpu_at(p, cpu);
-	if (PFAI_UNLIKELY(!pfai_try_lock(&c->lock)))
+	if (PFAI_UNLIKELY(!pfai_cpu_try_lock(p, c)))
 		return free_slow(p, pfn, order);
 	uint8_t route = pfai_load_relaxed(&p->routes[offset >> p->pb_order]);
 	struct pfai_slot *s = &c->slots[((size_t)route << p->slot_shift) + order];
@@ -99,10 +108,7 @@ int pfa_free(struct pfa *p, pfa_pfn pfn, unsigned order)
 	s->n++;
 	s->frees++;
 	pfai_store_relaxed(&c->held, 1u);
-	pfai_store_release(&c->lock.word, 0);
-	if (PFAI_UNLIKELY(pfai_load_relaxed(&c->lock.waiters)))
-		return pfai_cpu_wake(p, c);
-	return PFA_OK;
+	return pfai_cpu_unlock_tail(p, c);
 }
 
 /* ---- bulk -------------------------------------------------------------------------------------------------------- */
@@ -111,23 +117,8 @@ int pfa_free(struct pfa *p, pfa_pfn pfn, unsigned order)
 static size_t bulk_push(struct pfa *p, struct pfai_cpu *c, unsigned order, size_t nr, const pfa_pfn pfns[])
 {
 	size_t done = 0;
-	while (done < nr) {
-		size_t offset = pfns[done] - p->base;
-		if (offset >= p->span)
-			break;
-		uint8_t route = pfai_load_relaxed(&p->routes[offset >> p->pb_order]);
-		size_t slot = ((size_t)route << p->slot_shift) + order;
-		struct pfai_slot *s = &c->slots[slot];
-		if (!s->cap || (s->n == s->cap && free_make_room(p, c, slot) != PFA_OK))
-			break;
-		if (!pfai_cas8(&p->bytes[offset], (uint8_t)(PFAI_HEAD | order), (uint8_t)(PFAI_CACHED | order)))
-			break;
-		c->entries[s->start + s->n++] = (uint32_t)offset;
-		s->frees++;
+	while (done < nr && pfns[done] - p->base < p->span && free_to_cache(p, c, pfns[done] - p->base, order))
 		done++;
-	}
-	if (done)
-		pfai_store_relaxed(&c->held, 1u);
 	return done;
 }
 
@@ -137,7 +128,7 @@ int pfa_free_bulk(struct pfa *p, unsigned order, size_t nr, const pfa_pfn pfns[]
 	int result = PFA_OK;
 	while (done < nr) {
 		uint32_t cpu = pfai_this_cpu(p);
-		if (cpu < p->nr_cpus && order < p->cached_orders && pfai_try_lock(&pfai_cpu_at(p, cpu)->lock)) {
+		if (cpu < p->nr_cpus && order < p->cached_orders && pfai_cpu_try_lock(p, pfai_cpu_at(p, cpu))) {
 			done += bulk_push(p, pfai_cpu_at(p, cpu), order, nr - done, pfns + done);
 			pfai_cpu_unlock(p, pfai_cpu_at(p, cpu));
 		}

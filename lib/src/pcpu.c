@@ -170,7 +170,7 @@ int pfai_cache_purge_pageblock(struct pfa *p, struct pfai_zone *z, size_t pb, bo
 	for (uint32_t cpu = 0; cpu < p->nr_cpus; cpu++) {
 		struct pfai_cpu *c = pfai_cpu_at(p, cpu);
 		/* The hint `held` must not be asked here: a free that read the old route may be about to push. */
-		if (wait ? !pfai_cpu_lock(p, c) : !pfai_try_lock(&c->lock)) {
+		if (wait ? !pfai_cpu_lock(p, c) : !pfai_cpu_try_lock(p, c)) {
 			if (wait)
 				return PFA_EBUSY;
 			continue;
@@ -258,9 +258,24 @@ static int pcpu_switch(struct pfa *p, bool disabled)
 
 #define PCPU_NEST_LIMIT 65536u
 
+static bool pcpu_set_lock(struct pfa *p)
+{
+	pfai_rank_check(p, &p->set_lock, PFAI_RANK_SET);
+	if (!pfai_sleep_lock(&p->os, &p->set_lock))
+		return false;
+	pfai_rank_note(p, &p->set_lock);
+	return true;
+}
+
+static void pcpu_set_unlock(struct pfa *p)
+{
+	pfai_rank_forget(&p->set_lock);
+	pfai_sleep_unlock(&p->os, &p->set_lock);
+}
+
 int pfa_cache_disable(struct pfa *p)
 {
-	if (!pfai_sleep_lock(&p->os, &p->set_lock))
+	if (!pcpu_set_lock(p))
 		return PFA_EBUSY;
 	int result = PFA_OK;
 	if (p->disabled == PCPU_NEST_LIMIT)
@@ -269,19 +284,19 @@ int pfa_cache_disable(struct pfa *p)
 		result = pcpu_switch(p, true);
 	if (result == PFA_OK)
 		p->disabled++;
-	pfai_sleep_unlock(&p->os, &p->set_lock);
+	pcpu_set_unlock(p);
 	return pcpu_told(p, result, "pfa_cache_disable");
 }
 
 int pfa_cache_enable(struct pfa *p)
 {
-	if (!pfai_sleep_lock(&p->os, &p->set_lock))
+	if (!pcpu_set_lock(p))
 		return PFA_EBUSY;
 	int result = PFA_EINVAL;
 	if (p->disabled)
 		result = p->disabled == 1 ? pcpu_switch(p, false) : PFA_OK;
 	if (result == PFA_OK)
 		p->disabled--;
-	pfai_sleep_unlock(&p->os, &p->set_lock);
+	pcpu_set_unlock(p);
 	return result;
 }

@@ -10,18 +10,42 @@
 
 #include "zone.h"
 
-static inline bool pfai_cpu_lock(struct pfa *p, struct pfai_cpu *c)
+/* A try never waits, so that it cannot deadlock whatever is held: no rank is checked. */
+PFAI_ALWAYS_INLINE bool pfai_cpu_try_lock(struct pfa *p, struct pfai_cpu *c)
 {
-	return PFAI_LIKELY(pfai_try_lock(&c->lock)) || pfai_try_lock_wait(&p->os, &c->lock);
+	if (!pfai_try_lock(&c->lock))
+		return false;
+	pfai_rank_note(p, &c->lock);
+	return true;
 }
 
-PFAI_ALWAYS_INLINE void pfai_cpu_unlock(struct pfa *p, struct pfai_cpu *c)
+static inline bool pfai_cpu_lock(struct pfa *p, struct pfai_cpu *c)
 {
+	pfai_rank_check(p, &c->lock, PFAI_RANK_CPU);
+	if (PFAI_UNLIKELY(!pfai_try_lock(&c->lock)) && !pfai_try_lock_wait(&p->os, &c->lock))
+		return false;
+	pfai_rank_note(p, &c->lock);
+	return true;
+}
+
+static inline void pfai_cpu_unlock(struct pfa *p, struct pfai_cpu *c)
+{
+	pfai_rank_forget(&c->lock);
 	pfai_try_unlock(&p->os, &c->lock);
 }
 
 /* The rare end of a fast path's unlock, as a tail call: wakes, and returns PFA_OK. */
 int pfai_cpu_wake(struct pfa *p, struct pfai_cpu *c);
+
+/* pfai_cpu_unlock() and return PFA_OK, without a call that is not a tail call. */
+PFAI_ALWAYS_INLINE int pfai_cpu_unlock_tail(struct pfa *p, struct pfai_cpu *c)
+{
+	pfai_rank_forget(&c->lock);
+	pfai_store_release(&c->lock.word, 0);
+	if (PFAI_UNLIKELY(pfai_load_relaxed(&c->lock.waiters)))
+		return pfai_cpu_wake(p, c);
+	return PFA_OK;
+}
 
 /* Blocks that are moved at once between a slot and its zone. */
 static inline unsigned pfai_slot_batch(const struct pfa *p, const struct pfai_slot *s)

@@ -6,6 +6,7 @@
 #include "fmt.c"
 #include "leaf.c"
 #include "lock.c"
+#include "rank.c"
 #include "zone.c"
 #include "fallback.c"
 #include "fault.c"

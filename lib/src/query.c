@@ -12,7 +12,7 @@ static bool query_cached(struct pfa *p, const struct pfai_request *rq)
 	if (cpu >= p->nr_cpus || rq->order >= p->cached_orders || (rq->flags & PFA_HIGH))
 		return false;
 	struct pfai_cpu *c = pfai_cpu_at(p, cpu);
-	if (!pfai_try_lock(&c->lock))
+	if (!pfai_cpu_try_lock(p, c))
 		return false;
 	for (unsigned i = rq->first_zone; i <= rq->last_zone; i++) {
 		size_t row = ((size_t)i << PFAI_ROUTE_ZONE_SHIFT) + rq->code;

@@ -15,6 +15,7 @@ void pfai_zone_unlock(struct pfa *p, struct pfai_zone *z)
 		pfai_store_relaxed(&z->avail_high, z->nonempty[PFAI_CODE_HIGHATOMIC]);
 	if (PFAI_UNLIKELY(p->on_unlock != NULL))
 		p->on_unlock(p->on_unlock_ctx, p, z->id);
+	pfai_rank_forget(&z->lock);
 	pfai_sleep_unlock(&p->os, &z->lock);
 }
 

@@ -6,12 +6,16 @@
 #ifndef PFAI_ZONE_H
 #define PFAI_ZONE_H
 
-#include "instance.h"
+#include "rank.h"
 
 /* False: the platform cannot wait. */
 static inline bool pfai_zone_lock(struct pfa *p, struct pfai_zone *z)
 {
-	return pfai_sleep_lock(&p->os, &z->lock);
+	pfai_rank_check(p, &z->lock, PFAI_RANK_ZONE);
+	if (!pfai_sleep_lock(&p->os, &z->lock))
+		return false;
+	pfai_rank_note(p, &z->lock);
+	return true;
 }
 
 /* Publishes the hints, runs the on-unlock hook, unlocks. */
