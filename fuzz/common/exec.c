@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * exec.c - see exec.h. The world that an instance lives in (platform ops with their contracts), its beginning and end,
+ * and the loop over the steps.
+ */
+#include "exec_run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arena.h"
+
+struct exec_run exec_one;
+
+/* ---- findings ---------------------------------------------------------------------------------------------------- */
+
+static uint32_t exec_hash_text(uint32_t hash, const char *text)
+{
+	for (; *text; text++)
+		hash = (hash ^ (unsigned char)*text) * 16777619u;
+	return hash;
+}
+
+static const char *exec_op_name(const struct exec_run *run)
+{
+	if (!run->p || run->step.index == SIZE_MAX)
+		return "init";
+	if (run->step.index >= run->p->nr_ops)
+		return "teardown";
+	return prog_kind(run->p->ops[run->step.index].kind)->name;
+}
+
+bool exec_say(struct exec_run *run, const struct verdict *v)
+{
+	struct finding *f = &run->r->finding;
+
+	run->r->outcome = EXEC_FINDING;
+	f->verdict = *v;
+	f->step = run->step.index;
+	f->op = exec_op_name(run);
+	snprintf(f->text, sizeof(f->text), "%s: %s (pfn %zu, expected %zu, actual %zu)", v->monitor, v->what,
+	         (size_t)v->pfn, v->expected, v->actual);
+	const uint32_t hash = exec_hash_text(exec_hash_text(exec_hash_text(2166136261u, v->monitor), "/"), f->op);
+	snprintf(f->id, sizeof(f->id), "%08x", (unsigned)hash);
+	return false;
+}
+
+bool exec_fail(struct exec_run *run, const char *monitor, const char *what, pfa_pfn pfn, size_t expected,
+               size_t actual)
+{
+	size_t index;
+	const struct verdict v = { monitor, what, model_zone_of(&run->m, pfn, &index), pfn, expected, actual };
+
+	return exec_say(run, &v);
+}
+
+/* ---- the platform ------------------------------------------------------------------------------------------------ */
+
+/* Does this call of a fallible site fail? */
+static bool exec_site_fails(struct exec_run *run, enum prog_site site)
+{
+	if (!run->fault[site].armed)
+		return false;
+	if (run->fault[site].at > 1) {
+		run->fault[site].at--;
+		return false;
+	}
+	if (!run->fault[site].sticky && --run->fault[site].times == 0)
+		run->fault[site].armed = false;
+	return true;
+}
+
+static void exec_on_op(struct pfa_sim *sim, enum pfa_sim_op op)
+{
+	struct exec_run *run = sim->ctx;
+
+	if (op == PFA_SIM_CPU)
+		sim->cpu = exec_site_fails(run, PROG_SITE_CPU) ? run->m.nr_cpus + 7u : run->cpu[run->thread];
+	else if (op == PFA_SIM_SELF)
+		sim->self = run->thread + (exec_site_fails(run, PROG_SITE_SELF) ? 100u : 1u);
+}
+
+/* One thread: whoever waits, waits for ever. */
+static int exec_on_wait(struct pfa_sim *sim, const void *addr, uint32_t value, uint64_t until_ns)
+{
+	(void)sim;
+	(void)addr;
+	(void)value;
+	(void)until_ns;
+	return PFA_EDEADLK;
+}
+
+static int exec_platform_wait(void *ctx, const void *addr, uint32_t value, uint64_t until_ns)
+{
+	struct pfa_sim *sim = ctx;
+	(void)value;
+	return exec_site_fails(sim->ctx, PROG_SITE_WAIT) ? PFA_EDEADLK : exec_on_wait(sim, addr, value, until_ns);
+}
+
+static void exec_platform_zero(void *ctx, pfa_pfn first, size_t nr_frames, void *ptr)
+{
+	struct exec_run *run = ((struct pfa_sim *)ctx)->ctx;
+	const struct setup *s = &run->setup;
+
+	run->zeroed_first = first;
+	run->zeroed_nr = nr_frames;
+	if (!run->in_zero)
+		run->contract = "the zero op was called though no request for zeroed frames is in flight";
+	const uintptr_t expected = s->cfg.pool ? (uintptr_t)s->cfg.pool + (first - s->cfg.pool_pfn) * s->frame_bytes : 0;
+	if ((uintptr_t)ptr != expected)
+		run->contract = "the zero op was told another address than the first frame's";
+	for (size_t i = 0; i < nr_frames; i++) {
+		size_t index;
+		if (model_zone_of(&run->m, first + i, &index) == run->m.nr_zones || run->m.state[index] != MODEL_FREE) {
+			run->contract = "the zero op was told of a frame that is not being granted";
+			return;
+		}
+		run->m.zero[index] = 1;
+	}
+	if (s->content && !run->contract) {
+		arena_unpoison(ptr, nr_frames * s->frame_bytes);
+		memset(ptr, 0, nr_frames * s->frame_bytes);
+	}
+}
+
+static void exec_platform_fatal(void *ctx, const struct pfa_fault *fault)
+{
+	struct exec_run *run = ((struct pfa_sim *)ctx)->ctx;
+
+	run->nr_told++;
+	run->told = *fault;
+	if (fault->size != sizeof(*fault) || !fault->message || !*fault->message || strchr(fault->message, '\n') ||
+	    !fault->function || strncmp(fault->function, "pfa_", 4) != 0 || fault->kind <= PFA_FAULT_NONE ||
+	    fault->kind >= PFA_FAULT_KINDS)
+		run->contract = "a fault is not fully told: size, kind, one-line message and function";
+	if (fault->code == PFA_ECORRUPT)
+		run->contract = "corruption was met";
+	run->told.message = NULL; /* valid during this call only */
+	run->told.function = NULL;
+	if (run->p->config.abort_policy && run->jump_armed)
+		longjmp(run->jump, 1);
+}
+
+/* ---- begin, end -------------------------------------------------------------------------------------------------- */
+
+bool exec_begin(struct exec_run *run)
+{
+	const struct pfa_config *cfg = &run->setup.cfg;
+	enum pfa_config_problem problem = PFA_CONFIG_PROBLEMS;
+	unsigned index = 0;
+
+	run->disabled = 0;
+	run->have_stats = false;
+	run->contract = NULL;
+	setup_wipe_pool(&run->setup);
+	if (!model_init(&run->m, cfg))
+		return exec_fail(run, "harness", "the configuration does not fit the model", 0, 0, 1);
+	run->m.has_types = !(run->ops->lacks & SUT_NO_TYPES);
+	const int code = run->ops->create(cfg, &run->sut, &problem, &index);
+	if (code == PFA_ENOTSUP) {
+		run->r->outcome = EXEC_REFUSED; /* larger than the harness cares to give memory for */
+		run->sut = NULL;
+		return false;
+	}
+	if (code != PFA_OK || problem != PFA_CONFIG_FINE) {
+		run->sut = NULL;
+		return exec_fail(run, "model config", "a valid configuration is refused (code, problem)", 0,
+		                 (size_t)(unsigned)-code, problem);
+	}
+	if (!exec_refresh(run) || !exec_check_full(run))
+		return false;
+	memcpy(run->before, run->now, sizeof(run->now[0]) * run->m.nr_zones);
+	run->initial_hash = exec_census(run);
+	return true;
+}
+
+static void exec_prepare(struct exec_run *run, const struct program *p, const struct exec_options *o,
+                         struct exec_result *out)
+{
+	memset(out, 0, sizeof(*out));
+	run->p = p;
+	run->o = o;
+	run->r = out;
+	run->ops = o->sut ? o->sut : &sut_pfa;
+	run->sut = NULL;
+	run->thread = 0;
+	run->in_zero = run->jump_armed = run->must_be_unchanged = false;
+	run->any_highatomic = false;
+	run->unlocks = 0;
+	run->step = (struct exec_step){ .index = SIZE_MAX };
+	memset(&run->asked, 0, sizeof(run->asked));
+	memset(run->cpu, 0, sizeof(run->cpu));
+	memset(run->fault, 0, sizeof(run->fault));
+	memset(run->handle, 0, sizeof(run->handle[0]) * p->nr_ops);
+	pfa_sim_init(&run->sim, p->config.seed);
+	pfa_sim_platform(&run->sim, &run->platform);
+	run->sim.ctx = run;
+	run->sim.on_op = exec_on_op;
+	run->platform.wait = exec_platform_wait;
+	run->platform.zero = exec_platform_zero;
+	run->platform.fatal = exec_platform_fatal;
+	setup_make(&run->setup, &p->config, run->ops->lacks, &run->platform);
+	for (unsigned i = 0; i < run->setup.cfg.nr_zones; i++)
+		run->any_highatomic |= run->setup.zones[i].highatomic_frames != 0;
+	run->window.first = prog_span_start(&p->config);
+	run->window.nr_frames = prog_span_end(&p->config) - prog_span_start(&p->config);
+	/* The longest loops under a zone lock are over what is moved between a cache and its zone; those over whole runs
+	 * of frames add theirs when they are called. */
+	run->steps_bound = (p->config.cache_high && p->config.cache_high != PROG_CACHE_NONE ? p->config.cache_high : 512) + 2;
+}
+
+static bool exec_step_one(struct exec_run *run, unsigned index)
+{
+	const struct prog_op *op = &run->p->ops[index];
+
+	run->step = (struct exec_step){ .index = index };
+	run->asked.asked = run->asked.granted = run->asked.single = run->asked.would_asked = false;
+	run->must_be_unchanged = false;
+	run->touched_first = SIZE_MAX;
+	run->touched_end = 0;
+	run->nr_told = 0;
+	run->thread = op->thread;
+	run->have_digest = run->o->prove_unchanged && op->kind >= OP_FREE_WRONG_ORDER;
+	if (run->have_digest)
+		run->digest = exec_digest(run);
+	if (!exec_operation(run, op, index))
+		return false;
+	if (run->o->on_step)
+		run->o->on_step(run->o->ctx, run->p, &run->step);
+	if (run->step.skipped) {
+		run->r->skipped++;
+		return true;
+	}
+	run->r->steps++;
+	uint64_t hash = run->r->trace_hash;
+	hash = exec_mix(hash, (uint64_t)op->kind << 32 | (uint32_t)run->step.code);
+	hash = exec_mix(hash, run->step.has_pfn ? run->step.pfn : 0);
+	hash = exec_mix(hash, (uint64_t)run->step.value << 8 | (uint64_t)run->step.fault);
+	run->r->trace_hash = hash;
+	if (!exec_after_step(run, index, false))
+		return false;
+	memcpy(run->before, run->now, sizeof(run->now[0]) * run->m.nr_zones);
+	return true;
+}
+
+static void exec_end(struct exec_run *run)
+{
+	if (run->sut)
+		run->ops->abandon(run->sut);
+	run->sut = NULL;
+	if (run->setup.content && run->setup.zero == SETUP_ZERO_OP)
+		arena_unpoison(run->setup.content, run->setup.content_bytes);
+}
+
+enum exec_outcome exec_run(const struct program *p, const struct exec_options *o, struct exec_result *out)
+{
+	struct exec_run *run = &exec_one;
+	bool fine;
+
+	exec_prepare(run, p, o, out);
+	fine = exec_begin(run);
+	for (unsigned i = 0; fine && i < p->nr_ops && i < o->stop_before; i++)
+		fine = exec_step_one(run, i);
+	if (o->keep)
+		return out->outcome;
+	if (fine) {
+		run->step = (struct exec_step){ .index = p->nr_ops };
+		run->must_be_unchanged = false;
+		run->asked.asked = false;
+		fine = exec_after_step(run, p->nr_ops, true) && exec_teardown(run);
+	}
+	if (run->have_stats)
+		for (unsigned zone = 0; zone < run->m.nr_zones; zone++)
+			out->trace_hash = exec_mix(out->trace_hash, run->now[zone].nr_direct + (run->now[zone].nr_refill << 20) +
+			                                            ((uint64_t)run->now[zone].nr_flush << 40));
+	/* A finding's instance stays for exec_report(); the next run, or exec_drop(), ends it. */
+	if (out->outcome != EXEC_FINDING)
+		exec_end(run);
+	return out->outcome;
+}
+
+void exec_drop(void)
+{
+	exec_end(&exec_one);
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * exec_run.h - one run of a program: what exec.c, exec_ops.c, exec_oracle.c and exec_report.c share.
+ *
+ * There is one struct exec_run; it is large, static, and set up anew for each run. Functions that judge return false
+ * after they have filled in run->finding, and everybody above them returns false at once.
+ */
+#ifndef FUZZ_EXEC_RUN_H
+#define FUZZ_EXEC_RUN_H
+
+#include <setjmp.h>
+
+#include <pfa/sim.h>
+
+#include "exec.h"
+#include "setup.h"
+
+#define EXEC_NONE UINT32_MAX
+
+/* The blocks that an operation was granted, in order, less those freed since: a list through exec_run.next, whose
+ * nodes are named by the model's frame index of the block's head. */
+struct exec_handle {
+	uint32_t first, last, nr;
+	bool had;            /* it was granted something */
+	unsigned had_order;  /* its first block, for operations on ended handles */
+	pfa_pfn had_pfn;
+};
+
+/* A request that was made in this step, for the judgements that need the counters after it. */
+struct exec_asked {
+	bool asked;
+	struct request r;
+	int code;
+	bool granted;        /* at least one block */
+	unsigned zone;       /* of the grant, if there was one only */
+	bool single;
+	bool would_ok;       /* pfa_would_succeed said so before */
+	bool would_asked;
+};
+
+struct exec_run {
+	const struct program *p;
+	const struct exec_options *o;
+	struct exec_result *r;
+	const struct sut_ops *ops;
+	struct sut *sut;
+	struct setup setup;
+	struct pfa_sim sim;
+	struct pfa_platform platform;
+	struct model m;
+	struct pfa_zone_stats now[MODEL_ZONES], before[MODEL_ZONES];
+	struct pfa_stats totals;
+	bool have_stats;
+	struct exec_handle handle[PROG_OPS_MAX];
+	uint32_t next[MODEL_FRAMES];
+	pfa_pfn pfn_of[MODEL_FRAMES];
+	unsigned char order_of[MODEL_FRAMES];
+	uint64_t stamp[MODEL_FRAMES];
+	struct pfa_run window;
+	struct exec_step step;
+	struct exec_asked asked;
+	pfa_pfn touched_first, touched_end;  /* frames that this step granted or freed; empty if first >= end */
+	bool must_be_unchanged;              /* an illegal call was made: nothing may have changed */
+	bool any_highatomic;
+	size_t steps_bound;                  /* most steps under a lock that this run may have caused */
+	unsigned disabled;                   /* nesting of cache_disable */
+	uint32_t initial_hash;               /* of the text of buddyinfo after init */
+	bool have_digest;                    /* o->prove_unchanged, and the operation is an illegal one: */
+	uint64_t digest;                     /* of the state before the step */
+
+	/* what platform.fatal was told during the current call */
+	jmp_buf jump;
+	bool jump_armed;
+	unsigned nr_told;
+	struct pfa_fault told;
+	/* the cpu of the thread, and the fault plan */
+	uint32_t cpu[PROG_THREADS_MAX];
+	unsigned thread;
+	struct { uint64_t at, times; bool armed, sticky; } fault[8];
+	bool in_zero;                        /* a request with PFA_ZERO is in flight: the zero op may be called */
+	pfa_pfn zeroed_first;
+	size_t zeroed_nr, unlocks;
+	const char *contract;                /* a platform op was called in a way that its contract forbids */
+};
+
+extern struct exec_run exec_one;
+
+/* Records a finding; returns false. */
+bool exec_say(struct exec_run *run, const struct verdict *v);
+bool exec_fail(struct exec_run *run, const char *monitor, const char *what, pfa_pfn pfn, size_t expected,
+               size_t actual);
+
+/* A call into the allocator: clears what fatal was told; under policy ABORT fatal leaves the call by longjmp. */
+#define EXEC_CALL(run, code, call)                                                                                 \
+	do {                                                                                                       \
+		(run)->nr_told = 0;                                                                                \
+		(run)->jump_armed = true;                                                                          \
+		if (setjmp((run)->jump) == 0)                                                                      \
+			(code) = (call);                                                                           \
+		else                                                                                               \
+			(code) = (run)->told.code;                                                                 \
+		(run)->jump_armed = false;                                                                         \
+	} while (0)
+
+/* exec_ops.c: carries out one operation. */
+bool exec_operation(struct exec_run *run, const struct prog_op *op, unsigned index);
+
+/* exec_oracle.c */
+bool exec_refresh(struct exec_run *run);             /* counters, and I1/I6 on them */
+bool exec_refresh_types(struct exec_run *run, pfa_pfn first, pfa_pfn end);
+bool exec_after_step(struct exec_run *run, unsigned index, bool last);
+bool exec_check_full(struct exec_run *run);
+bool exec_stamp(struct exec_run *run, pfa_pfn pfn, size_t nr, uint32_t generation);
+bool exec_verify_stamps(struct exec_run *run, pfa_pfn pfn, size_t nr);
+bool exec_verify_all_stamps(struct exec_run *run);
+bool exec_verify_zero(struct exec_run *run, pfa_pfn pfn, size_t nr);
+void exec_owned(struct exec_run *run, pfa_pfn pfn, size_t nr);   /* legal to access from now on */
+void exec_unowned(struct exec_run *run, pfa_pfn pfn, size_t nr); /* and no more */
+void exec_touch(struct exec_run *run, pfa_pfn pfn, size_t nr);
+uint64_t exec_digest(struct exec_run *run);
+uint32_t exec_census(struct exec_run *run);
+bool exec_teardown(struct exec_run *run);
+unsigned char *exec_frame(struct exec_run *run, pfa_pfn pfn);
+
+/* exec.c: makes the instance and everything that goes with it; ends it. */
+bool exec_begin(struct exec_run *run);
+
+uint64_t exec_mix(uint64_t hash, uint64_t value);
+
+#endif

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * model.h - what a page-frame allocator may do, written down as naively as possible: one byte a frame.
+ *
+ * The model shares no code with the library. It does not predict which frame is granted: it follows the allocator's
+ * choice and judges it. What it keeps per frame is who owns it; blocks in per-CPU caches and free blocks are the same
+ * to it ("un-owned"). Counters of the allocator (struct pfa_zone_stats) are inputs of some judgements, and are
+ * themselves judged by model_judge_sums().
+ *
+ * Judgements return true if all is well; else false with *v filled in.
+ */
+#ifndef FUZZ_MODEL_H
+#define FUZZ_MODEL_H
+
+#include <pfa/config.h>
+#include <pfa/stats.h>
+
+#define MODEL_ZONES 8u
+#define MODEL_FRAMES 32768u /* of all zones together, holes included */
+#define MODEL_PAGEBLOCKS (MODEL_FRAMES / 64u + 2u * MODEL_ZONES)
+
+enum model_state {
+	MODEL_FREE = 0, /* un-owned */
+	MODEL_HEAD,     /* first frame of a block that the program owns */
+	MODEL_TAIL,     /* another frame of one */
+	MODEL_ABSENT    /* hole */
+};
+
+/* A broken promise. The monitor's first word is an invariant id, or the name of an oracle. */
+struct verdict {
+	const char *monitor;
+	const char *what;
+	unsigned zone;
+	pfa_pfn pfn;
+	size_t expected, actual;
+};
+
+struct model_zone {
+	pfa_pfn start;
+	size_t nr;         /* holes included */
+	size_t base;       /* index of `start` in the frame arrays */
+	size_t pb_first;   /* number of the first pageblock that the zone touches (pfn >> pageblock_order) */
+	size_t pb_base;    /* its index in the pageblock array */
+	size_t nr_pb;
+	size_t present;
+	size_t owned;      /* frames */
+	size_t owned_cma;  /* of them in CMA pageblocks */
+	size_t present_cma;
+	size_t mark[3];    /* min, low, high */
+	size_t highatomic_frames;
+};
+
+struct model {
+	unsigned nr_zones;
+	unsigned max_order, pageblock_order;
+	uint32_t nr_cpus;
+	bool can_zero;     /* PFA_ZERO is possible */
+	bool has_types;    /* false: CMA and HIGHATOMIC do not exist there */
+	size_t nr_frames;  /* of all zones, holes included */
+	uint32_t generation;
+	struct model_zone zone[MODEL_ZONES];
+	unsigned char state[MODEL_FRAMES];
+	unsigned char order[MODEL_FRAMES];  /* of the block, at its head */
+	unsigned char zero[MODEL_FRAMES];   /* 1: the frame's content is known to be zero */
+	uint32_t owner[MODEL_FRAMES];       /* generation of the grant that owns the frame; 0: nobody */
+	unsigned char type[MODEL_PAGEBLOCKS];
+};
+
+/* A request of any kind, as one. */
+struct request {
+	unsigned order;        /* of the block that is looked for */
+	uint32_t flags;
+	bool windowed;
+	struct pfa_run window;
+	bool exact;            /* alloc_exact: nr_frames single frames, aligned to align_order */
+	size_t nr_frames;
+	unsigned align_order;
+};
+
+struct request request_block(unsigned order, uint32_t flags);
+struct request request_window(unsigned order, uint32_t flags, struct pfa_run window);
+struct request request_exact(size_t nr_frames, unsigned align_order, uint32_t flags);
+
+/* Sets the model to the state after init. cfg must be one that pfa_init accepts and fit the limits above: false. */
+bool model_init(struct model *m, const struct pfa_config *cfg);
+
+/* Zone of a pfn and the index of its frame; nr_zones if it lies in none. Holes have both. */
+unsigned model_zone_of(const struct model *m, pfa_pfn pfn, size_t *out_index);
+enum pfa_type model_type_of(const struct model *m, unsigned zone, pfa_pfn pfn);
+
+/* ---- requests ---------------------------------------------------------------------------------------------------- */
+
+/* The codes that a request may be answered with, whatever the state, as a set (bit -code): only EINVAL and ENOTSUP if
+ * the arguments are bad, else OK, ENOMEM and, with NOWAIT or NORETRY, EAGAIN. */
+uint32_t model_request_codes(const struct model *m, const struct request *r);
+#define MODEL_CODE(code) (1u << (unsigned)-(code))
+
+/* I15, zone, alignment, hole, window, exact zone: may this grant be? */
+bool model_judge_grant(const struct model *m, const struct request *r, pfa_pfn pfn, struct verdict *v);
+/* I3: CMA only to MOVABLE, HIGHATOMIC only to HIGH; with the pageblock types as they are after the grant. */
+bool model_judge_type(const struct model *m, const struct request *r, pfa_pfn pfn, struct verdict *v);
+/* I12: did whatever left the zone during the request leave enough there? */
+bool model_judge_marks(const struct model *m, const struct request *r, unsigned zone,
+                       const struct pfa_zone_stats *before, const struct pfa_zone_stats *after, struct verdict *v);
+/* Liveness: was this refusal allowed? after: one per zone, as found after the refusal. Checked against the free map:
+ * all un-owned frames where the request drains the caches before it gives up; a zone in which nothing is cached else. */
+bool model_judge_refusal(const struct model *m, const struct request *r, int code,
+                         const struct pfa_zone_stats after[], struct verdict *v);
+
+/* The program owns it now. Returns the generation, which is the stamp's second half. */
+uint32_t model_take(struct model *m, pfa_pfn pfn, unsigned order);
+uint32_t model_take_exact(struct model *m, pfa_pfn pfn, size_t nr_frames);
+
+/* ---- frees ------------------------------------------------------------------------------------------------------- */
+
+/* What must come back: the code and, for misuse, the set of fault kinds (bit kind) that are true of this free. */
+struct expectation {
+	int code;
+	uint32_t kinds;
+};
+
+struct expectation model_expect_free(const struct model *m, pfa_pfn pfn, unsigned order);
+struct expectation model_expect_split(const struct model *m, pfa_pfn pfn, unsigned order, unsigned new_order);
+struct expectation model_expect_range(const struct model *m, pfa_pfn first, size_t nr_frames);
+
+void model_release(struct model *m, pfa_pfn pfn, unsigned order);
+void model_release_range(struct model *m, pfa_pfn first, size_t nr_frames);
+void model_split(struct model *m, pfa_pfn pfn, unsigned order, unsigned new_order);
+
+/* ---- views ------------------------------------------------------------------------------------------------------- */
+
+/* Is there an aligned block of un-owned frames that the request may have, in this zone? */
+bool model_fits(const struct model *m, const struct request *r, unsigned zone, pfa_pfn *out);
+/* Would the zone's mark let a block of this order go (0: min, 1: low), given its counters? */
+bool model_above_mark(const struct request *r, const struct pfa_zone_stats *s, unsigned order, unsigned mark);
+/* Must this plain request succeed now, whatever is cached (the request drains), or, with from_zone, from what is in
+ * the zones alone? stats: one per zone. */
+bool model_must_succeed(const struct model *m, const struct request *r, bool from_zone,
+                        const struct pfa_zone_stats stats[]);
+/* Bounds of pfa_largest_free: *least is what must be possible at least, *most what can be at most; -1: nothing. */
+void model_largest(const struct model *m, uint32_t flags, const struct pfa_zone_stats stats[], int *least, int *most);
+
+/* The conservation law, and each summand that the model knows. */
+bool model_judge_sums(const struct model *m, unsigned zone, const struct pfa_zone_stats *s, struct verdict *v);
+/* Recounts what the model itself keeps incrementally: the model's own invariant. */
+bool model_judge_itself(const struct model *m, struct verdict *v);
+
+/* The allocator says that this pageblock has this type now. */
+bool model_set_type(struct model *m, unsigned zone, size_t pageblock, enum pfa_type type, struct verdict *v);
+
+#endif

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * sut_pfa.c - libpfa behind the table of sut.h: one line a function.
+ */
+#include "arena.h"
+#include "sut.h"
+
+#include <stdint.h>
+
+struct sut_pfa_instance {
+	struct sut sut;
+	struct pfa *pfa;
+	void *memory;
+	size_t bytes;
+};
+
+/* One instance at a time, as exec does it; no allocation. */
+static struct sut_pfa_instance sut_pfa_one;
+
+static struct pfa *sut_pfa_of(struct sut *sut)
+{
+	return ((struct sut_pfa_instance *)(void *)sut)->pfa;
+}
+
+static int sut_pfa_create(const struct pfa_config *cfg, struct sut **out, enum pfa_config_problem *problem,
+                          unsigned *index)
+{
+	struct pfa_footprint need = { 0, 0 };
+	int code = pfa_size(cfg, &need, problem, index);
+
+	if (code != PFA_OK)
+		return code;
+	void *memory = arena_metadata(need.core_bytes, (cfg->flags & PFA_CONFIG_ZEROED_META) != 0);
+	if (!memory || (uintptr_t)memory % need.align)
+		return PFA_ENOTSUP; /* larger than the harness cares to give */
+	code = pfa_init(memory, need.core_bytes, cfg, &sut_pfa_one.pfa, problem, index);
+	if (code != PFA_OK)
+		return code;
+	sut_pfa_one.sut.ops = &sut_pfa;
+	sut_pfa_one.memory = memory;
+	sut_pfa_one.bytes = need.core_bytes;
+	*out = &sut_pfa_one.sut;
+	return PFA_OK;
+}
+
+static int sut_pfa_fini(struct sut *s) { return pfa_fini(sut_pfa_of(s)); }
+static void sut_pfa_abandon(struct sut *s) { sut_pfa_one.pfa = NULL; (void)s; }
+
+static int sut_pfa_alloc(struct sut *s, unsigned order, uint32_t flags, pfa_pfn *out)
+{
+	return pfa_alloc(sut_pfa_of(s), order, flags, out);
+}
+
+static int sut_pfa_free(struct sut *s, pfa_pfn pfn, unsigned order) { return pfa_free(sut_pfa_of(s), pfn, order); }
+
+static int sut_pfa_alloc_bulk(struct sut *s, unsigned order, uint32_t flags, size_t nr, pfa_pfn out[], size_t *out_nr)
+{
+	return pfa_alloc_bulk(sut_pfa_of(s), order, flags, nr, out, out_nr);
+}
+
+static int sut_pfa_free_bulk(struct sut *s, unsigned order, size_t nr, const pfa_pfn pfns[], size_t *out_nr)
+{
+	return pfa_free_bulk(sut_pfa_of(s), order, nr, pfns, out_nr);
+}
+
+static int sut_pfa_alloc_exact(struct sut *s, size_t nr_frames, unsigned align_order, uint32_t flags, pfa_pfn *out)
+{
+	return pfa_alloc_exact(sut_pfa_of(s), nr_frames, align_order, flags, out);
+}
+
+static int sut_pfa_alloc_window(struct sut *s, unsigned order, uint32_t flags, struct pfa_run window, pfa_pfn *out)
+{
+	return pfa_alloc_window(sut_pfa_of(s), order, flags, window, out);
+}
+
+static int sut_pfa_split(struct sut *s, pfa_pfn pfn, unsigned order, unsigned new_order)
+{
+	return pfa_split(sut_pfa_of(s), pfn, order, new_order);
+}
+
+static int sut_pfa_free_range(struct sut *s, pfa_pfn first, size_t nr)
+{
+	return pfa_free_range(sut_pfa_of(s), first, nr);
+}
+
+static int sut_pfa_ptr(struct sut *s, pfa_pfn pfn, void **out) { return pfa_ptr(sut_pfa_of(s), pfn, out); }
+
+static int sut_pfa_pfn_of(struct sut *s, const void *ptr, pfa_pfn *out)
+{
+	return pfa_pfn_of(sut_pfa_of(s), ptr, out);
+}
+
+static int sut_pfa_alloc_ptr(struct sut *s, unsigned order, uint32_t flags, void **out)
+{
+	return pfa_alloc_ptr(sut_pfa_of(s), order, flags, out);
+}
+
+static int sut_pfa_free_ptr(struct sut *s, void *ptr, unsigned order)
+{
+	return pfa_free_ptr(sut_pfa_of(s), ptr, order);
+}
+
+static int sut_pfa_largest_free(struct sut *s, uint32_t flags, unsigned *out)
+{
+	return pfa_largest_free(sut_pfa_of(s), flags, out);
+}
+
+static int sut_pfa_would_succeed(struct sut *s, unsigned order, uint32_t flags)
+{
+	return pfa_would_succeed(sut_pfa_of(s), order, flags);
+}
+
+static int sut_pfa_drain(struct sut *s, uint32_t cpu) { return pfa_cache_drain(sut_pfa_of(s), cpu); }
+static int sut_pfa_purge(struct sut *s, pfa_pfn pfn) { return pfa_cache_purge(sut_pfa_of(s), pfn); }
+static int sut_pfa_disable(struct sut *s) { return pfa_cache_disable(sut_pfa_of(s)); }
+static int sut_pfa_enable(struct sut *s) { return pfa_cache_enable(sut_pfa_of(s)); }
+
+static int sut_pfa_service(struct sut *s, unsigned budget, uint64_t *out)
+{
+	return pfa_service(sut_pfa_of(s), budget, out);
+}
+
+static int sut_pfa_stats(struct sut *s, struct pfa_stats *out, size_t size)
+{
+	return pfa_stats_get(sut_pfa_of(s), out, size);
+}
+
+static int sut_pfa_zone_stats(struct sut *s, unsigned zone, struct pfa_zone_stats *out, size_t size)
+{
+	return pfa_zone_stats_get(sut_pfa_of(s), zone, out, size);
+}
+
+static int sut_pfa_frame_info(struct sut *s, pfa_pfn pfn, struct pfa_frame_info *out)
+{
+	return pfa_frame_info(sut_pfa_of(s), pfn, out);
+}
+
+static int sut_pfa_pageblock_info(struct sut *s, pfa_pfn pfn, struct pfa_pageblock_info *out)
+{
+	return pfa_pageblock_info(sut_pfa_of(s), pfn, out);
+}
+
+static int sut_pfa_check(struct sut *s, unsigned level, struct pfa_violation *out)
+{
+	return pfa_check(sut_pfa_of(s), level, out);
+}
+
+static int sut_pfa_check_range(struct sut *s, struct pfa_run run, unsigned level, struct pfa_violation *out)
+{
+	return pfa_check_range(sut_pfa_of(s), run, level, out);
+}
+
+static int sut_pfa_print(struct sut *s, enum pfa_print_what what,
+                         void (*write)(void *ctx, const char *bytes, size_t nr), void *ctx)
+{
+	return pfa_print(sut_pfa_of(s), what, write, ctx);
+}
+
+static void sut_pfa_regions(struct sut *s, void (*visit)(void *ctx, const char *name, const void *start, size_t bytes),
+                            void *ctx)
+{
+	pfa_debug_regions(sut_pfa_of(s), visit, ctx);
+}
+
+static void sut_pfa_on_unlock(struct sut *s, void (*hook)(void *ctx, struct pfa *pfa, unsigned zone), void *ctx)
+{
+	pfa_debug_on_unlock(sut_pfa_of(s), hook, ctx);
+}
+
+static void sut_pfa_memory(struct sut *s, const void **start, size_t *bytes)
+{
+	(void)s;
+	*start = sut_pfa_one.memory;
+	*bytes = sut_pfa_one.bytes;
+}
+
+const struct sut_ops sut_pfa = {
+	.name = "pfa",
+	.lacks = 0,
+	.create = sut_pfa_create,
+	.fini = sut_pfa_fini,
+	.abandon = sut_pfa_abandon,
+	.alloc = sut_pfa_alloc,
+	.free = sut_pfa_free,
+	.alloc_bulk = sut_pfa_alloc_bulk,
+	.free_bulk = sut_pfa_free_bulk,
+	.alloc_exact = sut_pfa_alloc_exact,
+	.alloc_window = sut_pfa_alloc_window,
+	.split = sut_pfa_split,
+	.free_range = sut_pfa_free_range,
+	.ptr = sut_pfa_ptr,
+	.pfn_of = sut_pfa_pfn_of,
+	.alloc_ptr = sut_pfa_alloc_ptr,
+	.free_ptr = sut_pfa_free_ptr,
+	.largest_free = sut_pfa_largest_free,
+	.would_succeed = sut_pfa_would_succeed,
+	.cache_drain = sut_pfa_drain,
+	.cache_purge = sut_pfa_purge,
+	.cache_disable = sut_pfa_disable,
+	.cache_enable = sut_pfa_enable,
+	.service = sut_pfa_service,
+	.stats = sut_pfa_stats,
+	.zone_stats = sut_pfa_zone_stats,
+	.frame_info = sut_pfa_frame_info,
+	.pageblock_info = sut_pfa_pageblock_info,
+	.check = sut_pfa_check,
+	.check_range = sut_pfa_check_range,
+	.print = sut_pfa_print,
+	.regions = sut_pfa_regions,
+	.on_unlock = sut_pfa_on_unlock,
+	.memory = sut_pfa_memory,
+};
