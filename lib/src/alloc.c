@@ -62,45 +62,97 @@ static inline bool request_hint(const struct pfai_zone *z, const struct pfai_req
 	return orders >> rq->order != 0;
 }
 
-/* Where the block comes from, types settled. PFAI_NONE: nothing fits. */
-static size_t request_place(struct pfa *p, struct pfai_zone *z, const struct pfai_request *rq)
+static size_t request_place_window(const struct pfa *p, const struct pfai_zone *z, const struct pfai_request *rq)
 {
-	bool high = rq->flags & PFA_HIGH;
-	if (rq->windowed) {
-		pfa_pfn lo = rq->window.first, hi = lo + rq->window.nr_frames;
-		lo = lo > z->start ? lo : z->start;
-		hi = hi < z->end ? hi : z->end;
-		if (lo >= hi)
-			return PFAI_NONE;
-		return pfai_fallback_window_locked(p, z, rq->code, rq->order, high, lo - z->origin, hi - z->origin);
-	}
-	int from = pfai_fallback_prepare_locked(p, z, rq->code, rq->order, high);
-	return from < 0 ? PFAI_NONE : pfai_zone_first_locked(p, z, (unsigned)from, rq->order);
+	pfa_pfn lo = rq->window.first, hi = lo + rq->window.nr_frames;
+	lo = lo > z->start ? lo : z->start;
+	hi = hi < z->end ? hi : z->end;
+	if (lo >= hi)
+		return PFAI_NONE;
+	return pfai_fallback_window_locked(p, z, rq->code, rq->order, rq->flags & PFA_HIGH, lo - z->origin, hi - z->origin);
 }
 
-/* One block from one zone, past the caches. @return PFA_OK, PFA_ENOMEM. */
-static int request_take_locked(struct pfa *p, struct pfai_zone *z, struct pfai_request *rq, bool low)
+static size_t request_slot(const struct pfa *p, const struct pfai_zone *z, const struct pfai_request *rq)
 {
-	bool high = rq->flags & PFA_HIGH;
-	ptrdiff_t room = pfai_zone_room_locked(z, request_mark(z, rq, low), high, rq->code == PFAI_CODE_MOVABLE);
-	if (room < (ptrdiff_t)1 << rq->order)
-		return PFA_ENOMEM;
-	size_t rel = request_place(p, z, rq);
-	if (rel == PFAI_NONE)
-		return PFA_ENOMEM;
-	rq->zero = pfai_zone_known_zero_locked(p, z, rel, (size_t)1 << rq->order);
+	return ((((size_t)z->id << PFAI_ROUTE_ZONE_SHIFT) + rq->code) << p->slot_shift) + rq->order;
+}
+
+/* May this cpu's cache serve the request, or be filled for it? */
+static inline bool request_cacheable(const struct pfa *p, const struct pfai_cpu *c, const struct pfai_request *rq)
+{
+	/* HIGH requests may have to reserve a pageblock, which a cached block cannot tell. */
+	return c && rq->order < p->cached_orders && !rq->windowed && !(rq->flags & PFA_HIGH);
+}
+
+/* Takes the newest block of the zone's slot. False: its byte was wrong; it is dropped, the zone refuses. */
+static bool request_pop(struct pfa *p, struct pfai_cpu *c, struct pfai_zone *z, struct pfai_request *rq)
+{
+	size_t slot = request_slot(p, z, rq), offset;
+	bool fine = pfai_slot_pop(p, c, &c->slots[slot], rq->order, &offset, &rq->zero);
+	rq->zone = z;
+	rq->pfn = p->base + offset;
+	c->first = (uint32_t)((size_t)z->id << PFAI_ROUTE_ZONE_SHIFT << p->slot_shift);
+	rq->damaged = !fine;
+	if (!fine)
+		pfai_zone_mark_corrupt(z);
+	return fine;
+}
+
+/* The free block at rel becomes the request's, past the caches. */
+static void request_grant_locked(struct pfa *p, struct pfai_zone *z, struct pfai_request *rq, size_t rel)
+{
+	size_t offset = pfai_offset_of_rel(z, rel), nr = (size_t)1 << rq->order;
+	rq->zero = pfai_zone_known_zero_locked(p, z, rel, nr);
 	pfai_zone_take_locked(p, z, rel, rq->order);
 	pfai_fallback_granted_locked(p, z, rq->code, rel, rq->order);
-	size_t offset = pfai_offset_of_rel(z, rel);
 	pfai_store_relaxed(&p->bytes[offset], (uint8_t)(PFAI_HEAD | rq->order));
 	rq->pfn = p->base + offset;
 	rq->zone = z;
-	z->direct_allocs += (size_t)1 << rq->order;
+	z->direct_allocs += nr;
 	z->events.direct++;
-	if (high && pfai_fallback_may_reserve_locked(p, z, rel, rq->order)) {
+	if ((rq->flags & PFA_HIGH) && pfai_fallback_may_reserve_locked(p, z, rel, rq->order)) {
 		pfai_fallback_reserve_locked(p, z, rel);
 		rq->reserved = z;
 	}
+}
+
+/* Fills the slot from the zone's own memory of the type, as far as the mark allows without CMA. */
+static bool request_refill_locked(struct pfa *p, struct pfai_cpu *c, struct pfai_zone *z, const struct pfai_request *rq,
+                                  bool low)
+{
+	size_t slot = request_slot(p, z, rq), want = pfai_slot_batch(p, &c->slots[slot]);
+	ptrdiff_t room = pfai_zone_room_locked(z, request_mark(z, rq, low), false, false);
+	if (!c->slots[slot].cap || room < (ptrdiff_t)1 << rq->order)
+		return false;
+	/* At most half of what the mark allows, so that the last frames are not all parked in one cache. */
+	size_t allowed = (size_t)room >> rq->order >> 1;
+	if (want > allowed)
+		want = allowed ? allowed : 1;
+	return pfai_slot_refill_locked(p, c, z, slot, (unsigned)want) != 0;
+}
+
+/* One block from one zone; c: this cpu's cache, locked, to be filled on the way, or NULL.
+ * @return PFA_OK, PFA_ENOMEM, PFA_ECORRUPT (a cached block's byte was wrong). */
+static int request_take_locked(struct pfa *p, struct pfai_cpu *c, struct pfai_zone *z, struct pfai_request *rq, bool low)
+{
+	bool high = rq->flags & PFA_HIGH;
+	ptrdiff_t room = pfai_zone_room_locked(z, request_mark(z, rq, low), high, rq->code == PFAI_CODE_MOVABLE);
+	size_t rel = PFAI_NONE;
+	if (room < (ptrdiff_t)1 << rq->order)
+		return PFA_ENOMEM;
+	if (rq->windowed) {
+		rel = request_place_window(p, z, rq);
+	} else {
+		int from = pfai_fallback_prepare_locked(p, z, rq->code, rq->order, high);
+		if (from < 0)
+			return PFA_ENOMEM;
+		if (from == (int)rq->code && request_cacheable(p, c, rq) && request_refill_locked(p, c, z, rq, low))
+			return request_pop(p, c, z, rq) ? PFA_OK : PFA_ECORRUPT;
+		rel = pfai_zone_first_locked(p, z, (unsigned)from, rq->order);
+	}
+	if (rel == PFAI_NONE)
+		return PFA_ENOMEM;
+	request_grant_locked(p, z, rq, rel);
 	return PFA_OK;
 }
 
@@ -115,22 +167,30 @@ static bool request_low_pass(const struct pfa *p, const struct pfai_request *rq)
 	return false;
 }
 
+/* One zone: its slot in this cpu's cache, then the zone itself. */
+static int request_try_zone(struct pfa *p, struct pfai_cpu *c, struct pfai_zone *z, struct pfai_request *rq, bool low)
+{
+	if (PFAI_UNLIKELY(pfai_load_relaxed(&z->corrupt))) {
+		rq->met_corrupt = true;
+		return PFA_ENOMEM;
+	}
+	if (request_cacheable(p, c, rq) && c->slots[request_slot(p, z, rq)].n)
+		return request_pop(p, c, z, rq) ? PFA_OK : PFA_ECORRUPT;
+	if (!request_hint(z, rq))
+		return PFA_ENOMEM;
+	if (!pfai_zone_lock(p, z))
+		return PFA_EBUSY;
+	int result = request_take_locked(p, c, z, rq, low);
+	pfai_zone_unlock(p, z);
+	return result;
+}
+
 /* All zones, low marks first (min marks only, where final). */
-static int request_try(struct pfa *p, struct pfai_request *rq, bool final)
+static int request_try(struct pfa *p, struct pfai_cpu *c, struct pfai_request *rq, bool final)
 {
 	for (unsigned low = !final && request_low_pass(p, rq);; low--) {
 		for (unsigned i = rq->first_zone; i <= rq->last_zone; i++) {
-			struct pfai_zone *z = &p->zones[i];
-			if (PFAI_UNLIKELY(pfai_load_relaxed(&z->corrupt))) {
-				rq->met_corrupt = true;
-				continue;
-			}
-			if (!request_hint(z, rq))
-				continue;
-			if (!pfai_zone_lock(p, z))
-				return PFA_EBUSY;
-			int result = request_take_locked(p, z, rq, low);
-			pfai_zone_unlock(p, z);
+			int result = request_try_zone(p, c, &p->zones[i], rq, low);
 			if (result != PFA_ENOMEM)
 				return result;
 		}
@@ -160,7 +220,7 @@ static int request_unreserve(struct pfa *p, struct pfai_zone *z, struct pfai_req
 	if (!pfai_zone_lock(p, z))
 		return PFA_EBUSY;
 	while (result == PFA_ENOMEM && pfai_fallback_unreserve_locked(p, z, rq->code))
-		result = request_take_locked(p, z, rq, false);
+		result = request_take_locked(p, NULL, z, rq, false);
 	pfai_zone_unlock(p, z);
 	return result;
 }
@@ -189,7 +249,7 @@ static int PFAI_NOINLINE request_last_resort(struct pfa *p, struct pfai_request 
 	if (rq->flags & PFA_NORETRY)
 		return request_failed(p, rq, PFA_EAGAIN);
 	int drained = rq->flags & PFA_NOWAIT ? request_drain_own(p) : pfai_cache_drain_all(p);
-	int result = request_try(p, rq, true);
+	int result = request_try(p, NULL, rq, true);
 	for (unsigned i = rq->first_zone; i <= rq->last_zone && result == PFA_ENOMEM && !(rq->flags & PFA_HIGH); i++)
 		result = request_unreserve(p, &p->zones[i], rq);
 	if (drained == PFA_ECORRUPT)
@@ -201,11 +261,16 @@ static int PFAI_NOINLINE request_last_resort(struct pfa *p, struct pfai_request 
 	return request_failed(p, rq, PFA_ENOMEM);
 }
 
-int pfai_request_serve(struct pfa *p, struct pfai_request *rq)
+/* Serves the request; c: this cpu's cache, locked, or NULL. It is unlocked on return. */
+static int request_serve(struct pfa *p, struct pfai_cpu *c, struct pfai_request *rq)
 {
-	int result = request_try(p, rq, false);
+	int result = request_try(p, c, rq, false);
+	if (c)
+		pfai_cpu_unlock(p, c);
 	if (result == PFA_ENOMEM)
 		result = request_last_resort(p, rq);
+	if (PFAI_UNLIKELY(rq->damaged))
+		return pfai_fault(p, PFA_FAULT_CORRUPT_CACHE, rq->pfn, rq->order, "pfa_alloc");
 	if (result == PFA_OK && PFAI_UNLIKELY(rq->reserved != NULL)) {
 		/* Blocks of the reserved pageblock in caches would still go to anybody. */
 		size_t pb = (rq->pfn - rq->reserved->origin) >> p->pb_order;
@@ -215,73 +280,18 @@ int pfai_request_serve(struct pfa *p, struct pfai_request *rq)
 	return result;
 }
 
-/* ---- through the cache ------------------------------------------------------------------------------------------ */
-
-/* Fills a slot of one zone, above a mark. True: the slot has a block. */
-static bool request_refill_zone(struct pfa *p, struct pfai_cpu *c, struct pfai_zone *z, struct pfai_request *rq,
-                                size_t slot, bool low)
+int pfai_request_serve(struct pfa *p, struct pfai_request *rq)
 {
-	struct pfai_slot *s = &c->slots[slot];
-	bool filled = false;
-	if (!s->cap || !(pfai_load_relaxed(&z->avail_common) >> rq->order) || !pfai_zone_lock(p, z))
-		return false;
-	ptrdiff_t room = pfai_zone_room_locked(z, request_mark(z, rq, low), false, false);
-	if (z->nonempty[rq->code] >> rq->order && room >= (ptrdiff_t)1 << rq->order) {
-		/* At most half of what the mark allows, so that the last frames are not all parked in one cache. */
-		size_t allowed = (size_t)room >> rq->order >> 1, want = pfai_slot_batch(p, s);
-		if (want > allowed)
-			want = allowed ? allowed : 1;
-		filled = pfai_slot_refill_locked(p, c, z, slot, (unsigned)want) != 0;
-	}
-	pfai_zone_unlock(p, z);
-	return filled;
+	return request_serve(p, NULL, rq);
 }
 
-/* One block from this cpu's cache: from the first eligible zone whose slot has one or can be filled above its mark.
- * Cache lock held. True: rq has a block. *damage: a cached block's byte was wrong. */
-static bool request_from_cache(struct pfa *p, struct pfai_cpu *c, struct pfai_request *rq, bool *damage)
-{
-	for (unsigned low = request_low_pass(p, rq);; low--) {
-		for (unsigned i = rq->first_zone; i <= rq->last_zone; i++) {
-			struct pfai_zone *z = &p->zones[i];
-			size_t row = (size_t)i << PFAI_ROUTE_ZONE_SHIFT << p->slot_shift;
-			size_t slot = row + ((size_t)rq->code << p->slot_shift) + rq->order, offset;
-			if (PFAI_UNLIKELY(pfai_load_relaxed(&z->corrupt)))
-				continue;
-			if (!c->slots[slot].n && !request_refill_zone(p, c, z, rq, slot, low))
-				continue;
-			rq->zone = z;
-			c->first = (uint32_t)row;
-			*damage = !pfai_slot_pop(p, c, &c->slots[slot], rq->order, &offset, &rq->zero);
-			rq->pfn = p->base + offset;
-			return !*damage;
-		}
-		if (!low)
-			return false;
-	}
-}
-
-/* Any request for one block; c: this cpu's cache, locked, or NULL. */
+/* Any request for one block: served and zeroed. */
 static int request_alloc(struct pfa *p, struct pfai_cpu *c, struct pfai_request *rq)
 {
-	bool damage = false, got = false;
-	if (c) {
-		/* HIGH requests may have to reserve a pageblock, which a cached block cannot tell. */
-		if (rq->order < p->cached_orders && !(rq->flags & PFA_HIGH))
-			got = request_from_cache(p, c, rq, &damage);
-		pfai_cpu_unlock(p, c);
-	}
-	if (PFAI_UNLIKELY(damage)) {
-		pfai_zone_mark_corrupt(rq->zone);
-		return pfai_fault(p, PFA_FAULT_CORRUPT_CACHE, rq->pfn, rq->order, "pfa_alloc");
-	}
-	if (!got) {
-		int result = pfai_request_serve(p, rq);
-		if (result != PFA_OK)
-			return result;
-	}
-	pfai_request_finish(p, rq, rq->pfn, (size_t)1 << rq->order);
-	return PFA_OK;
+	int result = request_serve(p, c, rq);
+	if (result == PFA_OK)
+		pfai_request_finish(p, rq, rq->pfn, (size_t)1 << rq->order);
+	return result;
 }
 
 /* Everything but the plain hit. */

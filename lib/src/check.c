@@ -44,9 +44,6 @@ static bool check_equal(struct check *c, unsigned invariant, size_t expected, si
 /* One block of leaf order or more that the free map holds: it must be on offer, as one. */
 static bool check_block(struct check *c, unsigned code, unsigned order, size_t rel)
 {
-	const struct pfa *p = c->p;
-	if (order >= p->pb_order && pfai_code_is_common(code) && code != PFAI_CODE_MOVABLE)
-		return check_broken(c, 5, rel, PFAI_CODE_MOVABLE, code, "I5 an entirely free pageblock binds a type");
 	if (!pfai_bitset_test(pfai_set_at(c->z, code, order), rel >> order))
 		return check_broken(c, 2, rel, order, 0, "I2 a free block is not in the index at its full size");
 	c->counts[code][order]++;
@@ -97,6 +94,8 @@ static bool check_pageblock(struct check *c, size_t pb)
 		return check_broken(c, 2, rel, used, rec->used, "I2 a pageblock's count of used frames");
 	if (rec->code >= PFAI_CODES)
 		return check_broken(c, 3, rel, PFAI_CODES, rec->code, "I3 a pageblock's type");
+	if (rec->used == 0 && pfai_code_is_common(rec->code) && rec->code != PFAI_CODE_MOVABLE)
+		return check_broken(c, 5, rel, PFAI_CODE_MOVABLE, rec->code, "I5 an entirely free pageblock binds a type");
 	if (rec->holder)
 		return check_broken(c, 4, rel, 0, rec->holder, "I4 a pageblock is held");
 	c->free[rec->code] += size - used;

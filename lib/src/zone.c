@@ -143,10 +143,13 @@ static void zone_open_leaf(const struct pfa *p, struct pfai_zone *z, unsigned co
 {
 	size_t rel = leaf << p->leaf_order;
 	int order = pfai_zone_containing_locked(p, z, code, rel);
-	PFAI_ASSERT(order >= 0);
+	z->leaf[leaf] = PFAI_LEAF_FULL; /* in no class, as a full one */
+	if (PFAI_UNLIKELY(order < 0)) {
+		pfai_zone_mark_corrupt(z);
+		return;
+	}
 	pfai_index_del(p, z, code, (unsigned)order, rel >> order);
 	zone_split_down(p, z, code, rel, (unsigned)order, p->leaf_order);
-	z->leaf[leaf] = PFAI_LEAF_FULL; /* in no class, as a full one */
 }
 
 static inline bool zone_leaf_is_whole(const struct pfa *p, const struct pfai_zone *z, size_t leaf)
@@ -176,9 +179,12 @@ void pfai_zone_take_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsig
 		return;
 	}
 	int from = pfai_zone_containing_locked(p, z, code, rel);
-	PFAI_ASSERT(from >= (int)order);
-	pfai_index_del(p, z, code, (unsigned)from, rel >> from);
-	zone_split_down(p, z, code, rel, (unsigned)from, order);
+	if (PFAI_UNLIKELY(from < (int)order)) {
+		pfai_zone_mark_corrupt(z);
+	} else {
+		pfai_index_del(p, z, code, (unsigned)from, rel >> from);
+		zone_split_down(p, z, code, rel, (unsigned)from, order);
+	}
 	pfai_map_fill(z->not_free, rel, (size_t)1 << order, true);
 	memset(z->leaf + (rel >> p->leaf_order), PFAI_LEAF_FULL, (size_t)1 << (order - p->leaf_order));
 }
@@ -193,8 +199,8 @@ size_t pfai_zone_first_locked(const struct pfa *p, const struct pfai_zone *z, un
 	if (from >= p->leaf_order)
 		return i << from;
 	int at = pfai_leaf_find(pfai_leaf_at(p, z, i), pfai_leaf_words(p), order, 0);
-	PFAI_ASSERT(at >= 0);
-	return (i << p->leaf_order) + (unsigned)at;
+	/* The index promised a block that the map does not have: nothing is granted, and the checker will name it. */
+	return at < 0 ? PFAI_NONE : (i << p->leaf_order) + (unsigned)at;
 }
 
 /* One element of a set: its lowest block of `order` inside [lo, hi). */
@@ -270,7 +276,7 @@ unsigned pfai_zone_grab_locked(struct pfa *p, struct pfai_zone *z, unsigned code
 			unsigned more = zone_grab_in_leaf(p, z, code, leaf, order, want - got, out + got);
 			got += more;
 			if (!more)
-				break; /* the index promised a block that the map does not have: the checker will name it */
+				break; /* as in pfai_zone_first_locked() */
 		}
 		steps++;
 	}
@@ -318,6 +324,15 @@ static inline void zone_leaf_gained(struct pfa *p, struct pfai_zone *z, unsigned
 	zone_merge_up(p, z, leaf << p->leaf_order, p->leaf_order);
 }
 
+/* A common pageblock that became entirely free binds no type. Where blocks are smaller than pageblocks no merge tells
+ * that it did, but its count does. */
+static inline void zone_emptied(struct pfa *p, struct pfai_zone *z, size_t pb)
+{
+	unsigned code = z->pb[pb].code;
+	if (z->pb[pb].used == 0 && z->top_order < p->pb_order && pfai_code_is_common(code) && code != PFAI_CODE_MOVABLE)
+		pfai_zone_retype_locked(p, z, pb, PFAI_CODE_MOVABLE);
+}
+
 static inline void zone_set_zero(const struct pfa *p, struct pfai_zone *z, size_t word, pfai_word mask, pfai_word zero)
 {
 	if (z->zero)
@@ -350,6 +365,7 @@ void pfai_zone_put_word_locked(struct pfa *p, struct pfai_zone *z, size_t word, 
 		}
 	}
 	zone_leaf_gained(p, z, code, leaf, order);
+	zone_emptied(p, z, rel >> p->pb_order);
 }
 
 void pfai_zone_put_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order, bool zero)
@@ -369,6 +385,7 @@ void pfai_zone_put_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsign
 		size_t leaf = rel >> p->leaf_order;
 		unsigned at = (unsigned)(rel & ((1u << p->leaf_order) - 1));
 		zone_leaf_gained(p, z, code, leaf, pfai_leaf_grow(pfai_leaf_at(p, z, leaf), at, order, z->leaf_top));
+		zone_emptied(p, z, rel >> p->pb_order);
 		return;
 	}
 	memset(z->leaf + (rel >> p->leaf_order), 0, (size_t)1 << (order - p->leaf_order));
@@ -380,6 +397,7 @@ void pfai_zone_put_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsign
 			pfai_zone_set_code_locked(p, z, (rel >> p->pb_order) + i, PFAI_CODE_MOVABLE);
 	}
 	zone_merge_up(p, z, rel, order);
+	zone_emptied(p, z, rel >> p->pb_order);
 }
 
 void pfai_zone_put_run_locked(struct pfa *p, struct pfai_zone *z, size_t rel, size_t nr_frames, bool zero)
@@ -430,7 +448,10 @@ void pfai_zone_retype_locked(struct pfa *p, struct pfai_zone *z, size_t pb, unsi
 	if (z->pb[pb].used == 0 && z->top_order >= p->pb_order) {
 		/* Entirely free, perhaps as part of something larger: it leaves that, changes, and merges again. */
 		int from = pfai_zone_containing_locked(p, z, old, rel);
-		PFAI_ASSERT(from >= (int)p->pb_order);
+		if (PFAI_UNLIKELY(from < (int)p->pb_order)) {
+			pfai_zone_mark_corrupt(z);
+			return;
+		}
 		pfai_index_del(p, z, old, (unsigned)from, rel >> from);
 		zone_split_down(p, z, old, rel, (unsigned)from, p->pb_order);
 		pfai_zone_set_code_locked(p, z, pb, code);

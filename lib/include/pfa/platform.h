@@ -23,7 +23,7 @@ enum pfa_fault_kind {
 	PFA_FAULT_DOUBLE_FREE_CACHED, /**< the block is already free, in a per-CPU cache */
 	PFA_FAULT_DOUBLE_FREE_RACE,   /**< another thread is freeing or splitting this very block now */
 	PFA_FAULT_WRONG_ORDER,        /**< the block was allocated with another order */
-	PFA_FAULT_TAIL,               /**< the frame lies inside an allocated block and is not its head */
+	PFA_FAULT_TAIL,               /**< the frame lies inside an allocated or cached block and is not its head */
 	PFA_FAULT_MISALIGNED,         /**< the pfn is no multiple of 2^order */
 	PFA_FAULT_OUT_OF_RANGE,       /**< the pfn lies in no zone of this instance */
 	PFA_FAULT_HOLE,               /**< the pfn lies in a hole of its zone */
