@@ -214,7 +214,7 @@ static void decode_cma(const uint8_t *h, struct prog_config *c)
 	}
 }
 
-static void decode_config(const uint8_t *h, struct prog_config *c)
+void prog_config_decode(const uint8_t h[PROG_HEADER_BYTES], struct prog_config *c)
 {
 	memset(c, 0, sizeof(*c));
 	decode_modes(h, c);
@@ -258,7 +258,7 @@ static void encode_zones(const struct prog_config *c, uint8_t *h)
 	}
 }
 
-static void encode_config(const struct prog_config *c, uint8_t *h)
+void prog_config_encode(const struct prog_config *c, uint8_t h[PROG_HEADER_BYTES])
 {
 	memset(h, 0, PROG_HEADER_BYTES);
 	h[0] = (uint8_t)c->version;
@@ -340,7 +340,7 @@ void prog_decode(const uint8_t *bytes, size_t nr, struct program *out)
 		memcpy(header, bytes, nr < sizeof(header) ? nr : sizeof(header));
 	memset(out->target, 0, sizeof(out->target));
 	memcpy(out->target, "core", 4);
-	decode_config(header, &out->config);
+	prog_config_decode(header, &out->config);
 	rest = nr > sizeof(header) ? nr - sizeof(header) : 0;
 	nr_raw = (rest + PROG_OP_BYTES - 1) / PROG_OP_BYTES;
 	nr_raw = read16(header + AT_OPS) < nr_raw ? read16(header + AT_OPS) : nr_raw;
@@ -369,7 +369,7 @@ size_t prog_encode(const struct program *p, uint8_t *out, size_t capacity)
 
 	if (nr > capacity)
 		return 0;
-	encode_config(&p->config, out);
+	prog_config_encode(&p->config, out);
 	write16(out + AT_OPS, p->nr_ops);
 	live.nr_live = live.nr_dead = 0;
 	for (unsigned i = 0; i < p->nr_ops; i++) {
@@ -432,8 +432,8 @@ bool prog_equal(const struct program *a, const struct program *b)
 {
 	uint8_t x[PROG_HEADER_BYTES], y[PROG_HEADER_BYTES];
 
-	encode_config(&a->config, x);
-	encode_config(&b->config, y);
+	prog_config_encode(&a->config, x);
+	prog_config_encode(&b->config, y);
 	if (memcmp(x, y, sizeof(x)) != 0 || a->nr_ops != b->nr_ops || a->nr_schedule != b->nr_schedule)
 		return false;
 	for (unsigned i = 0; i < a->nr_ops; i++) {

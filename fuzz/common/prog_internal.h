@@ -31,6 +31,9 @@ uint64_t prog_arg_default(const struct prog_config *cfg, const struct prog_arg_i
 void prog_arg_range(const struct prog_config *cfg, const struct prog_arg_info *arg, uint64_t *low, uint64_t *high);
 bool prog_arg_is_handle(enum prog_argkind kind);
 
+/* The header alone. The number of operations is neither read nor written. */
+void prog_config_decode(const uint8_t header[PROG_HEADER_BYTES], struct prog_config *out);
+void prog_config_encode(const struct prog_config *c, uint8_t header[PROG_HEADER_BYTES]);
 void prog_config_canonicalise(struct prog_config *c);
 /* Zone indices in address order. */
 void prog_zone_order(const struct prog_config *c, unsigned out[PROG_ZONES_MAX]);
@@ -48,5 +51,8 @@ static inline uint64_t prog_random(uint64_t *state)
 	z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
 	return z ^ (z >> 31);
 }
+
+/* Does the C generator know the kind? */
+bool prog_has_call(unsigned kind);
 
 #endif

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * prog_c.c - a program as a stand-alone C program against the public API.
+ */
+#include "prog_internal.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static const char *const runtime[] = {
+#include "to_c_runtime_text.h"
+};
+
+/*
+ * What an operation becomes: %y the handle that it yields, %h the one that it uses, %f flags and zone, %0 .. %3 an
+ * argument. The functions are those of to_c_runtime.h.
+ */
+static const char *const calls[OP_KINDS] = {
+	[OP_ALLOC] = "alloc(%y, %0, %f)",
+	[OP_FREE] = "free_blocks(%h, 0, SIZE_MAX, 0)",
+	[OP_ALLOC_BULK] = "alloc_bulk(%y, %0, %f, %1)",
+	[OP_FREE_BULK] = "free_bulk(%h)",
+	[OP_ALLOC_EXACT] = "alloc_exact(%y, %0, %1, %f)",
+	[OP_FREE_RANGE] = "free_ranges(%h, 0, SIZE_MAX)",
+	[OP_FREE_PART] = "free_blocks(%h, %1, %2, 0)",
+	[OP_FREE_RANGE_PART] = "free_ranges(%h, %1, %2)",
+	[OP_SPLIT] = "split(%h, %1, %2)",
+	[OP_WINDOW] = "set_window(%0, %1)",
+	[OP_ALLOC_WINDOW] = "alloc_window(%y, %0, %f)",
+	[OP_ALLOC_PTR] = "alloc_ptr(%y, %0, %f)",
+	[OP_FREE_PTR] = "free_blocks(%h, 0, SIZE_MAX, 1)",
+	[OP_PTR_OF] = "ptr_of(%0, %1)",
+	[OP_LARGEST_FREE] = "largest_free(%f)",
+	[OP_WOULD_SUCCEED] = "CALL(pfa_would_succeed(pfa, %0, %f))",
+	[OP_CACHE_DRAIN] = "CALL(pfa_cache_drain(pfa, %0))",
+	[OP_CACHE_PURGE] = "CALL(pfa_cache_purge(pfa, %0))",
+	[OP_CACHE_DISABLE] = "CALL(pfa_cache_disable(pfa))",
+	[OP_CACHE_ENABLE] = "CALL(pfa_cache_enable(pfa))",
+	[OP_SET_CPU] = "cpu_of[thread] = %0; CALL(PFA_OK)",
+	[OP_SERVICE] = "service(%0)",
+	[OP_CLOCK_ADVANCE] = "now += %0; CALL(PFA_OK)",
+	[OP_FILL] = "content(%h, %1)",
+	[OP_VERIFY] = "content(%h, -1)",
+	[OP_FAULT] = "fail_site(%0, %1, %2)",
+	[OP_FINI] = "fini()",
+	[OP_CHECK] = "check(%0)",
+	[OP_CHECK_RANGE] = "check_range(%0, %1, PFA_CHECK_QUIESCENT | PFA_CHECK_FRAMES)",
+	[OP_STATS] = "stats(%0, sizeof(struct pfa_stats), sizeof(struct pfa_zone_stats))",
+	[OP_PRINT] = "CALL(pfa_print(pfa, (enum pfa_print_what)%0, print_bytes, %1 ? &cfg : NULL))",
+	[OP_FRAME_INFO] = "frame_info(%0)",
+	[OP_PAGEBLOCK_INFO] = "pageblock_info(%0)",
+	[OP_NAMES] = "printf(\"    # %s, %s\\n\", pfa_error_name(-%0), pfa_config_problem_text((enum pfa_config_problem)%0)); "
+	             "CALL(PFA_OK)",
+	[OP_REGIONS] = "pfa_debug_regions(pfa, region, NULL); CALL(PFA_OK)",
+	[OP_ON_UNLOCK] = "pfa_debug_on_unlock(pfa, %0 ? on_unlock : NULL, &unlocks); CALL(PFA_OK)",
+	[OP_FREE_WRONG_ORDER] = "if ((%h)->nr) bad_free(block_of(%h, %1)->pfn, %2)",
+	[OP_FREE_PFN] = "bad_free(%0, %1)",
+	[OP_DOUBLE_FREE] = "if (had(%h)) bad_free((%h)->first.pfn, (%h)->first.order)",
+	[OP_FREE_TAIL] = "free_tail(%h, %1, %2, %3)",
+	[OP_FREE_FAR] = "bad_free(far_pfn(%0), %1)",
+	[OP_FREE_BULK_BAD] = "bad_bulk(%h, %1)",
+	[OP_FREE_RANGE_RAW] = "clipped_range(%0, %1)",
+	[OP_FREE_RANGE_OFF] = "range_off(%h, %1, %2)",
+	[OP_FREE_RANGE_FAR] = "bad_range(far_pfn(%0), %1)",
+	[OP_SPLIT_BAD] = "if ((%h)->nr) bad_split(block_of(%h, %1)->pfn, %2, %3)",
+	[OP_SPLIT_PFN] = "bad_split(%0, %1, 0)",
+	[OP_SPLIT_DEAD] = "if (had(%h)) bad_split((%h)->first.pfn, (%h)->first.order, 0)",
+	[OP_FREE_PTR_INSIDE] = "free_ptr_inside(%h, %1)",
+	[OP_FREE_PTR_FOREIGN] = "CALL(pfa_free_ptr(pfa, foreign_ptr(%0), %1))",
+	[OP_PFN_OF_FOREIGN] = "CALL(pfa_pfn_of(pfa, foreign_ptr(%0), &out.pfn))",
+	[OP_PTR_FAR] = "bad_views(far_pfn(%0))",
+	[OP_ALLOC_RAW] = "bad_request(%0, %1u | 1u << %2 | PFA_ZONE(%3))",
+	[OP_EXACT_RAW] = "bad_exact(%0, %1)",
+	[OP_WINDOW_RAW] = "bad_window(far_pfn(%0), %1, %2)",
+	[OP_CHECK_RAW] = "if (%0 > 3) check(%0); if (%0 > 3) check_range(span_first, 1, %0)",
+	[OP_PRINT_RAW] = "if (%0 > 3) CALL(pfa_print(pfa, (enum pfa_print_what)(%0 == 255 ? 0 : %0), %0 == 255 ? NULL : "
+	                 "print_bytes, NULL))",
+	[OP_STATS_RAW] = "stats(%0, %1, %1)",
+	[OP_SERVICE_RAW] = "CALL(pfa_service(pfa, 0, NULL))",
+	[OP_INIT_RAW] = "/* a second, spoilt instance: see pfa-trace explain */",
+};
+
+static void put_flags(FILE *f, uint32_t flags)
+{
+	static const char *const types[] = { "PFA_UNMOVABLE", "PFA_MOVABLE", "PFA_RECLAIMABLE" };
+	static const char *const bits[] = { "ZERO", "NOWAIT", "HIGH", "COMPACT", "NORETRY", "EXACT_ZONE" };
+
+	fputs(types[flags & 3], f);
+	for (unsigned i = 0; i < 6; i++)
+		if (flags >> (3 + i) & 1)
+			fprintf(f, " | PFA_%s", bits[i]);
+	if (flags >> 24)
+		fprintf(f, " | PFA_ZONE(%u)", (unsigned)(flags >> 24));
+}
+
+static void put_arg(FILE *f, const struct prog_arg_info *arg, uint64_t value)
+{
+	if (arg->kind == PROG_ARG_RUN && value == PROG_RUN_ALL)
+		fputs("SIZE_MAX", f);
+	else if (arg->kind == PROG_ARG_CPU && value == PROG_CPU_ALL)
+		fputs("PFA_ALL_CPUS", f);
+	else if (value > INT32_MAX)
+		fprintf(f, "UINT64_C(%" PRIu64 ")", value);
+	else
+		fprintf(f, "%" PRIu64, value);
+}
+
+static void put_call(FILE *f, const struct prog_op *op, unsigned yields, unsigned uses)
+{
+	const struct prog_kind_info *k = prog_kind(op->kind);
+	uint64_t flags = 0, zone = 0;
+
+	for (unsigned i = 0; i < k->nr_args; i++) {
+		if (k->args[i].kind == PROG_ARG_FLAGS)
+			flags = op->arg[i];
+		if (k->args[i].kind == PROG_ARG_ZONE)
+			zone = op->arg[i];
+	}
+	for (const char *c = calls[op->kind]; *c; c++) {
+		if (*c != '%' || !strchr("yhf0123", c[1])) {
+			fputc(*c, f);
+			continue;
+		}
+		c++;
+		if (*c == 'y')
+			fprintf(f, "&handles[%u]", yields);
+		else if (*c == 'h')
+			fprintf(f, "&handles[%u]", uses);
+		else if (*c == 'f')
+			put_flags(f, prog_flags(flags, zone));
+		else
+			put_arg(f, &k->args[*c - '0'], op->arg[*c - '0']);
+	}
+}
+
+static void put_runs(FILE *f, const char *name, unsigned zone, const struct prog_run *runs, unsigned nr)
+{
+	fprintf(f, "static const struct pfa_run zone%u_%s[] = {", zone, name);
+	for (unsigned i = 0; i < nr; i++)
+		fprintf(f, " { %" PRIu32 ", %" PRIu32 " },", runs[i].start, runs[i].nr);
+	fprintf(f, " };\n");
+}
+
+static void put_zones(FILE *f, const struct prog_config *c)
+{
+	for (unsigned i = 0; i < c->nr_zones; i++) {
+		if (c->zones[i].nr_holes)
+			put_runs(f, "holes", i, c->zones[i].holes, c->zones[i].nr_holes);
+		if (c->zones[i].cma.nr)
+			put_runs(f, "cma", i, &c->zones[i].cma, 1);
+	}
+	fprintf(f, "\nstatic const struct pfa_zone_config zones[] = {\n");
+	for (unsigned i = 0; i < c->nr_zones; i++) {
+		const struct prog_zone *z = &c->zones[i];
+
+		fprintf(f, "\t{ .size = sizeof(struct pfa_zone_config), .start = %" PRIu32 ", .nr_frames = %" PRIu32, z->start,
+		        z->nr);
+		if (z->nr_holes)
+			fprintf(f, ",\n\t  .holes = zone%u_holes, .nr_holes = %u", i, z->nr_holes);
+		if (z->cma.nr)
+			fprintf(f, ",\n\t  .cma = zone%u_cma, .nr_cma = 1", i);
+		fprintf(f, ",\n\t  .mark_min = %" PRIu32 ", .mark_low = %" PRIu32 ", .mark_high = %" PRIu32
+		           ", .highatomic_frames = %" PRIu32 " },\n", z->mark_min, z->mark_low, z->mark_high, z->highatomic);
+	}
+	fprintf(f, "};\n\n");
+}
+
+static void put_setup(FILE *f, const struct prog_config *c)
+{
+	fprintf(f, "\tstatic struct pfa_platform platform = {\n"
+	           "\t\t.size = sizeof(struct pfa_platform), .cpu = platform_cpu, .self = platform_self,\n"
+	           "\t\t.now_ns = platform_now, .fatal = platform_fatal,\n\t};\n\n");
+	fprintf(f, "\tpfa_config_init(&cfg);\n\tcfg.platform = &platform;\n\tcfg.zones = zones;\n\tcfg.nr_zones = %u;\n",
+	        c->nr_zones);
+	fprintf(f, "\tcfg.flags = %s%s%s0;\n", c->zeroed_meta ? "PFA_CONFIG_ZEROED_META | " : "",
+	        c->zeroed_pool ? "PFA_CONFIG_ZEROED_POOL | " : "", c->track_zero ? "PFA_CONFIG_TRACK_ZERO | " : "");
+	fprintf(f, "\tcfg.frame_shift = %u;\n\tcfg.pageblock_order = %u;\n\tcfg.nr_cpus = %u;\n", c->frame_shift,
+	        c->pageblock_order, c->cpus);
+	fprintf(f, c->max_order ? "\tcfg.max_order = %u;\n" : "\tcfg.max_order = PFA_EXPLICIT_0;\n", c->max_order);
+	if (c->cache_high)
+		fprintf(f, c->cache_high == PROG_CACHE_NONE ? "\tcfg.cache_high = PFA_EXPLICIT_0;\n" :
+		        "\tcfg.cache_high = %u;\n", c->cache_high);
+	if (c->cache_batch)
+		fprintf(f, "\tcfg.cache_batch = %u;\n", c->cache_batch);
+	if (c->cache_max_order)
+		fprintf(f, c->cache_max_order == PROG_CACHE_ORDER_0 ? "\tcfg.cache_max_order = PFA_EXPLICIT_0;\n" :
+		        "\tcfg.cache_max_order = %u;\n", c->cache_max_order);
+	fprintf(f, "\tcfg.fatal_policy = %s;\n\tcfg.seed = %u;\n",
+	        c->abort_policy ? "PFA_FATAL_ABORT" : "PFA_FATAL_REPORT", c->seed);
+	fprintf(f, "\tspan_first = %" PRIu32 "u;\n\tspan_end = %" PRIu32 "u;\n", prog_span_start(c), prog_span_end(c));
+	fprintf(f, "\tsetup(&platform, %d, %u);\n\n", (int)(c->pool == PROG_POOL_CONTENT ? 0 : c->pool), c->seed & 1);
+}
+
+void prog_to_c(const struct program *p, const char *origin, FILE *out)
+{
+	uint16_t handle[PROG_OPS_MAX];
+	unsigned nr_handles = 0;
+	char text[256];
+
+	for (unsigned i = 0; i < p->nr_ops; i++)
+		handle[i] = (uint16_t)(prog_kind(p->ops[i].kind)->yields ? nr_handles++ : 0);
+	fprintf(out, "/* Made by pfa-trace to-c from %s.\n", origin);
+	fprintf(out, " * Build: cc -o repro repro.c $(pkg-config --cflags --libs pfa) */\n#define NR_HANDLES %u\n", nr_handles);
+	for (unsigned i = 0; runtime[i + 1]; i++)
+		fputs(runtime[i], out);
+	fprintf(out, "\n/* ---- the program ---- */\n\n");
+	put_zones(out, &p->config);
+	fprintf(out, "int main(void)\n{\n");
+	put_setup(out, &p->config);
+	for (unsigned i = 0; i < p->nr_ops; i++) {
+		const struct prog_op *op = &p->ops[i];
+
+		prog_print_op(p, i, text, sizeof(text));
+		fprintf(out, "\tstep(%u, %u, \"%s\");\n\t", i, op->thread, text);
+		put_call(out, op, handle[i], op->ref == PROG_NO_REF ? 0 : handle[op->ref]);
+		fprintf(out, ";\n\tresult();\n");
+	}
+	fprintf(out, "\treturn finish();\n}\n");
+}
+
+bool prog_has_call(unsigned kind)
+{
+	return kind < OP_KINDS && calls[kind];
+}
