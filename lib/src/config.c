@@ -181,7 +181,8 @@ static enum pfa_config_problem config_check_span(const struct pfa_config *cfg, s
 	return PFA_CONFIG_FINE;
 }
 
-static enum pfa_config_problem config_check_pool(const struct pfa_config *cfg, const struct pfai_geometry *g)
+static enum pfa_config_problem config_check_pool(const struct pfa_config *cfg, const struct pfai_geometry *g,
+                                                 unsigned *index)
 {
 	uintptr_t start = (uintptr_t)cfg->pool;
 	if (!cfg->pool)
@@ -192,8 +193,10 @@ static enum pfa_config_problem config_check_pool(const struct pfa_config *cfg, c
 	for (uint32_t i = 0; i < g->nr_zones; i++) {
 		const struct pfa_zone_config *zc = pfai_config_zone(cfg, i);
 		if (zc->start < cfg->pool_pfn || zc->start - cfg->pool_pfn > frames ||
-		    zc->nr_frames > frames - (zc->start - cfg->pool_pfn))
+		    zc->nr_frames > frames - (zc->start - cfg->pool_pfn)) {
+			*index = i;
 			return PFA_CONFIG_POOL;
+		}
 	}
 	return PFA_CONFIG_FINE;
 }
@@ -225,7 +228,7 @@ enum pfa_config_problem pfai_config_check(const struct pfa_config *cfg, struct p
 		return problem;
 	*index = 0;
 	problem = config_check_span(cfg, g);
-	return problem ? problem : config_check_pool(cfg, g);
+	return problem ? problem : config_check_pool(cfg, g, index);
 }
 
 /* Tells the problem; PFA_EINVAL unless fine. */

@@ -193,7 +193,7 @@ static void print_json_name(struct print *out, const struct pfai_zone *z)
 		if (*s == '"' || *s == '\\') {
 			piece[0] = '\\';
 			piece[1] = *s;
-		} else if ((unsigned char)*s < 0x20) {
+		} else if ((unsigned char)*s < 0x20 || (unsigned char)*s > 0x7E) {
 			piece[0] = '?';
 		}
 		print_str(out, piece);

@@ -6,10 +6,11 @@
 
 /* ---- exact ------------------------------------------------------------------------------------------------------- */
 
+/* Last first, each released: a checker that runs meanwhile and sees one head sees all after it. */
 static void range_write_heads(struct pfa *p, size_t offset, size_t nr_blocks, unsigned order)
 {
-	for (size_t i = 0; i < nr_blocks; i++)
-		pfai_store_relaxed(&p->bytes[offset + (i << order)], (uint8_t)(PFAI_HEAD | order));
+	for (size_t i = nr_blocks; i--;)
+		pfai_store_release(&p->bytes[offset + (i << order)], (uint8_t)(PFAI_HEAD | order));
 }
 
 /* The block rq.pfn, HEAD | order and the caller's alone, becomes nr_frames single frames; the rest goes back. */

@@ -19,13 +19,13 @@ extern "C" {
 struct pfa_zone_config {
 	size_t size;                  /**< sizeof(struct pfa_zone_config); equal in all zones, it is the array's stride */
 	const char *name;             /**< for printing; NULL: "zoneN"; must outlive the instance */
-	pfa_pfn start;                /**< any pfn */
+	pfa_pfn start;                /**< any pfn; the zone's end must stay 2^32 (32-bit targets: 2^31) below SIZE_MAX */
 	size_t nr_frames;             /**< >= 1 */
 	const struct pfa_run *holes;  /**< absent frames: inside the zone, ascending, not overlapping, not empty */
 	size_t nr_holes;
 	const struct pfa_run *cma;    /**< CMA areas: whole pageblocks without holes, ascending, not overlapping */
 	size_t nr_cma;
-	/** Watermarks in frames, min <= low <= high. A grant leaves at least min free frames (low while another zone can
+	/** Watermarks in frames, min <= low <= high <= PTRDIFF_MAX. A grant leaves at least min free frames (low while another zone can
 	 *  serve the request); PFA_HIGH requests min/2. high is where background work stops. Default 0. */
 	size_t mark_min, mark_low, mark_high;
 	/** Most frames that may be reserved as HIGHATOMIC pageblocks, rounded down to whole pageblocks. Default 0: none. */
@@ -53,7 +53,8 @@ struct pfa_config {
 	uint32_t pageblock_order;               /**< 6..20; may exceed max_order; default 9 */
 	uint32_t nr_cpus;                       /**< per-CPU caches, 1..4096; default 1 */
 	uint32_t cache_high;                    /**< blocks a cache slot may hold, 1..32767; default by zone size, 512 at most;
-	                                             never over 1/32 of the zone a slot; PFA_EXPLICIT_0: no caches */
+	                                             never over 1/32 of the zone a slot (one block of up to 1/4 of the zone,
+	                                             where it is given); PFA_EXPLICIT_0: no caches */
 	uint32_t cache_batch;                   /**< blocks moved at once between slot and zone, 1 .. (high+1)/2;
 	                                             default high/2, at least 1; a larger value is cut to the bound */
 	uint32_t cache_max_order;               /**< largest cached order, <= min(9, max_order), which is the default */

@@ -6,7 +6,8 @@
  * the functions that say @hot). Any number of threads may call concurrently, unless stated. No function calls
  * malloc. Misuse is told to platform.fatal and, under policy REPORT, returned as PFA_EMISUSE with nothing changed.
  * "ECORRUPT" is returned by everything that meets damaged metadata, and by every request that could only be served
- * from a zone in which damage was met.
+ * from a zone in which damage was met. PFA_EBUSY, with nothing changed, is returned besides what is listed by everything
+ * that takes a lock, where the lock is busy and the platform cannot wait (platform/single, entered from an interrupt).
  */
 #ifndef PFA_PFA_H
 #define PFA_PFA_H
@@ -92,7 +93,7 @@ PFA_NODISCARD PFA_API int pfa_alloc_window(struct pfa *pfa, unsigned order, uint
 
 /**
  * Turns one allocated block into 2^(order - new_order) allocated blocks of new_order, freed one by one.
- * @return PFA_OK; PFA_EINVAL: new_order > order; PFA_EMISUSE: not such a block, as pfa_free(); PFA_ECORRUPT.
+ * @return PFA_OK; PFA_EINVAL: new_order > order; PFA_EMISUSE: not such a block, as pfa_free().
  * @context no lock. @cost O(2^(order - new_order)).
  */
 PFA_NODISCARD PFA_API int pfa_split(struct pfa *pfa, pfa_pfn pfn, unsigned order, unsigned new_order);
@@ -124,8 +125,8 @@ PFA_NODISCARD PFA_API int pfa_pfn_of(const struct pfa *pfa, const void *ptr, pfa
 /** pfa_alloc() with an address as result. @return as pfa_alloc(); PFA_ENOTSUP: no pool. */
 PFA_NODISCARD PFA_API int pfa_alloc_ptr(struct pfa *pfa, unsigned order, uint32_t flags, void **out);
 
-/** pfa_free() by the address that pfa_alloc_ptr() gave. @return as pfa_free(); PFA_EMISUSE (FOREIGN_POINTER) for an
- *  address outside the pool's zones or not at a frame's start; PFA_ENOTSUP: no pool. */
+/** pfa_free() by the address that pfa_alloc_ptr() gave; faults of the free itself name pfa_free. @return as pfa_free();
+ *  PFA_EMISUSE (FOREIGN_POINTER) for an address outside the pool's zones or not at a frame's start; PFA_ENOTSUP: no pool. */
 PFA_NODISCARD PFA_API int pfa_free_ptr(struct pfa *pfa, void *ptr, unsigned order);
 
 /* ---- queries, without side effect ------------------------------------------------------------------------------- */
