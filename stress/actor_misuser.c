@@ -7,7 +7,7 @@
  */
 #include "soak.h"
 
-#include <stdlib.h>
+#include <sched.h>
 
 #define FAULT(kind) (1u << PFA_FAULT_##kind)
 
@@ -199,7 +199,8 @@ static int misuse_argument(struct soak_slot *slot, const struct soak_grant *v)
 static int misuse_canary(struct soak_slot *slot, const struct soak_grant *v)
 {
 	(void)slot;
-	return soak_canary(SOAK_CANARY_accepted) ? pfa_free(soak.pfa, v->first, v->order) : MISUSE_SKIP;
+	(void)v;
+	return soak_canary(SOAK_CANARY_accepted) ? PFA_OK : MISUSE_SKIP;
 }
 
 static const struct misuse_case {
@@ -282,75 +283,99 @@ static void misuse_double_free(struct soak_slot *slot, struct soak_grant victim)
 	misuse_judge(slot, "double free", rc, PFA_EMISUSE, FAULT(DOUBLE_FREE) | FAULT(DOUBLE_FREE_CACHED));
 }
 
-/* Two threads free one block at once. */
-struct misuse_racer {
-	struct soak_slot *slot;
+/*
+ * Two threads free one block at once, many times over. turn is odd while a race is on; the main thread starts it, and
+ * each side waits a few steps of its own, so that they meet at different instructions.
+ */
+struct misuse_race {
+	struct soak_slot *slots[2];
+	_Atomic uint32_t turn;
+	bool stop;
 	struct soak_grant victim;
-	pthread_barrier_t *barrier;
-	bool as_range;
-	int rc;
+	bool as_range[2];
+	unsigned delay[2];
+	int rc[2];
 };
+
+static void misuse_spin(const struct misuse_race *race, uint32_t odd)
+{
+	for (unsigned i = 1; (atomic_load_explicit(&race->turn, memory_order_acquire) & 1) != odd; i++)
+		if (i % 1000 == 0)
+			sched_yield();
+}
+
+static void misuse_race_one(struct misuse_race *race, unsigned side)
+{
+	struct soak_slot *slot = race->slots[side];
+	const struct soak_grant *v = &race->victim;
+	struct soak_record *record = soak_record(slot, SOAK_OP_misuse, 101, v->first, v->order);
+	slot->nr_faults = 0;
+	slot->expect_misuse = true;
+	for (volatile unsigned i = 0; i < race->delay[side]; i++)
+		;
+	race->rc[side] = race->as_range[side] ? pfa_free_range(soak.pfa, v->first, v->nr)
+	                                      : pfa_free(soak.pfa, v->first, v->order);
+	slot->expect_misuse = false;
+	soak_recorded(record, race->rc[side]);
+}
 
 static void *misuse_racer_main(void *arg)
 {
-	struct misuse_racer *racer = arg;
-	struct soak_record *record;
-	soak_self = racer->slot;
-	record = soak_record(racer->slot, SOAK_OP_misuse, 101, racer->victim.first, racer->victim.order);
-	racer->slot->nr_faults = 0;
-	racer->slot->expect_misuse = true;
-	pthread_barrier_wait(racer->barrier);
-	if (racer->as_range)
-		racer->rc = pfa_free_range(soak.pfa, racer->victim.first, racer->victim.nr);
-	else
-		racer->rc = pfa_free(soak.pfa, racer->victim.first, racer->victim.order);
-	racer->slot->expect_misuse = false;
-	soak_recorded(record, racer->rc);
-	return NULL;
+	struct misuse_race *race = arg;
+	soak_self = race->slots[1];
+	for (;;) {
+		misuse_spin(race, 1);
+		if (race->stop)
+			return NULL;
+		misuse_race_one(race, 1);
+		atomic_fetch_add_explicit(&race->turn, 1, memory_order_release);
+	}
 }
 
-static void misuse_free_race(struct soak_slot *slot, struct soak_grant victim)
+static void misuse_race_judge(const struct misuse_race *race)
 {
-	pthread_barrier_t barrier;
-	pthread_t thread;
-	struct misuse_racer one = {.slot = slot, .victim = victim, .barrier = &barrier};
-	struct misuse_racer two = one;
-	const struct misuse_racer *loser;
-	bool as_range = soak_chance(&slot->rng, 30);
+	unsigned loser = race->rc[0] == PFA_OK;
+	if ((race->rc[0] == PFA_OK) + (race->rc[1] == PFA_OK) != 1)
+		soak_fail("accepted", "two frees of block %zu order %u at once returned %s and %s", race->victim.first,
+		          race->victim.order, pfa_error_name(race->rc[0]), pfa_error_name(race->rc[1]));
+	misuse_judge(race->slots[loser], "free that lost a race", race->rc[loser], PFA_EMISUSE,
+	             race->as_range[loser] ? MISUSE_DOUBLE | FAULT(MIXED_RANGE) : MISUSE_DOUBLE);
+}
 
-	two.slot = soak_visitor(soak_worker(0));
-	two.slot->actor = slot->actor;
-	one.as_range = as_range && soak_chance(&slot->rng, 50);
-	two.as_range = as_range && !one.as_range;
-	pthread_barrier_init(&barrier, NULL, 2);
-	soak_release(slot, victim.first, victim.nr, victim.tag);
-	if (pthread_create(&thread, NULL, misuse_racer_main, &two) != 0) {
-		soak_expect(slot, "a free of a live block", pfa_free(soak.pfa, victim.first, victim.order), PFA_OK);
-		pthread_barrier_destroy(&barrier);
+static void misuse_free_races(struct soak_slot *slot, unsigned nr)
+{
+	struct misuse_race race = {.slots = {slot, soak_visitor(soak_worker(0))}};
+	pthread_t thread;
+	race.slots[1]->actor = slot->actor;
+	if (pthread_create(&thread, NULL, misuse_racer_main, &race) != 0)
 		return;
+	while (nr--) {
+		unsigned kind = soak_below(&slot->rng, 4);
+		if (!soak_take(slot, soak_order(slot), soak_flags(slot), &race.victim))
+			continue;
+		race.as_range[0] = kind == 0;
+		race.as_range[1] = kind == 1;
+		race.delay[0] = soak_below(&slot->rng, 120);
+		race.delay[1] = soak_below(&slot->rng, 40);
+		soak_release(slot, race.victim.first, race.victim.nr, race.victim.tag);
+		atomic_fetch_add_explicit(&race.turn, 1, memory_order_release);
+		misuse_race_one(&race, 0);
+		misuse_spin(&race, 0);
+		misuse_race_judge(&race);
 	}
-	misuse_racer_main(&one);
+	race.stop = true;
+	atomic_fetch_add_explicit(&race.turn, 1, memory_order_release);
 	pthread_join(thread, NULL);
-	pthread_barrier_destroy(&barrier);
-	if ((one.rc == PFA_OK) + (two.rc == PFA_OK) != 1)
-		soak_fail("accepted", "two frees of block %zu order %u at once returned %s and %s", victim.first,
-		          victim.order, pfa_error_name(one.rc), pfa_error_name(two.rc));
-	loser = one.rc == PFA_OK ? &two : &one;
-	misuse_judge(loser->slot, "free that lost a race", loser->rc, PFA_EMISUSE,
-	             loser->as_range ? MISUSE_DOUBLE | FAULT(MIXED_RANGE) : MISUSE_DOUBLE);
 }
 
 static void misuser_quiet(struct soak_slot *slot)
 {
 	for (unsigned i = 0; i < 12; i++) {
 		struct soak_grant victim;
-		if (!soak_take(slot, soak_order(slot), soak_flags(slot), &victim))
-			continue;
-		if (i % 2)
+		if (soak_take(slot, soak_order(slot), soak_flags(slot), &victim))
 			misuse_double_free(slot, victim);
-		else
-			misuse_free_race(slot, victim);
 	}
+	misuse_free_races(slot, 200);
 }
 
 const struct soak_actor soak_actor_misuser = {

@@ -222,7 +222,8 @@ struct soak_mailbox {
 
 #define SOAK_CANARIES(X)                                                                                            \
 	X(none) X(stamp) X(grant) X(stall) X(sum) X(zero) X(accepted) X(fatal) X(conserve) X(leak) X(check) X(segv) \
-	X(abort) X(placement) X(disabled) X(coalesce) X(fini) X(liveness) X(result) X(race) X(poison)
+	X(abort) X(placement) X(disabled) X(coalesce) X(fini) X(liveness) X(result) X(race) X(poison) \
+	X(shadow) X(corruption) X(marks)
 
 enum soak_canary {
 #define SOAK_X(name) SOAK_CANARY_##name,
@@ -258,6 +259,7 @@ struct soak_geometry {
 struct soak_options {
 	double time_s;
 	double round_s;
+	bool round_given;
 	unsigned threads;
 	uint64_t seed;
 	unsigned first_round;
@@ -267,7 +269,6 @@ struct soak_options {
 	const char *findings;
 	const char *command;
 	const char *commit;
-	const char *build;
 	enum soak_canary canary;
 };
 
@@ -327,7 +328,7 @@ const char *soak_geometry_text(void);
 void soak_instance_make(void);
 void soak_instance_unmap(void);
 
-/* soak_shadow.c: the oracles. soak_grant() judges and records what the library granted; soak_release() before a free. */
+/* soak_shadow.c: the oracles. soak_granted() judges what the library granted; soak_release() comes before a free. */
 void soak_granted(struct soak_slot *slot, struct soak_grant *grant, uint32_t flags, unsigned align_order);
 void soak_release(struct soak_slot *slot, pfa_pfn first, uint32_t nr, uint32_t tag);
 void soak_verify(struct soak_slot *slot, const struct soak_grant *grant);

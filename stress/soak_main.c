@@ -31,7 +31,8 @@ static const char *const main_canaries[] = {
 bool soak_canary(enum soak_canary which)
 {
 	bool rare = which == SOAK_CANARY_sum || which == SOAK_CANARY_check || which == SOAK_CANARY_coalesce ||
-	            which == SOAK_CANARY_fini || which == SOAK_CANARY_leak || which == SOAK_CANARY_liveness;
+	            which == SOAK_CANARY_fini || which == SOAK_CANARY_leak || which == SOAK_CANARY_marks ||
+	            which == SOAK_CANARY_liveness;
 	if (which != soak.opt.canary)
 		return false;
 	return atomic_fetch_add_explicit(&soak.canary_calls, 1, memory_order_relaxed) == (rare ? 0u : 50u);
@@ -348,7 +349,6 @@ static void main_defaults(struct soak_options *o)
 	struct timespec t;
 	clock_gettime(CLOCK_REALTIME, &t);
 	o->time_s = 60;
-	o->round_s = -1;
 	o->threads = cores < 2 ? 4 : cores > 16 ? 32 : (unsigned)cores * 2;
 	o->seed = soak_mix((uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec + (uint64_t)getpid()) >> 32;
 	o->watchdog_s = 60;
@@ -365,7 +365,10 @@ static void main_option(struct soak_options *o, int c, const char *arg)
 	case 's': o->seed = main_number("bad seed", arg, 0, UINT64_MAX); break;
 	case 'f': o->frames = (size_t)main_number("bad number of frames", arg, 64, 4194304); break;
 	case 'r': o->first_round = (unsigned)main_number("bad round", arg, 0, 65535); break;
-	case 'R': o->round_s = main_seconds("bad round time", arg); break;
+	case 'R':
+		o->round_s = main_seconds("bad round time", arg);
+		o->round_given = true;
+		break;
 	case 'w': o->watchdog_s = main_seconds("bad watchdog time", arg); break;
 	case 'j': o->json = arg; break;
 	case 'd': o->findings = arg; break;
@@ -399,7 +402,7 @@ static void main_options(int argc, char **argv)
 		main_option(o, c, optarg);
 	if (optind != argc)
 		main_usage_error("unknown argument", argv[optind]);
-	if (o->round_s < 0) {
+	if (!o->round_given) {
 		o->round_s = o->time_s / 8;
 		o->round_s = o->round_s < 1 ? 1 : o->round_s > 30 || o->time_s == 0 ? 30 : o->round_s;
 	}

@@ -47,12 +47,12 @@ static void quiet_sums(void)
 	for (unsigned w = 0; w < soak.nr_workers; w++)
 		for (unsigned i = 0; i < soak.mail[w].nr; i++)
 			quiet_add(&soak.mail[w].grants[i], sums);
-	if (soak_canary(SOAK_CANARY_sum))
-		sums[0]++;
 	for (unsigned z = 0; z < soak.geo.config.nr_zones; z++) {
 		struct pfa_zone_stats stats;
 		size_t shadow = soak_shadow_count(z);
 		quiet_zone_stats(z, &stats);
+		if (soak_canary(SOAK_CANARY_sum))
+			stats.allocated++;
 		if (shadow != sums[z])
 			soak_fail("leak", "zone %u: the threads hold %zu frames, the shadow knows %zu owned ones", z,
 			          sums[z], shadow);
@@ -83,27 +83,6 @@ static void quiet_frames(struct soak_slot *slot)
 
 /* ---- what must succeed, and what must not ------------------------------------------------------------------------ */
 
-/* Frames of a zone that a plain MOVABLE order-0 request may count on: it drains caches before it fails. */
-static bool quiet_movable_fits(unsigned zone)
-{
-	struct pfa_zone_stats s;
-	quiet_zone_stats(zone, &s);
-	return s.free + s.cached > s.free_highatomic + s.mark_min;
-}
-
-static void quiet_liveness_zone(struct soak_slot *slot, unsigned zone)
-{
-	struct soak_grant grant;
-	bool fits = quiet_movable_fits(zone);
-	bool granted = soak_take(slot, 0, PFA_MOVABLE | PFA_EXACT_ZONE | PFA_ZONE(zone), &grant);
-	if (granted)
-		soak_give(slot, grant);
-	if (soak_canary(SOAK_CANARY_liveness))
-		granted = false;
-	if (fits && !granted)
-		soak_fail("liveness", "zone %u has a frame above its marks, and refuses a MOVABLE one", zone);
-}
-
 /* With nobody else at work, the queries are no hints: what they promise is given, and nothing larger. */
 static void quiet_liveness_query(struct soak_slot *slot, uint32_t flags)
 {
@@ -126,6 +105,73 @@ static void quiet_liveness_query(struct soak_slot *slot, uint32_t flags)
 	if (!soak_take(slot, largest, flags, &grant))
 		soak_fail("liveness", "order %u should have been granted (flags %#x)", largest, flags);
 	soak_give(slot, grant);
+}
+
+/* Frames of a zone that a plain MOVABLE order-0 request may count on: it drains caches before it fails. */
+static bool quiet_movable_fits(unsigned zone)
+{
+	struct pfa_zone_stats s;
+	quiet_zone_stats(zone, &s);
+	return s.free + s.cached > s.free_highatomic + s.mark_min;
+}
+
+static void quiet_liveness_zone(struct soak_slot *slot, unsigned zone)
+{
+	struct soak_grant grant;
+	bool fits = quiet_movable_fits(zone);
+	bool granted = soak_take(slot, 0, PFA_MOVABLE | PFA_EXACT_ZONE | PFA_ZONE(zone), &grant);
+	if (granted)
+		soak_give(slot, grant);
+	if (soak_canary(SOAK_CANARY_liveness))
+		granted = false;
+	if (fits && !granted)
+		soak_fail("liveness", "zone %u has a frame above its marks, and refuses a MOVABLE one", zone);
+}
+
+/*
+ * The watermarks, decision by decision: a request past the caches (with a window), for this zone only, that may
+ * neither drain nor take from the reserve, against the signed predicate on the exact counters of the instant before.
+ */
+static bool quiet_predicate(unsigned zone, unsigned order, uint32_t flags)
+{
+	struct pfa_zone_stats s;
+	intptr_t room;
+	soak_expect(soak_self, "pfa_zone_stats_get", pfa_zone_stats_get(soak.pfa, zone, &s, sizeof(s)), PFA_OK);
+	room = (intptr_t)s.free - (intptr_t)(flags & PFA_HIGH ? s.mark_min / 2 : s.mark_min);
+	if (!(flags & PFA_HIGH))
+		room -= (intptr_t)s.free_highatomic;
+	if ((flags & PFA_TYPE_MASK) != PFA_MOVABLE)
+		room -= (intptr_t)s.free_cma;
+	return (room >= (intptr_t)1 << order) != soak_canary(SOAK_CANARY_marks);
+}
+
+#define QUIET_MARKS 300u
+
+/* Takes until the marks say no, in ever smaller blocks, and gives it all back. */
+static void quiet_marks(struct soak_slot *slot, unsigned zone)
+{
+	static struct soak_grant grants[QUIET_MARKS];
+	const struct pfa_run window = {soak.geo.zones[zone].start, soak.geo.zones[zone].nr_frames};
+	uint32_t flags = soak_below(&slot->rng, 3) | PFA_EXACT_ZONE | PFA_ZONE(zone) | PFA_NORETRY;
+	unsigned order = soak.geo.config.max_order, nr = 0, refused = 0;
+	if (soak_chance(&slot->rng, 25))
+		flags |= PFA_HIGH;
+	while (nr < QUIET_MARKS && refused < 3) {
+		bool room = quiet_predicate(zone, order, flags);
+		bool granted = soak_take_window(slot, order, flags, window, &grants[nr]);
+		/* an order above 0 may lack a block though there is room */
+		if (granted ? !room : room && order == 0)
+			soak_fail("marks", "zone %u, order %u, flags %#x: %s, and the marks say %s", zone, order, flags,
+			          granted ? "granted" : "refused", room ? "yes" : "no");
+		nr += granted;
+		if (!granted && order)
+			order--;
+		else if (!granted)
+			refused++;
+	}
+	quiet_liveness_zone(slot, zone); /* what is left may be in the caches of other cpus only */
+	while (nr)
+		soak_give(slot, grants[--nr]);
 }
 
 /* The canary of the checker: one wrong bit in the map of what is free. */
@@ -152,6 +198,8 @@ void soak_quiet_check(void)
 	quiet_frames(slot);
 	for (unsigned z = 0; z < soak.geo.config.nr_zones; z++)
 		quiet_liveness_zone(slot, z);
+	for (unsigned z = 0; z < soak.geo.config.nr_zones; z++)
+		quiet_marks(slot, z);
 	if (soak.geo.cpu_mode != SOAK_CPU_RSEQ)
 		for (unsigned i = 0; i < 6; i++)
 			quiet_liveness_query(slot, soak_flags(slot) & ~(uint32_t)PFA_NORETRY);

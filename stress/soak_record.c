@@ -115,12 +115,22 @@ static void record_slot(const struct soak_slot *slot, uint32_t most)
 		record_line(&slot->ring[i % SOAK_RING]);
 }
 
+/* Operation << 8 | actor of a thread's last call. */
+static uint32_t record_last(const struct soak_slot *slot)
+{
+	uint32_t next = slot ? atomic_load_explicit(&slot->ring_next, memory_order_relaxed) : 0;
+	if (!next)
+		return (uint32_t)SOAK_OP_none << 8 | soak_nr_actors;
+	return atomic_load_explicit(&slot->ring[(next - 1) % SOAK_RING].op_actor, memory_order_relaxed);
+}
+
 static void record_report(const char *monitor, const char *message, const struct soak_slot *slot, uint32_t most)
 {
+	unsigned actor = record_last(slot) & 0xFF;
 	record_out("seed:    %" PRIu64 ", round %u\nrepeat:  %s\nmonitor: %s\n", soak.opt.seed, soak.round,
 	           soak_repeat_command(), monitor);
 	record_out("message: %s\nthread:  %d, actor %s\ngeometry:\n", message, slot ? (int)slot->id : -1,
-	           slot && slot->actor < soak_nr_actors ? soak_actors[slot->actor]->name : "-");
+	           actor < soak_nr_actors ? soak_actors[actor]->name : "-");
 	record_out("%s", soak_geometry_text());
 	record_out("last operations (time since the start; flags and results as in pfa/types.h; tag = owner:generation)\n");
 	if (slot)
@@ -158,12 +168,9 @@ static const char *record_open(void)
 static _Noreturn void record_failure(const char *monitor, const char *message)
 {
 	const struct soak_slot *slot = soak_self;
-	const char *path, *op = "none";
+	const char *path, *op = record_ops[record_last(slot) >> 8].name;
 	struct soak_finding finding = {.monitor = monitor, .message = message};
 	uint32_t next = slot ? atomic_load_explicit(&slot->ring_next, memory_order_relaxed) : 0;
-	if (next)
-		op = record_ops[atomic_load_explicit(&slot->ring[(next - 1) % SOAK_RING].op_actor,
-		                                     memory_order_relaxed) >> 8].name;
 	path = record_open();
 	finding.id = record_hash(monitor, op);
 	finding.report = path;

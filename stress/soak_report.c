@@ -49,6 +49,8 @@ static const char *report_command(unsigned round)
 	                 o->threads, o->time_s);
 	if (o->frames && n > 0 && (size_t)n < sizeof(text))
 		n += snprintf(text + n, sizeof(text) - (size_t)n, " --frames %zu", o->frames);
+	if (o->round_given && n > 0 && (size_t)n < sizeof(text))
+		n += snprintf(text + n, sizeof(text) - (size_t)n, " --round-time %g", o->round_s);
 	if (round && n > 0 && (size_t)n < sizeof(text))
 		snprintf(text + n, sizeof(text) - (size_t)n, " --round %u", round);
 	return text;
@@ -294,6 +296,7 @@ static void watch_slots(uint64_t now_ns)
 			watch.progress[i] = progress;
 			watch.since_ns[i] = now_ns;
 		} else if ((double)(now_ns - watch.since_ns[i]) / 1e9 > soak.opt.watchdog_s) {
+			soak_self = slot; /* the report begins with it */
 			soak_fail("watchdog", "thread %u has made no call for %.0f s", i, soak.opt.watchdog_s);
 		}
 	}

@@ -125,6 +125,8 @@ void soak_verify(struct soak_slot *slot, const struct soak_grant *grant)
 	size_t rel = grant->first - soak.geo.base;
 	for (size_t i = 0; i < grant->nr; i++) {
 		uint32_t tag = atomic_load_explicit(&soak.shadow[rel + i], memory_order_relaxed);
+		if (soak_canary(SOAK_CANARY_shadow))
+			tag ^= 1;
 		if (tag != grant->tag)
 			soak_fail("shadow", "frame %zu should belong to tag %u:%u and belongs to %u:%u", grant->first + i,
 			          grant->tag >> 20, grant->tag & 0xFFFFF, tag >> 20, tag & 0xFFFFF);
