@@ -79,8 +79,8 @@ function(pfa_fuzz_target name)
 endfunction()
 
 # The tests of the runner itself, of corpus/INDEX, and of the OSS-Fuzz build. They compile with clang what they need, so
-# they belong to one tree only: the plain one. `language` is the library that replay_main.c needs.
-function(pfa_fuzz_runner_tests language)
+# they belong to one tree only: the plain one.
+function(pfa_fuzz_runner_tests)
 	add_test(NAME fuzz.index COMMAND ${pfa_fuzz_dir}/tests/index_check)
 	add_test(NAME fuzz.index_selftest COMMAND ${pfa_fuzz_dir}/tests/index_check --self-test)
 	set_tests_properties(fuzz.index fuzz.index_selftest PROPERTIES LABELS fuzz TIMEOUT 60)
@@ -89,7 +89,7 @@ function(pfa_fuzz_runner_tests language)
 	endif()
 	add_executable(fuzz_planted_replay ${pfa_fuzz_dir}/tests/planted.c ${pfa_fuzz_dir}/common/replay_main.c)
 	target_compile_definitions(fuzz_planted_replay PRIVATE PLANT=1)
-	target_link_libraries(fuzz_planted_replay PRIVATE ${language})
+	target_link_libraries(fuzz_planted_replay PRIVATE pfa_fuzz_lang)
 	set_target_properties(fuzz_planted_replay PROPERTIES C_STANDARD 11 C_EXTENSIONS ON)
 	set(version 19)
 	if(DEFINED ENV{PFA_CLANG_VERSION})
@@ -112,3 +112,8 @@ function(pfa_fuzz_runner_tests language)
 		set_tests_properties(fuzz.oss_fuzz PROPERTIES LABELS "fuzz;long" TIMEOUT 1800 PROCESSORS 2)
 	endif()
 endfunction()
+
+# At the end of this directory, when the library of the language is known.
+if(PFA_BUILD_TESTS)
+	cmake_language(DEFER CALL pfa_fuzz_runner_tests)
+endif()

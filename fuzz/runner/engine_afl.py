@@ -96,7 +96,12 @@ def confirm(ctx, target, job, out, seen):
 
 
 def update(ctx, target, job, process, started, base):
+    """afl-fuzz writes its statistics once a minute, and its plot more often where something changes."""
     rate, execs, edges = read_plot(os.path.join(process.out, "default", "plot_data"))
+    final = read_stats(os.path.join(process.out, "default", "fuzzer_stats"))
+    if int(final.get("execs_done", 0)) > execs:
+        rate, execs = float(final.get("execs_per_sec", 0)), int(final["execs_done"])
+        edges = int(final.get("edges_found", 0))
     stats = ctx.stats[target.name]
     stats.edges = max(stats.edges, edges)
     stats.live(job, max(0, execs - base), int(rate), started)

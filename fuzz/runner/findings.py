@@ -151,10 +151,16 @@ class Findings:
         return found
 
     def replay_command(self, found):
-        path = os.path.relpath(self.finish(found)["input"], os.getcwd())
+        path = near(self.finish(found)["input"])
         extra = f" --build {self.ctx.opt.build}" if self.ctx.opt.build else ""
         engine = "" if self.ctx.opt.engine == "libfuzzer" else f" --engine {self.ctx.opt.engine}"
         return f"fuzz/run {found['target']} --repro {path}{engine}{extra}"
+
+
+def near(path):
+    """A path as the user would type it from here."""
+    relative = os.path.relpath(path, os.getcwd())
+    return path if relative.startswith("..") else relative
 
 
 def report_of(log):
@@ -199,6 +205,6 @@ def screen(store, found):
             out += [f"--- the program{shrunk}"] + clip(found["text"].splitlines(), PROGRAM_LINES)
     out.append("--- files")
     for path in sorted(glob.glob(glob.escape(found["base"]) + ".*")):
-        out.append("    " + os.path.relpath(path, os.getcwd()))
+        out.append("    " + near(path))
     out.append("replay: " + store.replay_command(found))
     return "\n".join(line[:shutil.get_terminal_size((160, 50)).columns] if len(line) > 400 else line for line in out)

@@ -74,6 +74,8 @@ class Progress:
     def line(self, target):
         stats, found = self.ctx.stats[target.name], self.ctx.findings.count(target)
         spent, execs = stats.core_seconds(), stats.execs()
+        if self.ctx.opt.engine == "afl" and not execs:
+            return f"  {target.name:<10} {spent:6.0f} s  (AFL++ reports figures now and then only)  {found} findings"
         state = "running" if stats.since else ("waiting" if not spent else "paused")
         return (f"  {target.name:<10} {state:<8} {spent:6.0f} s  {short(execs):>8} execs  "
                 f"{short(execs / spent if spent else 0):>7}/s  {stats.edges:>6} edges  "
