@@ -92,9 +92,10 @@ static bool request_pop(struct pfa *p, struct pfai_cpu *c, struct pfai_zone *z, 
 	rq->zone = z;
 	rq->pfn = p->base + offset;
 	c->first = (uint32_t)((size_t)z->id << PFAI_ROUTE_ZONE_SHIFT << p->slot_shift);
-	rq->damaged = !fine;
-	if (!fine)
+	if (!fine) {
+		rq->fault = PFA_FAULT_CORRUPT_CACHE;
 		pfai_zone_mark_corrupt(z);
+	}
 	return fine;
 }
 
@@ -131,8 +132,18 @@ static bool request_refill_locked(struct pfa *p, struct pfai_cpu *c, struct pfai
 	return pfai_slot_refill_locked(p, c, z, slot, (unsigned)want) != 0;
 }
 
+/* Nothing was got from a zone: because there is nothing, or because damage was met. */
+static int request_nothing(struct pfai_zone *z, struct pfai_request *rq)
+{
+	if (PFAI_LIKELY(!pfai_load_relaxed(&z->corrupt)))
+		return PFA_ENOMEM;
+	rq->fault = PFA_FAULT_CORRUPT_FREE;
+	rq->pfn = z->start;
+	return PFA_ECORRUPT;
+}
+
 /* One block from one zone; c: this cpu's cache, locked, to be filled on the way, or NULL.
- * @return PFA_OK, PFA_ENOMEM, PFA_ECORRUPT (a cached block's byte was wrong). */
+ * @return PFA_OK, PFA_ENOMEM, PFA_ECORRUPT (with rq->fault). */
 static int request_take_locked(struct pfa *p, struct pfai_cpu *c, struct pfai_zone *z, struct pfai_request *rq, bool low)
 {
 	bool high = rq->flags & PFA_HIGH;
@@ -145,13 +156,13 @@ static int request_take_locked(struct pfa *p, struct pfai_cpu *c, struct pfai_zo
 	} else {
 		int from = pfai_fallback_prepare_locked(p, z, rq->code, rq->order, high);
 		if (from < 0)
-			return PFA_ENOMEM;
+			return request_nothing(z, rq);
 		if (from == (int)rq->code && request_cacheable(p, c, rq) && request_refill_locked(p, c, z, rq, low))
 			return request_pop(p, c, z, rq) ? PFA_OK : PFA_ECORRUPT;
 		rel = pfai_zone_first_locked(p, z, (unsigned)from, rq->order);
 	}
-	if (rel == PFAI_NONE)
-		return PFA_ENOMEM;
+	if (rel == PFAI_NONE || !pfai_zone_is_free_locked(z, rel, rq->order))
+		return request_nothing(z, rq);
 	request_grant_locked(p, z, rq, rel);
 	return PFA_OK;
 }
@@ -269,8 +280,8 @@ static int request_serve(struct pfa *p, struct pfai_cpu *c, struct pfai_request 
 		pfai_cpu_unlock(p, c);
 	if (result == PFA_ENOMEM)
 		result = request_last_resort(p, rq);
-	if (PFAI_UNLIKELY(rq->damaged))
-		return pfai_fault(p, PFA_FAULT_CORRUPT_CACHE, rq->pfn, rq->order, "pfa_alloc");
+	if (PFAI_UNLIKELY(rq->fault != PFA_FAULT_NONE))
+		return pfai_fault(p, rq->fault, rq->pfn, rq->order, "pfa_alloc");
 	if (result == PFA_OK && PFAI_UNLIKELY(rq->reserved != NULL)) {
 		/* Blocks of the reserved pageblock in caches would still go to anybody. */
 		size_t pb = (rq->pfn - rq->reserved->origin) >> p->pb_order;

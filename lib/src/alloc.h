@@ -20,7 +20,7 @@ struct pfai_request {
 	struct pfai_zone *zone;  /* PFA_OK: that served it */
 	struct pfai_zone *reserved; /* the zone in which the block's pageblock became HIGHATOMIC: purge it */
 	bool met_corrupt;        /* a zone refused because of damage */
-	bool damaged;            /* the cached block at pfn had a wrong byte */
+	enum pfa_fault_kind fault; /* damage was met at pfn while serving this request */
 };
 
 /* PFA_OK, PFA_EINVAL, PFA_ENOTSUP. */

@@ -69,8 +69,11 @@ static inline void bitset_find_levels(const pfai_word *set, size_t nbits, struct
 /* From an element of level `level` (a non-empty word below) down to the smallest element of the set under it. */
 static inline size_t bitset_descend(const struct bitset_levels *levels, unsigned level, size_t i)
 {
-	while (level--)
+	while (level--) {
+		if (PFAI_UNLIKELY(i >= levels->words[level] || !levels->start[level][i]))
+			return PFAI_NONE; /* damaged */
 		i = i << PFAI_WORD_SHIFT | pfai_ctz(levels->start[level][i]);
+	}
 	return i;
 }
 

@@ -24,10 +24,10 @@ void pfai_bitset_add(pfai_word *set, size_t nbits, size_t i);
 /* Takes i out; true if the set is empty now. */
 bool pfai_bitset_del(pfai_word *set, size_t nbits, size_t i);
 
-/* The smallest element; the set is not empty. */
+/* The smallest element; PFAI_NONE if there is none, or if the summary levels promise one that the set does not have. */
 size_t pfai_bitset_first(const pfai_word *set, size_t nbits);
 
-/* The smallest element >= from, or PFAI_NONE. */
+/* The smallest element >= from, or PFAI_NONE as above. */
 size_t pfai_bitset_next(const pfai_word *set, size_t nbits, size_t from);
 
 /* How many elements, or PFAI_NONE if the summary levels do not agree with the set. O(nbits / word bits). */

@@ -28,11 +28,13 @@ static bool fallback_claim(struct pfa *p, struct pfai_zone *z, unsigned code, un
 	unsigned at_least = order > p->pb_order ? order : p->pb_order;
 	if (code == PFAI_CODE_MOVABLE || !fallback_has(z, PFAI_CODE_MOVABLE, at_least))
 		return false;
-	z->events.claim++;
 	if (order <= p->pb_order) {
 		size_t rel = pfai_zone_first_locked(p, z, PFAI_CODE_MOVABLE, at_least);
+		if (rel == PFAI_NONE)
+			return false;
 		pfai_zone_retype_locked(p, z, rel >> p->pb_order, code);
 	}
+	z->events.claim++;
 	return true;
 }
 
@@ -43,6 +45,8 @@ static bool fallback_steal(struct pfa *p, struct pfai_zone *z, unsigned code, un
 		return false;
 	unsigned largest = pfai_log2_32(z->nonempty[lender]);
 	size_t rel = pfai_zone_first_locked(p, z, lender, largest);
+	if (rel == PFAI_NONE)
+		return false;
 	const struct pfai_pb *pb = pfai_pb_at(p, z, rel);
 	size_t size = (size_t)1 << p->pb_order;
 	if (largest > p->pb_order || size - pb->used < size / 2)
@@ -122,6 +126,8 @@ bool pfai_fallback_unreserve_locked(struct pfa *p, struct pfai_zone *z, unsigned
 	/* The one with the largest block: most likely to serve the request that is about to fail. */
 	size_t rel = pfai_zone_first_locked(p, z, PFAI_CODE_HIGHATOMIC, pfai_log2_32(orders));
 	size_t nr = 1;
+	if (rel == PFAI_NONE)
+		return false;
 	if (pfai_log2_32(orders) > p->pb_order)
 		nr = (size_t)1 << (pfai_log2_32(orders) - p->pb_order);
 	for (size_t i = 0; i < nr; i++) {

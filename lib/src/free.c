@@ -23,6 +23,8 @@ static int free_direct(struct pfa *p, pfa_pfn pfn, unsigned order, const char *f
 	pfai_zone_put_locked(p, z, pfn - z->origin, order, false);
 	z->direct_frees += (size_t)1 << order;
 	pfai_zone_unlock(p, z);
+	if (PFAI_UNLIKELY(pfai_load_relaxed(&z->corrupt)))
+		return pfai_fault(p, PFA_FAULT_CORRUPT_FREE, pfn, order, function);
 	return PFA_OK;
 }
 

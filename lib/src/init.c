@@ -62,6 +62,8 @@ static void init_runs_by_type(struct pfa *p, struct pfai_zone *z, const struct p
 {
 	for (size_t i = 0; i < zc->nr_cma && rel < end; i++) {
 		size_t first = zc->cma[i].first - z->origin, last = first + zc->cma[i].nr_frames;
+		while (i + 1 < zc->nr_cma && zc->cma[i + 1].first - z->origin == last)
+			last += zc->cma[++i].nr_frames; /* areas that touch coalesce */
 		if (last <= rel || first >= end)
 			continue;
 		if (rel < first)

@@ -89,7 +89,7 @@ bool pfai_slot_flush_locked(struct pfa *p, struct pfai_cpu *c, struct pfai_zone 
 	pfai_zone_steps(z, nr);
 	if (!ok)
 		pfai_zone_mark_corrupt(z);
-	return ok;
+	return !pfai_load_relaxed(&z->corrupt);
 }
 
 int pfai_cache_drain_locked(struct pfa *p, struct pfai_cpu *c)

@@ -136,6 +136,7 @@ static bool range_zones_lockable(struct pfa *p, pfa_pfn first, size_t nr_frames)
 int pfa_free_range(struct pfa *p, pfa_pfn first, size_t nr_frames)
 {
 	size_t offset = first - p->base, claimed = 0;
+	bool damaged = false;
 	if (!nr_frames || first + nr_frames < first)
 		return PFA_EINVAL;
 	if (offset >= p->span || nr_frames > p->span - offset)
@@ -162,8 +163,10 @@ int pfa_free_range(struct pfa *p, pfa_pfn first, size_t nr_frames)
 			return PFA_EBUSY;
 		range_put_locked(p, z, first - p->base, here);
 		pfai_zone_unlock(p, z);
+		if (PFAI_UNLIKELY(pfai_load_relaxed(&z->corrupt)))
+			damaged = true;
 		first += here;
 		nr_frames -= here;
 	}
-	return PFA_OK;
+	return damaged ? pfai_fault(p, PFA_FAULT_CORRUPT_FREE, first - 1, 0, "pfa_free_range") : PFA_OK;
 }

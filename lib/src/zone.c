@@ -189,18 +189,43 @@ void pfai_zone_take_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsig
 	memset(z->leaf + (rel >> p->leaf_order), PFAI_LEAF_FULL, (size_t)1 << (order - p->leaf_order));
 }
 
-size_t pfai_zone_first_locked(const struct pfa *p, const struct pfai_zone *z, unsigned code, unsigned order)
+/* The lowest element of the smallest set that fits; PFAI_NONE: there is none, or the index is damaged. */
+static size_t zone_first_element(const struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order, unsigned *from)
 {
 	uint32_t fits = z->nonempty[code] >> order;
 	if (!fits)
 		return PFAI_NONE;
-	unsigned from = order + pfai_ctz32(fits);
-	size_t i = pfai_bitset_first(pfai_set_at(z, code, from), pfai_set_bits(p, z, from));
-	if (from >= p->leaf_order)
-		return i << from;
+	*from = order + pfai_ctz32(fits);
+	if (PFAI_LIKELY(*from <= z->top_order)) {
+		unsigned shift = *from < p->leaf_order ? p->leaf_order : *from;
+		size_t i = pfai_bitset_first(pfai_set_at(z, code, *from), pfai_set_bits(p, z, *from));
+		if (PFAI_LIKELY(i < pfai_set_bits(p, z, *from) && (i + 1) << shift <= z->nr_rel))
+			return i;
+	}
+	pfai_zone_mark_corrupt(z);
+	return PFAI_NONE;
+}
+
+size_t pfai_zone_first_locked(const struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order)
+{
+	unsigned from;
+	size_t i = zone_first_element(p, z, code, order, &from);
+	if (i == PFAI_NONE || from >= p->leaf_order)
+		return i == PFAI_NONE ? i : i << from;
 	int at = pfai_leaf_find(pfai_leaf_at(p, z, i), pfai_leaf_words(p), order, 0);
-	/* The index promised a block that the map does not have: nothing is granted, and the checker will name it. */
-	return at < 0 ? PFAI_NONE : (i << p->leaf_order) + (unsigned)at;
+	if (PFAI_LIKELY(at >= 0))
+		return (i << p->leaf_order) + (unsigned)at;
+	pfai_zone_mark_corrupt(z); /* the index promised a block that the map does not have */
+	return PFAI_NONE;
+}
+
+bool pfai_zone_is_free_locked(struct pfai_zone *z, size_t rel, unsigned order)
+{
+	size_t nr = (size_t)1 << order;
+	if (rel < z->nr_rel && nr <= z->nr_rel - rel && pfai_map_is(z->not_free, rel, nr, false))
+		return true;
+	pfai_zone_mark_corrupt(z);
+	return false;
 }
 
 /* One element of a set: its lowest block of `order` inside [lo, hi). */
@@ -263,20 +288,23 @@ unsigned pfai_zone_grab_locked(struct pfa *p, struct pfai_zone *z, unsigned code
 	unsigned got = 0;
 	size_t steps = 0;
 	while (got < want) {
-		uint32_t fits = z->nonempty[code] >> order;
-		if (!fits)
+		unsigned from;
+		size_t i = zone_first_element(p, z, code, order, &from);
+		if (i == PFAI_NONE)
 			break;
-		unsigned from = order + pfai_ctz32(fits);
-		size_t i = pfai_bitset_first(pfai_set_at(z, code, from), pfai_set_bits(p, z, from));
 		if (order >= p->leaf_order) {
+			if (!pfai_zone_is_free_locked(z, i << from, order))
+				break;
 			out[got++] = (uint32_t)pfai_offset_of_rel(z, i << from);
 			pfai_zone_take_locked(p, z, i << from, order);
 		} else {
 			size_t leaf = from >= p->leaf_order ? i << (from - p->leaf_order) : i;
 			unsigned more = zone_grab_in_leaf(p, z, code, leaf, order, want - got, out + got);
 			got += more;
-			if (!more)
-				break; /* as in pfai_zone_first_locked() */
+			if (!more) {
+				pfai_zone_mark_corrupt(z); /* as in pfai_zone_first_locked() */
+				break;
+			}
 		}
 		steps++;
 	}
@@ -345,6 +373,10 @@ void pfai_zone_put_word_locked(struct pfa *p, struct pfai_zone *z, size_t word, 
 	struct pfai_pb *pb = pfai_pb_at(p, z, rel);
 	unsigned code = pb->code, nr = pfai_popcount(mask);
 	pfai_word used = z->not_free[word] & ~mask;
+	if (PFAI_UNLIKELY((z->not_free[word] & mask) != mask)) {
+		pfai_zone_mark_corrupt(z); /* given back, and free already: the frames are dropped */
+		return;
+	}
 	z->not_free[word] = used;
 	zone_set_zero(p, z, word, mask, zero);
 	pb->used -= nr;
@@ -377,6 +409,10 @@ void pfai_zone_put_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsign
 	}
 	size_t nr = (size_t)1 << order;
 	unsigned code = pfai_pb_at(p, z, rel)->code;
+	if (PFAI_UNLIKELY(!pfai_map_is(z->not_free, rel, nr, true))) {
+		pfai_zone_mark_corrupt(z);
+		return;
+	}
 	pfai_map_fill(z->not_free, rel, nr, false);
 	if (z->zero)
 		pfai_map_fill(z->zero, rel, nr, zero != (p->zero_invert != 0));
