@@ -49,8 +49,7 @@ static void caches_enable(struct soak_slot *slot, struct caches *c)
 
 static void caches_drain(struct soak_slot *slot)
 {
-	uint32_t cpu = soak_chance(&slot->rng, 30) ? PFA_ALL_CPUS
-	                                           : soak_below(&slot->rng, soak.geo.config.nr_cpus);
+	uint32_t cpu = soak_chance(&slot->rng, 30) ? PFA_ALL_CPUS : soak_below(&slot->rng, soak.geo.config.nr_cpus);
 	struct soak_record *record = soak_record(slot, SOAK_OP_drain, cpu, 0, 0);
 	int rc = pfa_cache_drain(soak.pfa, cpu);
 	soak_recorded(record, rc);

@@ -9,8 +9,8 @@
 static void checker_judge(int rc, const struct pfa_violation *v, const char *what)
 {
 	if (rc != PFA_OK)
-		soak_fail("check", "%s while running: %s: %s (I%u) in zone %u at pfn %zu: expected %zu, actual %zu", what,
-		          pfa_error_name(rc), v->what ? v->what : "-", v->invariant, v->zone, v->pfn, v->expected,
+		soak_fail("check", "%s while running: %s: %s (I%u) in zone %u at pfn %zu: expected %zu, actual %zu",
+		          what, pfa_error_name(rc), v->what ? v->what : "-", v->invariant, v->zone, v->pfn, v->expected,
 		          v->actual);
 }
 

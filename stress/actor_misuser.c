@@ -94,8 +94,7 @@ static int misuse_foreign_pointer(struct soak_slot *slot, const struct soak_gran
 
 static int misuse_pointer_order(struct soak_slot *slot, const struct soak_grant *v)
 {
-	return v->order ? pfa_free_ptr(soak.pfa, soak_frame(v->first), soak_below(&slot->rng, v->order))
-	                : MISUSE_SKIP;
+	return v->order ? pfa_free_ptr(soak.pfa, soak_frame(v->first), soak_below(&slot->rng, v->order)) : MISUSE_SKIP;
 }
 
 /* A part of a block, from its head or not. */
@@ -146,7 +145,7 @@ static int misuse_bulk(struct soak_slot *slot, const struct soak_grant *v)
 	return rc;
 }
 
-/* ---- wrong arguments: EINVAL, and nothing is told ----------------------------------------------------------------- */
+/* ---- wrong arguments: EINVAL, and nothing is told --------------------------------------------------------------- */
 
 static int misuse_request(struct soak_slot *slot, const struct soak_grant *v)
 {
@@ -219,7 +218,8 @@ static const struct misuse_case {
 	{"foreign pointer", misuse_foreign_pointer, PFA_EMISUSE, FAULT(FOREIGN_POINTER)},
 	{"pointer, wrong order", misuse_pointer_order, PFA_EMISUSE, FAULT(WRONG_ORDER)},
 	{"part of a block as range", misuse_range_part, PFA_EMISUSE, FAULT(MIXED_RANGE)},
-	{"absent frame as range", misuse_range_absent, PFA_EMISUSE, FAULT(MIXED_RANGE) | FAULT(HOLE) | FAULT(OUT_OF_RANGE)},
+	{"absent frame as range", misuse_range_absent, PFA_EMISUSE,
+         FAULT(MIXED_RANGE) | FAULT(HOLE) | FAULT(OUT_OF_RANGE)},
 	{"split, wrong order", misuse_split_order, PFA_EMISUSE, FAULT(WRONG_ORDER)},
 	{"split of a tail", misuse_split_tail, PFA_EMISUSE, FAULT(TAIL)},
 	{"bulk with an offender", misuse_bulk, PFA_EMISUSE, FAULT(TAIL)},
@@ -265,7 +265,7 @@ static void misuser_step(struct soak_slot *slot, void *state)
 	soak_give(slot, victim);
 }
 
-/* ---- while all others are parked: frees of what is already free --------------------------------------------------- */
+/* ---- while all others are parked: frees of what is already free ------------------------------------------------- */
 
 #define MISUSE_DOUBLE (FAULT(DOUBLE_FREE) | FAULT(DOUBLE_FREE_CACHED) | FAULT(DOUBLE_FREE_RACE))
 

@@ -33,8 +33,10 @@ static void mixed_age(struct soak_slot *slot, struct mixed *m)
 
 static void mixed_canaries(struct soak_slot *slot, const struct soak_grant *grant)
 {
-	static const struct pfa_fault corruption = {.size = sizeof(corruption), .code = PFA_ECORRUPT,
-	                                            .kind = PFA_FAULT_CORRUPT_FREE, .message = "canary",
+	static const struct pfa_fault corruption = {.size = sizeof(corruption),
+	                                            .code = PFA_ECORRUPT,
+	                                            .kind = PFA_FAULT_CORRUPT_FREE,
+	                                            .message = "canary",
 	                                            .function = "none"};
 	if (soak_canary(SOAK_CANARY_corruption))
 		soak_fatal_op(NULL, &corruption);

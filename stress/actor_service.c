@@ -47,8 +47,8 @@ static void service_info(struct soak_slot *slot)
 	soak_expect(slot, "pfa_frame_info", rc, PFA_OK);
 	if (info.state != PFA_FRAME_HEAD || info.order != grant.order || info.known_zero ||
 	    info.zone != (soak.attr[grant.first - soak.geo.base] & ~SOAK_IN_CMA))
-		soak_fail("result", "frame %zu, held with order %u: state %d order %u zone %u known_zero %d", grant.first,
-		          grant.order, (int)info.state, info.order, info.zone, (int)info.known_zero);
+		soak_fail("result", "frame %zu, held with order %u: state %d order %u zone %u known_zero %d",
+		          grant.first, grant.order, (int)info.state, info.order, info.zone, (int)info.known_zero);
 	soak_expect(slot, "pfa_pageblock_info", pfa_pageblock_info(soak.pfa, grant.first, &pb), PFA_OK);
 	if (pb.free >= pb.present)
 		soak_fail("result", "the pageblock of frame %zu, which is held: %zu free of %zu", grant.first, pb.free,

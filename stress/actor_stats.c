@@ -32,9 +32,9 @@ void soak_conservation(const struct pfa_zone_stats *s, unsigned zone)
 	    s->mark_high != soak.geo.zones[zone].mark_high ||
 	    s->reserved_highatomic > soak.geo.zones[zone].highatomic_frames)
 		soak_fail("conservation",
-		          "zone %u: free %zu, of it CMA %zu and highatomic %zu of %zu reserved, marks %zu/%zu/%zu", zone,
-		          s->free, s->free_cma, s->free_highatomic, s->reserved_highatomic, s->mark_min, s->mark_low,
-		          s->mark_high);
+		          "zone %u: free %zu, of it CMA %zu and highatomic %zu of %zu reserved, marks %zu/%zu/%zu",
+		          zone, s->free, s->free_cma, s->free_highatomic, s->reserved_highatomic, s->mark_min,
+		          s->mark_low, s->mark_high);
 }
 
 /* Events, all size_t, may not go down from one snapshot to the next. */
@@ -45,8 +45,8 @@ static void stats_monotonic(const char *what, const void *before, const void *no
 		memcpy(&a, (const char *)before + at, sizeof(a));
 		memcpy(&b, (const char *)now + at, sizeof(b));
 		if (b < a)
-			soak_fail("conservation", "%s: counter %zu went down from %zu to %zu", what, at / sizeof(size_t),
-			          a, b);
+			soak_fail("conservation", "%s: counter %zu went down from %zu to %zu", what,
+			          at / sizeof(size_t), a, b);
 	}
 }
 

@@ -86,43 +86,43 @@ struct soak_bag {
 /* ---- what is recorded ------------------------------------------------------------------------------------------- */
 
 /* The operations of the recorder, with the names of their three arguments. */
-#define SOAK_OPS(X)                                                                                                 \
-	X(none, "", "", "")                                                                                         \
-	X(alloc, "order", "flags", "pfn")                                                                           \
-	X(alloc_ptr, "order", "flags", "pfn")                                                                       \
-	X(alloc_window, "order", "flags", "pfn")                                                                    \
-	X(window, "first", "nr", "")                                                                                \
-	X(alloc_exact, "nr", "flags", "pfn")                                                                        \
-	X(alloc_bulk, "order", "flags", "nr")                                                                       \
-	X(free, "pfn", "order", "tag")                                                                              \
-	X(free_ptr, "pfn", "order", "tag")                                                                          \
-	X(free_bulk, "pfn", "order", "nr")                                                                          \
-	X(free_range, "pfn", "nr", "tag")                                                                           \
-	X(split, "pfn", "order", "new_order")                                                                       \
-	X(post, "pfn", "nr", "to")                                                                                  \
-	X(fetch, "pfn", "nr", "tag")                                                                                \
-	X(drain, "cpu", "", "")                                                                                     \
-	X(purge, "pfn", "", "")                                                                                     \
-	X(disable, "", "", "")                                                                                      \
-	X(enable, "", "", "")                                                                                       \
-	X(service, "budget", "", "")                                                                                \
-	X(stats, "zone", "", "")                                                                                    \
-	X(print, "what", "", "")                                                                                    \
-	X(check, "level", "", "")                                                                                   \
-	X(check_range, "first", "nr", "level")                                                                      \
-	X(query, "kind", "order", "flags")                                                                          \
-	X(info, "pfn", "", "")                                                                                      \
-	X(misuse, "case", "pfn", "order")                                                                           \
-	X(thread, "slot", "", "")                                                                                   \
-	X(park, "epoch", "", "")                                                                                    \
-	X(phase, "what", "", "")                                                                                    \
+#define SOAK_OPS(X)                                                                                                    \
+	X(none, "", "", "")                                                                                            \
+	X(alloc, "order", "flags", "pfn")                                                                              \
+	X(alloc_ptr, "order", "flags", "pfn")                                                                          \
+	X(alloc_window, "order", "flags", "pfn")                                                                       \
+	X(window, "first", "nr", "")                                                                                   \
+	X(alloc_exact, "nr", "flags", "pfn")                                                                           \
+	X(alloc_bulk, "order", "flags", "nr")                                                                          \
+	X(free, "pfn", "order", "tag")                                                                                 \
+	X(free_ptr, "pfn", "order", "tag")                                                                             \
+	X(free_bulk, "pfn", "order", "nr")                                                                             \
+	X(free_range, "pfn", "nr", "tag")                                                                              \
+	X(split, "pfn", "order", "new_order")                                                                          \
+	X(post, "pfn", "nr", "to")                                                                                     \
+	X(fetch, "pfn", "nr", "tag")                                                                                   \
+	X(drain, "cpu", "", "")                                                                                        \
+	X(purge, "pfn", "", "")                                                                                        \
+	X(disable, "", "", "")                                                                                         \
+	X(enable, "", "", "")                                                                                          \
+	X(service, "budget", "", "")                                                                                   \
+	X(stats, "zone", "", "")                                                                                       \
+	X(print, "what", "", "")                                                                                       \
+	X(check, "level", "", "")                                                                                      \
+	X(check_range, "first", "nr", "level")                                                                         \
+	X(query, "kind", "order", "flags")                                                                             \
+	X(info, "pfn", "", "")                                                                                         \
+	X(misuse, "case", "pfn", "order")                                                                              \
+	X(thread, "slot", "", "")                                                                                      \
+	X(park, "epoch", "", "")                                                                                       \
+	X(phase, "what", "", "")                                                                                       \
 	X(fini, "", "", "")
 
 enum soak_op {
 #define SOAK_X(name, a, b, c) SOAK_OP_##name,
 	SOAK_OPS(SOAK_X)
 #undef SOAK_X
-	SOAK_OP_COUNT
+		SOAK_OP_COUNT
 };
 
 /* The result of a call that has not returned. */
@@ -164,11 +164,11 @@ struct soak_slot {
 	pthread_t thread;
 	_Atomic uint32_t state;
 	_Atomic size_t progress;
-	unsigned actor;       /* running now */
+	unsigned actor; /* running now */
 	uint32_t generation;
-	size_t held;          /* frames */
-	bool expect_misuse;   /* the call in flight is a misuse on purpose */
-	unsigned nr_faults;   /* told by platform.fatal while expected */
+	size_t held;        /* frames */
+	bool expect_misuse; /* the call in flight is a misuse on purpose */
+	unsigned nr_faults; /* told by platform.fatal while expected */
 	enum pfa_fault_kind fault;
 	uint32_t weights[SOAK_ACTORS_MAX];
 	uint32_t weights_sum;
@@ -185,14 +185,14 @@ struct soak_slot {
  */
 struct soak_actor {
 	const char *name;
-	uint32_t weight;      /* chances in 1000, before each thread's own variation */
+	uint32_t weight; /* chances in 1000, before each thread's own variation */
 	unsigned bag_cap;
 	size_t state_bytes;
-	void (*init)(struct soak_slot *slot, void *state);  /* may be NULL, like all but step */
+	void (*init)(struct soak_slot *slot, void *state); /* may be NULL, like all but step */
 	void (*step)(struct soak_slot *slot, void *state);
-	void (*rest)(struct soak_slot *slot, void *state);  /* nothing may be under way afterwards; the thread parks */
-	void (*quiet)(struct soak_slot *slot);              /* by the main thread, while all others are parked */
-	void (*fini)(struct soak_slot *slot, void *state);  /* before the bag is given back and the thread ends */
+	void (*rest)(struct soak_slot *slot, void *state); /* nothing may be under way afterwards; the thread parks */
+	void (*quiet)(struct soak_slot *slot);             /* by the main thread, while all others are parked */
+	void (*fini)(struct soak_slot *slot, void *state); /* before the bag is given back and the thread ends */
 };
 
 extern const struct soak_actor *const soak_actors[];
@@ -220,16 +220,17 @@ struct soak_mailbox {
 
 /* ---- canaries: defects of the harness's own, each of which one monitor must see ---------------------------------- */
 
-#define SOAK_CANARIES(X)                                                                                            \
-	X(none) X(stamp) X(grant) X(stall) X(sum) X(zero) X(accepted) X(fatal) X(conserve) X(leak) X(check) X(segv) \
-	X(abort) X(placement) X(disabled) X(coalesce) X(fini) X(liveness) X(result) X(race) X(poison) \
-	X(shadow) X(corruption) X(marks)
+#define SOAK_CANARIES(X)                                                                                               \
+	X(none)                                                                                                        \
+	X(stamp) X(grant) X(stall) X(sum) X(zero) X(accepted) X(fatal) X(conserve) X(leak) X(check) X(segv) X(abort)   \
+		X(placement) X(disabled) X(coalesce) X(fini) X(liveness) X(result) X(race) X(poison) X(shadow)         \
+			X(corruption) X(marks)
 
 enum soak_canary {
 #define SOAK_X(name) SOAK_CANARY_##name,
 	SOAK_CANARIES(SOAK_X)
 #undef SOAK_X
-	SOAK_CANARY_COUNT
+		SOAK_CANARY_COUNT
 };
 
 /* True once in a run of this canary, after it was asked for a while. */
@@ -246,10 +247,10 @@ struct soak_geometry {
 	struct pfa_zone_config zones[SOAK_ZONES_MAX];
 	struct pfa_run holes[SOAK_ZONES_MAX][SOAK_HOLES_MAX];
 	struct pfa_run cma[SOAK_ZONES_MAX][1];
-	pfa_pfn base;         /* of pool, shadow and attributes */
-	size_t span;          /* frames */
+	pfa_pfn base; /* of pool, shadow and attributes */
+	size_t span;  /* frames */
 	size_t present;
-	unsigned pressure;    /* percent of the present frames that all threads together try to hold */
+	unsigned pressure; /* percent of the present frames that all threads together try to hold */
 	enum soak_cpu_mode cpu_mode;
 };
 
@@ -263,7 +264,7 @@ struct soak_options {
 	unsigned threads;
 	uint64_t seed;
 	unsigned first_round;
-	size_t frames;        /* 0: by the seed */
+	size_t frames; /* 0: by the seed */
 	double watchdog_s;
 	const char *json;
 	const char *findings;
@@ -287,13 +288,13 @@ struct soak {
 	unsigned char *pool;
 	size_t pool_bytes;
 	size_t frame_bytes;
-	unsigned char *attr;          /* per frame of the span: zone | SOAK_IN_CMA, or SOAK_ABSENT */
-	_Atomic uint32_t *shadow;     /* per frame of the span: tag, 0 when nobody's */
-	size_t quota;                 /* frames a worker tries to hold */
+	unsigned char *attr;      /* per frame of the span: zone | SOAK_IN_CMA, or SOAK_ABSENT */
+	_Atomic uint32_t *shadow; /* per frame of the span: tag, 0 when nobody's */
+	size_t quota;             /* frames a worker tries to hold */
 
-	unsigned nr_slots;            /* main, workers, and a visitor for each worker */
+	unsigned nr_slots; /* main, workers, and a visitor for each worker */
 	struct soak_slot *slots;
-	struct soak_mailbox *mail;    /* one a worker */
+	struct soak_mailbox *mail; /* one a worker */
 	_Atomic uint32_t command;
 	_Atomic uint32_t epoch;
 	pthread_mutex_t park_mutex;

@@ -136,7 +136,8 @@ size_t soak_take_bulk(struct soak_slot *slot, unsigned order, uint32_t flags, si
 	int rc = pfa_alloc_bulk(soak.pfa, order, flags, nr, pfns, &got);
 	soak_recorded(record, rc);
 	if (got > nr || api_judge_request(slot, "pfa_alloc_bulk", rc, flags) != (got == nr))
-		soak_fail("result", "pfa_alloc_bulk of %zu blocks returned %s and gave %zu", nr, pfa_error_name(rc), got);
+		soak_fail("result", "pfa_alloc_bulk of %zu blocks returned %s and gave %zu", nr, pfa_error_name(rc),
+		          got);
 	for (size_t i = 0; i < got; i++) {
 		out[i] = (struct soak_grant){.first = pfns[i], .nr = 1u << order, .order = order};
 		soak_granted(slot, &out[i], flags, order);
@@ -149,8 +150,7 @@ size_t soak_take_bulk(struct soak_slot *slot, unsigned order, uint32_t flags, si
 static void api_free_block(struct soak_slot *slot, pfa_pfn pfn, unsigned order, uint32_t tag)
 {
 	bool by_ptr = soak_chance(&slot->rng, 10);
-	struct soak_record *record =
-		soak_record(slot, by_ptr ? SOAK_OP_free_ptr : SOAK_OP_free, pfn, order, tag);
+	struct soak_record *record = soak_record(slot, by_ptr ? SOAK_OP_free_ptr : SOAK_OP_free, pfn, order, tag);
 	void *ptr = soak_frame(pfn);
 	int rc;
 	soak_release(slot, pfn, 1u << order, tag);

@@ -247,9 +247,8 @@ static void geometry_describe(const struct soak_geometry *geo)
 	geometry_put(text, &at,
 	             "  frame_shift=%u max_order=%u pageblock_order=%u nr_cpus=%u cache_high=%d cache_batch=%u "
 	             "cache_max_order=%d flags=%u cpu_mode=%s pressure=%u%%\n",
-	             c->frame_shift, c->max_order, c->pageblock_order, c->nr_cpus, (int)c->cache_high,
-	             c->cache_batch, (int)c->cache_max_order, c->flags, geometry_cpu_modes[geo->cpu_mode],
-	             geo->pressure);
+	             c->frame_shift, c->max_order, c->pageblock_order, c->nr_cpus, (int)c->cache_high, c->cache_batch,
+	             (int)c->cache_max_order, c->flags, geometry_cpu_modes[geo->cpu_mode], geo->pressure);
 	for (unsigned z = 0; z < c->nr_zones; z++) {
 		const struct pfa_zone_config *zone = &geo->zones[z];
 		geometry_put(text, &at, "  zone %u: pfn %zu..%zu marks %zu/%zu/%zu highatomic %zu", z, zone->start,
@@ -289,8 +288,7 @@ static void geometry_attributes(const struct soak_geometry *geo, unsigned char *
 		for (size_t i = 0; i < zone->nr_holes; i++)
 			memset(attr + (zone->holes[i].first - geo->base), SOAK_ABSENT, zone->holes[i].nr_frames);
 		for (size_t i = 0; i < zone->nr_cma; i++)
-			memset(attr + (zone->cma[i].first - geo->base), (int)(z | SOAK_IN_CMA),
-			       zone->cma[i].nr_frames);
+			memset(attr + (zone->cma[i].first - geo->base), (int)(z | SOAK_IN_CMA), zone->cma[i].nr_frames);
 	}
 }
 

@@ -360,21 +360,43 @@ static void main_defaults(struct soak_options *o)
 static void main_option(struct soak_options *o, int c, const char *arg)
 {
 	switch (c) {
-	case 't': o->time_s = main_seconds("bad time", arg); break;
-	case 'n': o->threads = (unsigned)main_number("bad number of threads", arg, 1, SOAK_THREADS_MAX); break;
-	case 's': o->seed = main_number("bad seed", arg, 0, UINT64_MAX); break;
-	case 'f': o->frames = (size_t)main_number("bad number of frames", arg, 64, 4194304); break;
-	case 'r': o->first_round = (unsigned)main_number("bad round", arg, 0, 65535); break;
+	case 't':
+		o->time_s = main_seconds("bad time", arg);
+		break;
+	case 'n':
+		o->threads = (unsigned)main_number("bad number of threads", arg, 1, SOAK_THREADS_MAX);
+		break;
+	case 's':
+		o->seed = main_number("bad seed", arg, 0, UINT64_MAX);
+		break;
+	case 'f':
+		o->frames = (size_t)main_number("bad number of frames", arg, 64, 4194304);
+		break;
+	case 'r':
+		o->first_round = (unsigned)main_number("bad round", arg, 0, 65535);
+		break;
 	case 'R':
 		o->round_s = main_seconds("bad round time", arg);
 		o->round_given = true;
 		break;
-	case 'w': o->watchdog_s = main_seconds("bad watchdog time", arg); break;
-	case 'j': o->json = arg; break;
-	case 'd': o->findings = arg; break;
-	case 'C': o->command = arg; break;
-	case 'g': o->commit = arg; break;
-	case 'y': o->canary = main_canary(arg); break;
+	case 'w':
+		o->watchdog_s = main_seconds("bad watchdog time", arg);
+		break;
+	case 'j':
+		o->json = arg;
+		break;
+	case 'd':
+		o->findings = arg;
+		break;
+	case 'C':
+		o->command = arg;
+		break;
+	case 'g':
+		o->commit = arg;
+		break;
+	case 'y':
+		o->canary = main_canary(arg);
+		break;
 	case 'h':
 		fputs(main_usage, stdout);
 		exit(0);

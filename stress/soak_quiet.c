@@ -57,8 +57,8 @@ static void quiet_sums(void)
 			soak_fail("leak", "zone %u: the threads hold %zu frames, the shadow knows %zu owned ones", z,
 			          sums[z], shadow);
 		if (shadow != stats.allocated)
-			soak_fail("sum", "zone %u: %zu frames are owned, the library counts %zu as allocated", z, shadow,
-			          stats.allocated);
+			soak_fail("sum", "zone %u: %zu frames are owned, the library counts %zu as allocated", z,
+			          shadow, stats.allocated);
 	}
 }
 
@@ -72,16 +72,19 @@ static void quiet_frames(struct soak_slot *slot)
 		bool absent = soak.attr[rel] == SOAK_ABSENT;
 		struct pfa_frame_info info;
 		soak_expect(slot, "pfa_frame_info", pfa_frame_info(soak.pfa, soak.geo.base + rel, &info), PFA_OK);
-		if (absent ? info.state != PFA_FRAME_ABSENT
+		if (absent  ? info.state != PFA_FRAME_ABSENT
 		    : owned ? info.state != PFA_FRAME_HEAD && info.state != PFA_FRAME_TAIL
 		            : info.state != PFA_FRAME_FREE && info.state != PFA_FRAME_CACHED &&
 		                      info.state != PFA_FRAME_TAIL)
 			soak_fail("shadow", "frame %zu is %s, and the library says state %d", soak.geo.base + rel,
-			          absent ? "absent" : owned ? "owned" : "not owned", (int)info.state);
+			          absent  ? "absent"
+			          : owned ? "owned"
+			                  : "not owned",
+			          (int)info.state);
 	}
 }
 
-/* ---- what must succeed, and what must not ------------------------------------------------------------------------ */
+/* ---- what must succeed, and what must not ----------------------------------------------------------------------- */
 
 /* With nobody else at work, the queries are no hints: what they promise is given, and nothing larger. */
 static void quiet_liveness_query(struct soak_slot *slot, uint32_t flags)
@@ -96,7 +99,8 @@ static void quiet_liveness_query(struct soak_slot *slot, uint32_t flags)
 		soak_expect(slot, "pfa_would_succeed of more than the largest",
 		            pfa_would_succeed(soak.pfa, order, flags), PFA_ENOMEM);
 		if (soak_take(slot, order, flags | PFA_NORETRY, &grant))
-			soak_fail("liveness", "pfa_largest_free says %s, order %u, and order %u was granted (flags %#x)",
+			soak_fail("liveness",
+			          "pfa_largest_free says %s, order %u, and order %u was granted (flags %#x)",
 			          pfa_error_name(rc), largest, order, flags);
 	}
 	if (rc != PFA_OK)
@@ -261,8 +265,8 @@ static void quiet_unreserve(struct soak_slot *slot, unsigned zone)
 	free(grants);
 	quiet_zone_stats(zone, &stats);
 	if (stats.reserved_highatomic)
-		soak_fail("coalesce", "zone %u keeps %zu frames in reserve after a request failed for want of them", zone,
-		          stats.reserved_highatomic);
+		soak_fail("coalesce", "zone %u keeps %zu frames in reserve after a request failed for want of them",
+		          zone, stats.reserved_highatomic);
 }
 
 static void quiet_must_coalesce(struct soak_slot *slot)
@@ -285,7 +289,8 @@ static void quiet_must_coalesce(struct soak_slot *slot)
 	if (soak_canary(SOAK_CANARY_coalesce))
 		quiet_end.bytes[quiet_end.nr - 2] ^= 1;
 	if (quiet_start.nr != quiet_end.nr || memcmp(quiet_start.bytes, quiet_end.bytes, quiet_end.nr) != 0)
-		soak_fail("coalesce", "everything is free again, but not in the blocks of the start:\n%.*s    now:\n%.*s",
+		soak_fail("coalesce",
+		          "everything is free again, but not in the blocks of the start:\n%.*s    now:\n%.*s",
 		          (int)quiet_start.nr, quiet_start.bytes, (int)quiet_end.nr, quiet_end.bytes);
 }
 

@@ -109,7 +109,9 @@ static void record_slot(const struct soak_slot *slot, uint32_t most)
 	if (next == 0)
 		return;
 	record_out("  thread %u%s: %s, %" PRIu32 " calls, the last %" PRIu32 ":\n", slot->id,
-	           slot->id == 0 ? " (main)" : slot->id > soak.opt.threads ? " (visitor)" : "",
+	           slot->id == 0                 ? " (main)"
+	           : slot->id > soak.opt.threads ? " (visitor)"
+	                                         : "",
 	           state < 3 ? states[state] : "?", next, nr);
 	for (uint32_t i = next - nr; i != next; i++)
 		record_line(&slot->ring[i % SOAK_RING]);
@@ -132,7 +134,7 @@ static void record_report(const char *monitor, const char *message, const struct
 	record_out("message: %s\nthread:  %d, actor %s\ngeometry:\n", message, slot ? (int)slot->id : -1,
 	           actor < soak_nr_actors ? soak_actors[actor]->name : "-");
 	record_out("%s", soak_geometry_text());
-	record_out("last operations (time since the start; flags and results as in pfa/types.h; tag = owner:generation)\n");
+	record_out("last operations (time since the start; flags, results: pfa/types.h; tag = owner:generation)\n");
 	if (slot)
 		record_slot(slot, most);
 	for (unsigned i = 0; soak.slots && i < soak.nr_slots; i++)
@@ -180,8 +182,8 @@ static _Noreturn void record_failure(const char *monitor, const char *message)
 		close(record_fd);
 	}
 	record_fd = STDERR_FILENO;
-	record_out("\npfa-finding: id=%08" PRIx32 " invariant=%s op=%s step=%" PRIu32 " message=%s\n",
-	           finding.id, monitor, op, next, message);
+	record_out("\npfa-finding: id=%08" PRIx32 " invariant=%s op=%s step=%" PRIu32 " message=%s\n", finding.id,
+	           monitor, op, next, message);
 	record_report(monitor, message, slot, 8);
 	if (path[0])
 		record_out("The whole report: %s\n", path);

@@ -62,7 +62,7 @@ const char *soak_repeat_command(void)
 	return report_command(soak.round);
 }
 
-/* ---- sums over the threads --------------------------------------------------------------------------------------- */
+/* ---- sums over the threads -------------------------------------------------------------------------------------- */
 
 struct report_sums {
 #define SOAK_X(name) size_t name;
@@ -100,8 +100,8 @@ void soak_summary(void (*print)(const char *fmt, ...))
 {
 	struct report_sums total = report_total();
 	double s = report_elapsed_s();
-	print("\n%-10s %10s %10s %10s %12s %9s %8s %10s %12s %8s %8s\n", "actor", "steps", "requests", "grants", "frames",
-	      "ENOMEM", "EAGAIN", "frees", "stamps", "checks", "refused");
+	print("\n%-10s %10s %10s %10s %12s %9s %8s %10s %12s %8s %8s\n", "actor", "steps", "requests", "grants",
+	      "frames", "ENOMEM", "EAGAIN", "frees", "stamps", "checks", "refused");
 	for (unsigned a = 0; a <= soak_nr_actors; a++) {
 		struct report_sums t = {0};
 		if (a < soak_nr_actors)
@@ -214,8 +214,7 @@ static void report_json_actors(void)
 	}
 	report_put("],\"threads\":%u,\"first_round\":%u,\"last_round\":%u,\"rests\":%zu,\"interrupted\":%s}",
 	           soak.opt.threads, soak.opt.first_round, soak.round,
-	           atomic_load_explicit(&soak.nr_quiesced, memory_order_relaxed),
-	           soak.interrupted ? "true" : "false");
+	           atomic_load_explicit(&soak.nr_quiesced, memory_order_relaxed), soak.interrupted ? "true" : "false");
 }
 
 static void report_json_finding(size_t calls, const struct soak_finding *finding)

@@ -128,8 +128,8 @@ void soak_verify(struct soak_slot *slot, const struct soak_grant *grant)
 		if (soak_canary(SOAK_CANARY_shadow))
 			tag ^= 1;
 		if (tag != grant->tag)
-			soak_fail("shadow", "frame %zu should belong to tag %u:%u and belongs to %u:%u", grant->first + i,
-			          grant->tag >> 20, grant->tag & 0xFFFFF, tag >> 20, tag & 0xFFFFF);
+			soak_fail("shadow", "frame %zu should belong to tag %u:%u and belongs to %u:%u",
+			          grant->first + i, grant->tag >> 20, grant->tag & 0xFFFFF, tag >> 20, tag & 0xFFFFF);
 		shadow_verify_frame(grant->first + i, grant->tag);
 	}
 	soak_count(&soak_tally(slot)->stamps, grant->nr);
