@@ -6,6 +6,7 @@
 #include "prog_internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct mutator_afl {
 	uint64_t state;
@@ -41,6 +42,12 @@ size_t afl_custom_fuzz(struct mutator_afl *m, uint8_t *buf, size_t buf_size, uin
 	size_t most = max_size < sizeof(m->out) ? max_size : sizeof(m->out), nr;
 	struct program *result = &m->program;
 
+	if (buf_size && buf_size <= most && buf[0] >= 128) {
+		/* for fuzz_config no program but a configuration by fields */
+		memcpy(m->out, buf, buf_size);
+		*out_buf = m->out;
+		return prog_mutate_bytes(m->out, buf_size, most, prog_random(&m->state));
+	}
 	prog_decode(buf, buf_size, &m->program);
 	if (add_buf && prog_random(&m->state) % 8 == 0) {
 		prog_decode(add_buf, add_buf_size, &m->other);
@@ -56,6 +63,8 @@ size_t afl_custom_fuzz(struct mutator_afl *m, uint8_t *buf, size_t buf_size, uin
 
 int32_t afl_custom_init_trim(struct mutator_afl *m, uint8_t *buf, size_t buf_size)
 {
+	if (buf_size && buf[0] >= 128)
+		return 0; /* no program: kept as it is */
 	prog_decode(buf, buf_size, &m->program);
 	m->at = 0;
 	m->step = (m->program.nr_ops + 1) / 2;

@@ -21,10 +21,12 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
 	uint8_t raw[PROG_BYTES_MAX];
 	size_t nr;
 
-	if (max_size < PROG_HEADER_BYTES) { /* no whole header fits: change a byte of what there is of it */
-		if (size)
-			data[prog_random(&state) % size] = (uint8_t)prog_random(&state);
-		return size;
+	if ((size && data[0] >= 128) || max_size < PROG_HEADER_BYTES) {
+		/* for fuzz_config no program but a configuration by fields; or no whole header fits */
+		nr = LLVMFuzzerMutate ? LLVMFuzzerMutate(data, size, max_size) : prog_mutate_bytes(data, size, max_size, seed);
+		if (nr && max_size >= PROG_HEADER_BYTES && prog_random(&state) % 64)
+			data[0] |= 128;
+		return nr;
 	}
 	if (prog_random(&state) % 16 == 0 && LLVMFuzzerMutate) {
 		/* the engine knows the constants that the code compares with; its result is made canonical below */

@@ -464,3 +464,24 @@ void prog_crossover(const struct program *a, const struct program *b, struct pro
 	prog_canonicalise(out);
 	fit(out, max_bytes);
 }
+
+size_t prog_mutate_bytes(uint8_t *bytes, size_t nr, size_t most, uint64_t seed)
+{
+	struct mutator m = { .state = seed };
+
+	do {
+		unsigned at = below(&m, (unsigned)nr + 1);
+
+		if (nr < most && one_in(&m, 3)) {
+			memmove(bytes + at + 1, bytes + at, nr - at);
+			bytes[at] = (uint8_t)below(&m, 256);
+			nr++;
+		} else if (at < nr && nr > 1 && one_in(&m, 4)) {
+			memmove(bytes + at, bytes + at + 1, nr - at - 1);
+			nr--;
+		} else if (at < nr) {
+			bytes[at] = (uint8_t)(one_in(&m, 2) ? below(&m, 256) : bytes[at] ^ 1u << below(&m, 8));
+		}
+	} while (!one_in(&m, 4));
+	return nr;
+}

@@ -279,6 +279,9 @@ void prog_mutate(struct program *p, size_t max_bytes, uint64_t seed);
 void prog_crossover(const struct program *a, const struct program *b, struct program *out, size_t max_bytes,
                     uint64_t seed);
 
+/* For bytes that are no program. At least one is left. Returns how many there are then. */
+size_t prog_mutate_bytes(uint8_t *bytes, size_t nr, size_t most, uint64_t seed);
+
 /* ---- C ----------------------------------------------------------------------------------------------------------- */
 
 /* A stand-alone C program that makes the same calls and prints their results; origin is named in its first comment.

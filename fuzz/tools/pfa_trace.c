@@ -107,12 +107,25 @@ bool trace_write(const char *path, const void *bytes, size_t nr)
 	return trace_close(f, path);
 }
 
+static bool has_suffix(const char *path, const char *suffix)
+{
+	size_t len = strlen(path), nr = strlen(suffix);
+
+	return len > nr && strcmp(path + len - nr, suffix) == 0;
+}
+
+/* fuzz_text takes any bytes; fuzz_config takes those with the first byte's top bit for a configuration by fields. */
+static bool is_no_program(const char *target, const char *bytes, size_t nr)
+{
+	return strcmp(target, "text") == 0 || (strcmp(target, "config") == 0 && nr && (uint8_t)bytes[0] >= 128);
+}
+
 /* Texts begin with a word or a comment; binaries with the version's byte. */
 static bool is_text(const char *path, const char *bytes, size_t nr)
 {
-	size_t len = strlen(path), at = 0;
+	size_t at = 0;
 
-	if (len > 4 && strcmp(path + len - 4, ".txt") == 0)
+	if (has_suffix(path, ".txt"))
 		return true;
 	while (at < nr && (bytes[at] == ' ' || bytes[at] == '\n' || bytes[at] == '\t' || bytes[at] == '\r'))
 		at++;
@@ -133,10 +146,15 @@ bool trace_load(const struct trace_options *o, const char *path, struct trace_in
 		free(bytes);
 		return false;
 	}
-	if (is_text(path, bytes, nr))
+	if (o->target && !has_suffix(path, ".txt") && is_no_program(o->target, bytes, nr)) {
+		kind = PROG_TEXT_RAW;
+		in->nr_raw = nr < sizeof(in->raw) ? nr : sizeof(in->raw);
+		memcpy(in->raw, bytes, in->nr_raw);
+	} else if (is_text(path, bytes, nr)) {
 		kind = prog_parse(bytes, nr, in->program, in->raw, &in->nr_raw, &error);
-	else
+	} else {
 		prog_decode((const uint8_t *)bytes, nr, in->program);
+	}
 	free(bytes);
 	if (kind == PROG_TEXT_ERROR) {
 		trace_complain("%s:%u:%u: %s", path, error.line, error.column, error.message);

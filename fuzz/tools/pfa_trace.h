@@ -43,19 +43,16 @@ FILE *trace_open(const char *path);
 bool trace_close(FILE *f, const char *path);
 bool trace_write(const char *path, const void *bytes, size_t nr);
 
-/* The inputs that stand for the program being judged: an own process, so that aborts, hangs and memory count. */
+/* What came of a run in a process of its own. */
 struct trace_trial {
 	bool found;
 	char id[24];              /* identity of the finding */
 	char text[256];           /* what was found, one line */
 	size_t step;
-	struct exec_result result; /* if the process lived */
 };
 
-/* Runs a program as a target does, in a process of its own, for at most timeout_s seconds. False after a complaint. */
-bool trace_try(const struct trace_options *o, const struct program *p, bool quiet, struct trace_trial *out);
-/* In this process. */
-enum exec_outcome trace_exec(const struct trace_options *o, const struct program *p, struct exec_result *out);
+/* Runs an input as its target does, in a process of its own, for at most timeout_s seconds. False after a complaint. */
+bool trace_try(const struct trace_options *o, const struct trace_input *in, bool quiet, struct trace_trial *out);
 /* The options that the program's target runs with. False after a complaint (no such allocator). */
 bool trace_exec_options(const struct trace_options *o, const struct program *p, struct exec_options *out);
 

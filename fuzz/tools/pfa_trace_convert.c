@@ -17,17 +17,6 @@ int trace_decode(const struct trace_options *o)
 
 	if (!trace_load(o, o->inputs[0], &in))
 		return TRACE_USAGE;
-	/* what the text target gets is no program, even if it happens to be text: kept as bytes */
-	if (strcmp(in.program->target, "text") == 0 && !in.is_raw) {
-		char *bytes = trace_read(o->inputs[0], &nr);
-
-		if (!bytes)
-			return TRACE_USAGE;
-		in.nr_raw = nr < sizeof(in.raw) ? nr : sizeof(in.raw);
-		memcpy(in.raw, bytes, in.nr_raw);
-		in.is_raw = true;
-		free(bytes);
-	}
 	text = malloc(PROG_TEXT_MAX);
 	if (!text)
 		return trace_complain("out of memory");

@@ -25,23 +25,34 @@ static bool load_program(const struct trace_options *o, const char *path)
 
 /* ---- run ---------------------------------------------------------------------------------------------------------- */
 
+/* What a run came to that had no finding: the program once more, for its numbers. */
+static void put_fine(const struct trace_options *o, const char *path)
+{
+	struct exec_options options;
+	struct exec_result r;
+
+	if (input.is_raw || !trace_exec_options(o, input.program, &options))
+		printf("%s: fine\n", path);
+	else if (exec_run(input.program, &options, &r) == EXEC_REFUSED)
+		printf("%s: fine: the configuration is refused, as it must be\n", path);
+	else
+		printf("%s: fine: %zu operations, %zu skipped, %u grants, %u refusals, %u misuses, trace %016llx\n", path, r.steps,
+		       r.skipped, (unsigned)r.grants, (unsigned)r.refusals, (unsigned)r.misuses,
+		       (unsigned long long)r.trace_hash);
+}
+
 static int run_one(const struct trace_options *o, const char *path)
 {
 	struct trace_trial trial;
 	bool good;
 
-	if (!load_program(o, path))
+	if (!trace_load(o, path, &input))
 		return TRACE_USAGE;
-	good = trace_try(o, input.program, o->quiet, &trial);
+	good = trace_try(o, &input, o->quiet, &trial);
 	if (good && trial.found)
 		printf("%s: finding %s at step %zu: %s\n", path, trial.id, trial.step, trial.text);
-	else if (good && trial.result.outcome == EXEC_REFUSED)
-		printf("%s: the configuration is refused, as it must be\n", path);
-	else if (good)
-		printf("%s: fine: %zu operations, %zu skipped, %u grants, %u refusals, %u misuses, trace %016llx\n", path,
-		       trial.result.steps, trial.result.skipped, (unsigned)trial.result.grants,
-		       (unsigned)trial.result.refusals, (unsigned)trial.result.misuses,
-		       (unsigned long long)trial.result.trace_hash);
+	else if (good && !o->quiet)
+		put_fine(o, path);
 	free(input.program);
 	return !good ? TRACE_USAGE : trial.found ? TRACE_FINDING : TRACE_FINE;
 }

@@ -13,6 +13,7 @@
 struct shrinker {
 	const struct trace_options *o;
 	struct program best, candidate;
+	struct trace_input in; /* the candidate, or raw bytes */
 	char id[24];
 	unsigned runs;
 	bool broken; /* a trial could not be made */
@@ -27,7 +28,8 @@ static bool accept(struct shrinker *s)
 	if (prog_equal(&s->candidate, &s->best) || s->runs >= RUNS_MAX || s->broken)
 		return false;
 	s->runs++;
-	if (!trace_try(s->o, &s->candidate, true, &trial)) {
+	s->in.program = &s->candidate;
+	if (!trace_try(s->o, &s->in, true, &trial)) {
 		s->broken = true;
 		return false;
 	}
@@ -211,6 +213,47 @@ static bool plainer_arguments(struct shrinker *s)
 	return any;
 }
 
+/* ---- bytes that are no program ------------------------------------------------------------------------------------ */
+
+static bool accept_raw(struct shrinker *s, const uint8_t *bytes, size_t nr)
+{
+	static struct trace_input other;
+	struct trace_trial trial;
+
+	if (s->runs >= RUNS_MAX || s->broken)
+		return false;
+	s->runs++;
+	other = s->in;
+	memcpy(other.raw, bytes, nr);
+	other.nr_raw = nr;
+	s->broken = !trace_try(s->o, &other, true, &trial);
+	if (s->broken || !trial.found || strcmp(trial.id, s->id) != 0)
+		return false;
+	s->in = other;
+	return true;
+}
+
+static void shrink_raw(struct shrinker *s)
+{
+	static uint8_t bytes[PROG_BYTES_MAX];
+
+	for (size_t step = s->in.nr_raw; step; step /= 2)
+		for (size_t at = 0; at < s->in.nr_raw;) {
+			size_t nr = s->in.nr_raw - at < step ? s->in.nr_raw - at : step;
+
+			memcpy(bytes, s->in.raw, at);
+			memcpy(bytes + at, s->in.raw + at + nr, s->in.nr_raw - at - nr);
+			if (!accept_raw(s, bytes, s->in.nr_raw - nr))
+				at += step;
+		}
+	for (size_t at = 0; at < s->in.nr_raw; at++) {
+		memcpy(bytes, s->in.raw, s->in.nr_raw);
+		bytes[at] = strcmp(s->in.program->target, "text") == 0 ? ' ' : 0;
+		if (bytes[at] != s->in.raw[at])
+			accept_raw(s, bytes, s->in.nr_raw);
+	}
+}
+
 /* ---- all ---------------------------------------------------------------------------------------------------------- */
 
 static void shrink(struct shrinker *s, size_t failing_step)
@@ -232,29 +275,32 @@ static void shrink(struct shrinker *s, size_t failing_step)
 int trace_shrink(const struct trace_options *o)
 {
 	static struct shrinker s;
-	static struct trace_input in;
 	static char text[PROG_TEXT_MAX];
+	struct program *loaded;
 	struct trace_trial trial;
-	unsigned before;
-	size_t nr;
+	size_t before, nr;
 
-	if (!trace_load(o, o->inputs[0], &in))
+	if (!trace_load(o, o->inputs[0], &s.in))
 		return TRACE_USAGE;
-	if (in.is_raw)
-		return trace_complain("%s: these bytes are no program: there is nothing to shrink by operations", o->inputs[0]);
 	s.o = o;
-	s.best = *in.program;
-	free(in.program);
-	if (!trace_try(o, &s.best, true, &trial))
+	loaded = s.in.program;
+	s.best = *loaded;
+	if (!trace_try(o, &s.in, true, &trial))
 		return TRACE_USAGE;
 	if (!trial.found)
 		return trace_complain("%s: no finding: nothing to shrink", o->inputs[0]);
 	memcpy(s.id, trial.id, sizeof(s.id));
-	before = s.best.nr_ops;
-	shrink(&s, trial.step);
-	fprintf(stderr, "shrink: finding %s, %u -> %u operations in %u runs\n", s.id, before, s.best.nr_ops, s.runs);
-	nr = prog_print(&s.best, text, sizeof(text));
-	if (s.broken || !trace_write(o->output, text, nr))
-		return TRACE_USAGE;
-	return TRACE_FINE;
+	before = s.in.is_raw ? s.in.nr_raw : s.best.nr_ops;
+	if (s.in.is_raw)
+		shrink_raw(&s);
+	else
+		shrink(&s, trial.step);
+	fprintf(stderr, "shrink: finding %s, %zu -> %zu %s in %u runs\n", s.id, before,
+	        s.in.is_raw ? s.in.nr_raw : s.best.nr_ops, s.in.is_raw ? "bytes" : "operations", s.runs);
+	if (s.in.is_raw)
+		nr = prog_print_raw(loaded->target, s.in.raw, s.in.nr_raw, text, sizeof(text));
+	else
+		nr = prog_print(&s.best, text, sizeof(text));
+	free(loaded);
+	return !s.broken && trace_write(o->output, text, nr) ? TRACE_FINE : TRACE_USAGE;
 }
