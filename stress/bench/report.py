@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""usage: report.py DIR [--json FILE] [--html FILE] [--command TEXT] [--seconds S] [--strict] [--partial]
+"""usage: report.py DIR [--json FILE] [--html FILE] [--command TEXT] [--seconds S] [--load L] [--strict] [--partial]
+                 [--no-instructions]
 
 Reads DIR/<allocator>.<n>.raw (lines "sample <row> <value> <base>", as the bench programs print them) and rows.tsv
 beside this script; prints the table, and writes JSON (schema pfa-run/1) and one self-contained HTML page.
@@ -178,6 +179,7 @@ def main():
 	for option in ("--json", "--html", "--command"):
 		parser.add_argument(option, default="")
 	parser.add_argument("--seconds", type=float, default=0)
+	parser.add_argument("--load", type=float, default=0)
 	parser.add_argument("--strict", action="store_true")
 	parser.add_argument("--partial", action="store_true")
 	parser.add_argument("--no-instructions", action="store_true")
@@ -193,6 +195,9 @@ def main():
 	results = {(r.name, a): result(r, a, samples) for r in rows for a in allocators}
 	results = {k: v for k, v in results.items() if v}
 	notes, cas = remarks(rows, results, samples)
+	if args.load > 0.5:
+		notes.append("The machine was not idle (load %g before the first run): rows of two threads and of 64 GiB are "
+		             "the least to be trusted." % args.load)
 	lines = table(rows, [a for a in allocators if a != SUBJECT], results)
 	print_table(lines)
 	for note in notes:
@@ -207,7 +212,7 @@ def main():
 	                        packages=["libjemalloc-dev", "libmimalloc-dev", "libgoogle-perftools-dev", "libc6", "valgrind"])
 	doc["wall_s"] = args.seconds
 	doc["rows"] = [results[(r.name, a)] for a in allocators for r in rows if (r.name, a) in results]
-	doc["extra"] = {"cas_ns": cas, "missed": missed, "void": wrong, "notes": notes, "partial": args.partial}
+	doc["extra"] = {"cas_ns": cas, "missed": missed, "void": wrong, "notes": notes, "partial": args.partial, "load": args.load}
 	if args.json:
 		envelope.write(args.json, doc, code)
 	if args.html:
