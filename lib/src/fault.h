@@ -10,7 +10,4 @@
 /* Counts, tells platform.fatal, and traps under policy ABORT. Returns PFA_EMISUSE or PFA_ECORRUPT. */
 int pfai_fault(struct pfa *p, enum pfa_fault_kind kind, pfa_pfn pfn, unsigned order, const char *function);
 
-/* A claim of (pfn, order) for a free or a split was refused: finds out why, and faults. */
-int pfai_refuse_block(struct pfa *p, pfa_pfn pfn, unsigned order, const char *function);
-
 #endif

@@ -3,6 +3,7 @@
 
 #include "fault.h"
 #include "pcpu.h"
+#include "refuse.h"
 
 /* Past the caches: claims the block, then gives it to its zone. No lock held. */
 static int free_direct(struct pfa *p, pfa_pfn pfn, unsigned order, const char *function)

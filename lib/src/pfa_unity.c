@@ -11,6 +11,7 @@
 #include "fallback.c"
 #include "fault.c"
 #include "pcpu.c"
+#include "refuse.c"
 #include "alloc.c"
 #include "free.c"
 #include "range.c"
