@@ -168,11 +168,13 @@ bool exec_begin(struct exec_run *run)
 		return exec_fail(run, "model config", "a valid configuration is refused (code, problem)", 0,
 		                 (size_t)(unsigned)-code, problem);
 	}
-	if (!exec_refresh(run) || !exec_check_full(run))
+	if (!exec_refresh(run))
 		return false;
 	memcpy(run->before, run->now, sizeof(run->now[0]) * run->m.nr_zones);
+	if (run->p->config.check != PROG_CHECK_FULL)
+		return true; /* the checks that follow see what is wrong from the beginning */
 	run->initial_hash = exec_census(run);
-	return true;
+	return exec_check_full(run);
 }
 
 static void exec_prepare(struct exec_run *run, const struct program *p, const struct exec_options *o,
@@ -186,7 +188,7 @@ static void exec_prepare(struct exec_run *run, const struct program *p, const st
 	run->sut = NULL;
 	run->thread = 0;
 	run->in_zero = run->jump_armed = run->must_be_unchanged = false;
-	run->any_highatomic = false;
+	run->any_highatomic = run->stale = false;
 	run->unlocks = 0;
 	run->step = (struct exec_step){ .index = SIZE_MAX };
 	memset(&run->asked, 0, sizeof(run->asked));
@@ -210,9 +212,58 @@ static void exec_prepare(struct exec_run *run, const struct program *p, const st
 	run->steps_bound = (p->config.cache_high && p->config.cache_high != PROG_CACHE_NONE ? p->config.cache_high : 512) + 2;
 }
 
+/* Illegal calls from the state that a step left. The state is then as it was. */
+static bool exec_volleys(struct exec_run *run)
+{
+	const struct exec_step step = run->step;
+
+	if (run->stale) {
+		if (!exec_refresh(run))
+			return false;
+		memcpy(run->before, run->now, sizeof(run->now[0]) * run->m.nr_zones);
+	}
+	run->have_digest = true;
+	run->digest = exec_digest(run);
+	run->asked.asked = false;
+	for (unsigned i = 0; i < run->o->volley; i++) {
+		run->nr_told = 0;
+		if (!exec_volley(run, i))
+			return false;
+	}
+	if (run->contract)
+		return exec_fail(run, "contract platform", run->contract, 0, 0, 1);
+	if (!exec_refresh(run) || !exec_unchanged(run))
+		return false;
+	run->step = step;
+	return true;
+}
+
+/* What a step asks of the oracles when only the touched is checked. */
+enum exec_weight {
+	EXEC_NOTHING, /* no call into the allocator */
+	EXEC_FREES,   /* its counters are looked at with the next step that needs them */
+	EXEC_ALL
+};
+
+static enum exec_weight exec_weigh(const struct exec_run *run, unsigned kind, unsigned index)
+{
+	if (run->p->config.check == PROG_CHECK_FULL || index % 16 == 15 || run->disabled || run->contract)
+		return EXEC_ALL;
+	switch (kind) {
+	case OP_SET_CPU: case OP_WINDOW: case OP_CLOCK_ADVANCE: case OP_FAULT: case OP_FILL: case OP_VERIFY: case OP_NAMES:
+	case OP_PTR_OF: case OP_REGIONS: case OP_ON_UNLOCK:
+		return EXEC_NOTHING;
+	case OP_FREE: case OP_FREE_BULK: case OP_FREE_PART: case OP_FREE_PTR: case OP_SPLIT:
+		return EXEC_FREES;
+	default:
+		return EXEC_ALL;
+	}
+}
+
 static bool exec_step_one(struct exec_run *run, unsigned index)
 {
 	const struct prog_op *op = &run->p->ops[index];
+	const enum exec_weight weight = exec_weigh(run, op->kind, index);
 
 	run->step = (struct exec_step){ .index = index };
 	run->asked.asked = run->asked.granted = run->asked.single = run->asked.would_asked = false;
@@ -224,6 +275,11 @@ static bool exec_step_one(struct exec_run *run, unsigned index)
 	run->have_digest = run->o->prove_unchanged && op->kind >= OP_FREE_WRONG_ORDER;
 	if (run->have_digest)
 		run->digest = exec_digest(run);
+	if (weight == EXEC_ALL && run->stale) {
+		if (!exec_refresh(run))
+			return false;
+		memcpy(run->before, run->now, sizeof(run->now[0]) * run->m.nr_zones);
+	}
 	if (!exec_operation(run, op, index))
 		return false;
 	if (run->o->on_step)
@@ -238,10 +294,16 @@ static bool exec_step_one(struct exec_run *run, unsigned index)
 	hash = exec_mix(hash, run->step.has_pfn ? run->step.pfn : 0);
 	hash = exec_mix(hash, (uint64_t)run->step.value << 8 | (uint64_t)run->step.fault);
 	run->r->trace_hash = hash;
+	if (weight == EXEC_NOTHING)
+		return true;
+	if (weight == EXEC_FREES && run->ops->check_range) {
+		run->stale = true;
+		return exec_check_touched(run) && (run->o->volley == 0 || exec_volleys(run));
+	}
 	if (!exec_after_step(run, index, false))
 		return false;
 	memcpy(run->before, run->now, sizeof(run->now[0]) * run->m.nr_zones);
-	return true;
+	return run->o->volley == 0 || exec_volleys(run);
 }
 
 static void exec_end(struct exec_run *run)
@@ -274,6 +336,7 @@ enum exec_outcome exec_run(const struct program *p, const struct exec_options *o
 		for (unsigned zone = 0; zone < run->m.nr_zones; zone++)
 			out->trace_hash = exec_mix(out->trace_hash, run->now[zone].nr_direct + (run->now[zone].nr_refill << 20) +
 			                                            ((uint64_t)run->now[zone].nr_flush << 40));
+	exec_count_steps(out->steps);
 	/* A finding's instance stays for exec_report(); the next run, or exec_drop(), ends it. */
 	if (out->outcome != EXEC_FINDING)
 		exec_end(run);

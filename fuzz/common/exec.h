@@ -37,7 +37,7 @@ struct exec_options {
 	const struct sut_ops *sut; /* NULL: sut_pfa */
 	size_t stop_before;        /* steps to run at most; SIZE_MAX: all */
 	bool prove_unchanged;      /* illegal calls: compare a digest of every frame and counter before and after */
-	bool ignore_bad;           /* config.bad counts as none */
+	unsigned volley;           /* illegal calls made after each step, from the state that it left */
 	bool keep;                 /* leave the instance as it is after the last step: no teardown (for exec_map()) */
 	/* After each step, before its oracles. NULL: none. */
 	void (*on_step)(void *ctx, const struct program *p, const struct exec_step *s);
@@ -81,6 +81,9 @@ void exec_or_abort(const struct program *p, const struct exec_options *o);
 /* A spoilt configuration (setup.h) must be refused by pfa_size() or pfa_init(), with its problem and nothing built. */
 struct setup_spoilt;
 bool exec_judge_spoilt(const struct setup_spoilt *spoilt, struct verdict *v);
+
+/* Adds to what is printed as pfa-stats at the end. */
+void exec_count_steps(size_t steps);
 
 /* For fuzz targets: a sanitizer's report or a signal says which operation was running. Idempotent. */
 void exec_install_callbacks(void);

@@ -422,3 +422,42 @@ bool exec_misuse(struct exec_run *run, const struct prog_op *op)
 		return exec_skip(run);
 	}
 }
+
+/* ---- volleys ----------------------------------------------------------------------------------------------------- */
+
+bool exec_volley(struct exec_run *run, uint64_t number)
+{
+	const uint64_t dice = exec_mix(run->r->trace_hash, number);
+	const pfa_pfn start = prog_span_start(&run->p->config), end = prog_span_end(&run->p->config);
+	const pfa_pfn pfn = start - 2 + (pfa_pfn)(dice >> 24) % (end - start + 4);
+	const unsigned order = (unsigned)(dice >> 16) % (run->m.max_order + 2u);
+	struct prog_op op = { .ref = PROG_NO_REF };
+
+	if (run->ops->lacks & (SUT_NO_MISUSE | SUT_NO_ARGS))
+		return true;
+	switch (dice % 8) {
+	case 0:
+	case 1:
+	case 2:
+		return misuse_free(run, pfn, order);
+	case 3:
+		return misuse_split(run, pfn, order, order ? (unsigned)(dice >> 8) % (order + 1u) : 0);
+	case 4:
+		return misuse_free_range(run, pfn, (size_t)(dice >> 8) % 70u);
+	case 5:
+		op.kind = OP_ALLOC_RAW;
+		op.arg[0] = dice >> 32 & 63;
+		op.arg[1] = dice >> 40 & 7;
+		op.arg[2] = dice >> 48 & 31;
+		op.arg[3] = dice >> 56 & 3;
+		return exec_misuse(run, &op);
+	case 6: /* aligned, so that the frame's state is what is wrong */
+		return misuse_free(run, order < 32 ? pfn >> order << order : pfn, order);
+	default:
+		op.kind = (uint8_t)(dice >> 16 & 1 ? OP_FREE_PTR_FOREIGN : OP_FREE_FAR);
+		op.arg[0] = dice >> 8 & 7;
+		op.arg[0] %= op.kind == OP_FREE_PTR_FOREIGN ? PROG_FOREIGNS : PROG_FARS;
+		op.arg[1] = order <= run->m.max_order ? order : 0;
+		return exec_misuse(run, &op);
+	}
+}

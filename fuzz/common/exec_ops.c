@@ -123,7 +123,8 @@ static bool ops_granted(struct exec_run *run, struct exec_handle *h, const struc
 	run->step.nr_frames = nr;
 	if (!model_judge_grant(&run->m, r, pfn, &v))
 		return exec_say(run, &v);
-	if (!exec_refresh_types(run, pfn, pfn + nr))
+	/* CMA is as configured; only the reserve moves. */
+	if ((run->any_highatomic || run->p->config.check == PROG_CHECK_FULL) && !exec_refresh_types(run, pfn, pfn + nr))
 		return false;
 	if (!model_judge_type(&run->m, r, pfn, &v))
 		return exec_say(run, &v);
@@ -414,8 +415,10 @@ static bool ops_largest_free(struct exec_run *run, uint32_t flags)
 		return exec_fail(run, "model code", "the result code may not come back", 0, 0, (size_t)(unsigned)-code);
 	if (code != PFA_OK && code != PFA_ENOMEM)
 		return true;
-	if (!run->have_stats || !exec_refresh_types(run, 0, SIZE_MAX))
-		return !run->have_stats;
+	if (!run->have_stats)
+		return true;
+	if (run->any_highatomic && !exec_refresh_types(run, 0, SIZE_MAX))
+		return false;
 	model_largest(&run->m, flags, run->now, &least, &most);
 	const int found = code == PFA_OK ? (int)order : -1;
 	if (ops_nothing_cached(run, &r))
@@ -438,7 +441,7 @@ static bool ops_would_succeed(struct exec_run *run, const struct request *r)
 		return exec_fail(run, "model code", "the result code may not come back", 0, 0, (size_t)(unsigned)-code);
 	if (!run->have_stats || (code != PFA_OK && code != PFA_ENOMEM))
 		return true;
-	if (!exec_refresh_types(run, 0, SIZE_MAX))
+	if (run->any_highatomic && !exec_refresh_types(run, 0, SIZE_MAX))
 		return false;
 	const bool must = model_must_succeed(&run->m, r, true, run->now);
 	for (unsigned zone = 0; zone < run->m.nr_zones && !fits; zone++) {
@@ -474,7 +477,9 @@ static bool ops_drain(struct exec_run *run, uint64_t arg)
 	EXEC_CALL(run, code, run->ops->cache_drain(run->sut, cpu));
 	if (!exec_expect_code(run, bad ? PFA_EINVAL : PFA_OK, code))
 		return false;
-	return cpu != PFA_ALL_CPUS || ops_nothing_left_cached(run);
+	if (code != PFA_OK || (cpu != PFA_ALL_CPUS && run->m.nr_cpus > 1))
+		return true;
+	return ops_nothing_left_cached(run);
 }
 
 bool exec_purge(struct exec_run *run, pfa_pfn pfn)

@@ -51,6 +51,7 @@ struct exec_run {
 	struct pfa_zone_stats now[MODEL_ZONES], before[MODEL_ZONES];
 	struct pfa_stats totals;
 	bool have_stats;
+	bool stale;          /* frees were made since `now` was read */
 	struct exec_handle handle[PROG_OPS_MAX];
 	uint32_t next[MODEL_FRAMES];
 	pfa_pfn pfn_of[MODEL_FRAMES];
@@ -105,11 +106,16 @@ bool exec_fail(struct exec_run *run, const char *monitor, const char *what, pfa_
 /* exec_ops.c: carries out one operation. */
 bool exec_operation(struct exec_run *run, const struct prog_op *op, unsigned index);
 
+/* exec_misuse.c: one illegal call, made up from the state and a number. */
+bool exec_volley(struct exec_run *run, uint64_t number);
+
 /* exec_oracle.c */
 bool exec_refresh(struct exec_run *run);             /* counters, and I1/I6 on them */
 bool exec_refresh_types(struct exec_run *run, pfa_pfn first, pfa_pfn end);
+bool exec_unchanged(struct exec_run *run);            /* since `before` and `digest` were taken */
 bool exec_after_step(struct exec_run *run, unsigned index, bool last);
 bool exec_check_full(struct exec_run *run);
+bool exec_check_touched(struct exec_run *run);
 bool exec_stamp(struct exec_run *run, pfa_pfn pfn, size_t nr, uint32_t generation);
 bool exec_verify_stamps(struct exec_run *run, pfa_pfn pfn, size_t nr);
 bool exec_verify_all_stamps(struct exec_run *run);

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * sut_canary.h - allocators that are broken on purpose: libpfa behind a wrapper that breaks one promise. Each must
+ * make one oracle fire; tests/test_canary.c proves it. X(name, the monitor that must say so, what is broken).
+ */
+#ifndef FUZZ_SUT_CANARY_H
+#define FUZZ_SUT_CANARY_H
+
+#include "sut.h"
+
+#define SUT_CANARIES(X)                                                                                            \
+	X(OWNED_FRAME, "I15 owner", "hands out a block that is already owned")                                     \
+	X(HOLE, "I15 hole", "hands out a frame of a hole")                                                         \
+	X(OUTSIDE, "I15 zone", "hands out a frame that lies in no zone")                                           \
+	X(MISALIGNED, "I15 alignment", "hands out a block one frame further")                                      \
+	X(WRONG_ZONE, "zone order", "ignores which zone the request names")                                        \
+	X(WINDOW, "window", "ignores the window")                                                                  \
+	X(CMA_TO_ALL, "I3 cma", "serves every request as a movable one")                                           \
+	X(RESERVE_TO_ALL, "I3 highatomic", "serves every request as a high one")                                   \
+	X(BELOW_MARK, "I12 watermark", "says that the mark is higher than what it asks")                           \
+	X(REFUSES, "I12 liveness", "refuses each fifth request")                                                   \
+	X(NO_RESERVE, "I12 reserve", "refuses without giving up its reserve")                                      \
+	X(FORGETS_ZERO, "zero", "does not zero")                                                                   \
+	X(WRITES_CONTENT, "I15 stamp", "writes into a frame that is owned")                                        \
+	X(LEAKS, "I1 conservation", "loses a frame in its counts")                                                 \
+	X(COUNTS_OWNED, "I6 allocated", "counts one frame less as allocated")                                      \
+	X(COUNTS_CMA, "I6 cma", "counts CMA frames that are not free")                                             \
+	X(FORGETS_FREE, "I6 allocated", "says OK to a free and does nothing")                                      \
+	X(DOUBLE_FREE, "model code", "accepts what it must refuse")                                                \
+	X(WRONG_FAULT, "model fault", "tells another kind of fault")                                               \
+	X(SILENT_FAULT, "contract fatal", "does not tell platform.fatal")                                          \
+	X(CHANGES_ON_REFUSAL, "no change", "a refused free moves something")                                       \
+	X(WRITES_OUT, "contract out", "a refusal writes to the out parameter")                                     \
+	X(BULK_SHORT, "contract out", "says OK to a bulk request with one block less")                             \
+	X(STEPS, "I13 steps", "takes more steps under a lock than the bound")                                      \
+	X(CHECK, "I07 check", "its own checker finds something")                                                   \
+	X(DRAIN, "I7 cached", "does not drain")                                                                    \
+	X(PURGE, "I7 purge", "does not purge")                                                                     \
+	X(DISABLED, "I7 disabled", "caches though it was told not to")                                             \
+	X(LARGEST, "query largest", "promises an order too many")                                                  \
+	X(WOULD, "query would", "promises whatever is asked")                                                      \
+	X(FRAME_VIEW, "view frame", "shows owned frames as free")                                                  \
+	X(PTR, "model ptr", "gives the address of the next frame")                                                 \
+	X(HOLDER, "I4 holder", "holds a pageblock")                                                                \
+	X(TYPE, "I3 cma type", "turns CMA pageblocks into movable ones")                                           \
+	X(PRINT, "contract print", "writes text without an end of line")                                           \
+	X(SERVICE, "contract service", "wants to be called in the past")                                           \
+	X(FINI, "teardown", "does not end")                                                                        \
+	X(NOT_COALESCED, "teardown", "keeps a block in pieces at the end")                                         \
+	X(REFUSES_CONFIG, "model config", "refuses a valid configuration")                                         \
+	X(ZERO_OP, "contract platform", "zeroes frames that it does not grant")                                    \
+	X(RANDOM, "determinism", "decides by what it did in earlier runs")
+
+enum sut_canary {
+#define SUT_CANARY_ENUM(name, monitor, doc) SUT_CANARY_##name,
+	SUT_CANARIES(SUT_CANARY_ENUM)
+#undef SUT_CANARY_ENUM
+	SUT_CANARY_NR
+};
+
+/* libpfa, broken in one way. The table is valid until the next call. */
+const struct sut_ops *sut_canary(enum sut_canary which);
+
+#endif

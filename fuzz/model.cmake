@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: MIT
+#
+# The execution of programs: model, systems under test, oracles, reports; and the targets made of them. Included by
+# CMakeLists.txt after pfa_fuzz_lang.
+add_library(pfa_fuzz_exec STATIC
+	common/arena.c
+	common/exec.c
+	common/exec_misuse.c
+	common/exec_ops.c
+	common/exec_oracle.c
+	common/exec_report.c
+	common/exec_views.c
+	common/model.c
+	common/setup.c
+	common/setup_spoil.c
+	common/sut.c
+	common/sut_pfa.c
+	common/sut_textbook.c
+	../stress/bench/textbook.c)
+target_include_directories(pfa_fuzz_exec PUBLIC common PRIVATE ../stress/bench)
+target_link_libraries(pfa_fuzz_exec PUBLIC pfa_fuzz_lang pfa_sim pfa::pfa)
+find_package(Threads REQUIRED) # the textbook allocator has a mutex
+target_link_libraries(pfa_fuzz_exec PRIVATE Threads::Threads)
+set_target_properties(pfa_fuzz_exec PROPERTIES C_STANDARD 11 C_STANDARD_REQUIRED ON C_EXTENSIONS ON)
+
+foreach(name core config misuse diff)
+	pfa_fuzz_target(fuzz_${name} SOURCES fuzz_${name}.c LIBS pfa_fuzz_exec pfa_fuzz_lang MUTATOR pfa_fuzz_mutator)
+endforeach()
+
+if(PFA_BUILD_TESTS)
+	include(${CMAKE_CURRENT_LIST_DIR}/tests/model.cmake)
+endif()

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * test_canary.c - oracles that cannot fire are none. For each broken allocator of sut_canary.h: random programs are
+ * run against it until an oracle fires, which must be the one that the canary is for, within a bounded number of
+ * programs; and on those same programs the sound allocator must be silent. Without argument: all, a line each.
+ *
+ *   test_canary [NAME]
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "exec.h"
+#include "sut_canary.h"
+
+#define CANARY_PROGRAMS 3000u
+#define CANARY_OPS 96u
+
+static const struct {
+	const char *name, *monitor, *doc;
+} canaries[] = {
+#define CANARY_ROW(name, monitor, doc) { #name, monitor, doc },
+	SUT_CANARIES(CANARY_ROW)
+#undef CANARY_ROW
+};
+
+static struct program program;
+static struct exec_result result, again;
+
+static uint64_t canary_random(uint64_t *state)
+{
+	uint64_t z = *state += 0x9E3779B97F4A7C15u;
+	z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+	z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+	return z ^ z >> 31;
+}
+
+static void canary_program(unsigned number)
+{
+	static uint8_t bytes[PROG_HEADER_BYTES + PROG_OP_BYTES * CANARY_OPS];
+	uint64_t state = number;
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)canary_random(&state);
+	bytes[0] = 0;
+	prog_decode(bytes, sizeof(bytes), &program);
+}
+
+/* Does the oracle for this canary fire? Other oracles may fire before it on other programs: a lie shows in more than
+ * one way. It is enough, and necessary, that the one that is named fires on some program. */
+static bool canary_fires(enum sut_canary which, unsigned *programs, unsigned *others)
+{
+	const struct exec_options broken = { .sut = sut_canary(which), .stop_before = SIZE_MAX };
+
+	*others = 0;
+	for (unsigned i = 0; i < CANARY_PROGRAMS; i++) {
+		*programs = i + 1;
+		canary_program(i);
+		const enum exec_outcome outcome = exec_run(&program, &broken, &result);
+		exec_drop();
+		if (which == SUT_CANARY_RANDOM) {
+			if (outcome == EXEC_FINE && exec_run(&program, &broken, &again) == EXEC_FINE &&
+			    again.trace_hash != result.trace_hash)
+				return true;
+			exec_drop();
+			continue;
+		}
+		if (outcome != EXEC_FINDING)
+			continue;
+		if (strcmp(result.finding.verdict.monitor, canaries[which].monitor) == 0)
+			return true;
+		++*others;
+	}
+	return false;
+}
+
+/* The sound allocator is silent on the programs that were needed, and comes to the same twice. */
+static bool canary_sound(unsigned programs)
+{
+	const struct exec_options sound = EXEC_OPTIONS_ALL;
+
+	for (unsigned i = 0; i < programs; i++) {
+		canary_program(i);
+		if (exec_run(&program, &sound, &result) == EXEC_FINDING) {
+			exec_report(&program, &sound, &result);
+			return false;
+		}
+		(void)exec_run(&program, &sound, &again);
+		if (again.trace_hash != result.trace_hash) {
+			fprintf(stderr, "program %u: two runs, two traces\n", i);
+			return false;
+		}
+	}
+	return true;
+}
+
+int main(int argc, char **argv)
+{
+	unsigned silent = 0, most = 0, tried = 0;
+
+	for (unsigned i = 0; i < SUT_CANARY_NR; i++) {
+		unsigned programs = 0, others = 0;
+		if (argc > 1 && strcmp(argv[1], canaries[i].name) != 0)
+			continue;
+		const bool fires = canary_fires((enum sut_canary)i, &programs, &others);
+		printf("%-20s %-20s %s after %u programs (%u others)  %s\n", canaries[i].name, canaries[i].monitor,
+		       fires ? "fires" : "SILENT", programs, others, canaries[i].doc);
+		silent += !fires;
+		tried++;
+		if (fires && programs > most)
+			most = programs;
+	}
+	if (!tried) {
+		fprintf(stderr, "test_canary: no canary has this name\n");
+		return 2;
+	}
+	printf("%u canaries, %u silent\n", tried, silent);
+	return silent || !canary_sound(most) ? 1 : 0;
+}
