@@ -23,6 +23,9 @@ find_package(Threads REQUIRED) # the textbook allocator has a mutex
 target_link_libraries(pfa_fuzz_exec PRIVATE Threads::Threads)
 set_target_properties(pfa_fuzz_exec PROPERTIES C_STANDARD 11 C_STANDARD_REQUIRED ON C_EXTENSIONS ON)
 
+# The locals that GCC worries about are not changed between setjmp and longjmp (EXEC_CALL).
+target_compile_options(pfa_fuzz_exec PRIVATE $<$<C_COMPILER_ID:GNU>:-Wno-clobbered>)
+
 foreach(name core config misuse diff)
 	pfa_fuzz_target(fuzz_${name} SOURCES fuzz_${name}.c LIBS pfa_fuzz_exec pfa_fuzz_lang MUTATOR pfa_fuzz_mutator)
 endforeach()

@@ -456,7 +456,8 @@ bool exec_volley(struct exec_run *run, uint64_t number)
 	default:
 		op.kind = (uint8_t)(dice >> 16 & 1 ? OP_FREE_PTR_FOREIGN : OP_FREE_FAR);
 		op.arg[0] = dice >> 8 & 7;
-		op.arg[0] %= op.kind == OP_FREE_PTR_FOREIGN ? PROG_FOREIGNS : PROG_FARS;
+		if (op.kind == OP_FREE_PTR_FOREIGN)
+			op.arg[0] %= PROG_FOREIGNS;
 		op.arg[1] = order <= run->m.max_order ? order : 0;
 		return exec_misuse(run, &op);
 	}
