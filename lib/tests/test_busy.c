@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * PFA_EBUSY: a lock is held by another thread on a platform that cannot wait, or another thread serves. The holder is
+ * stopped inside the unlock hook, where it holds the zone's lock (and whatever it took before that).
+ */
+#define _GNU_SOURCE
+#include "unit.h"
+
+#include <pthread.h>
+#include <string.h>
+
+enum { FRAMES = 1024 };
+
+static struct {
+	struct rig rig;
+	pthread_barrier_t held, done;
+	int (*hold)(struct pfa *pfa); /* what the holder calls; it stops at the first unlock of a zone */
+	atomic_bool armed;
+} busy;
+
+static _Atomic(uint32_t) last_self; /* ids are never used twice */
+static _Thread_local uint32_t self_id, cpu_id;
+
+static uint32_t op_self(void *ctx)
+{
+	(void)ctx;
+	if (!self_id)
+		self_id = atomic_fetch_add(&last_self, 1) + 1;
+	return self_id;
+}
+
+static uint32_t op_cpu(void *ctx)
+{
+	(void)ctx;
+	return cpu_id;
+}
+
+static void stop_here(void *ctx, struct pfa *pfa, unsigned zone)
+{
+	(void)ctx;
+	(void)pfa;
+	(void)zone;
+	if (!atomic_exchange(&busy.armed, false))
+		return;
+	pthread_barrier_wait(&busy.held);
+	pthread_barrier_wait(&busy.done);
+}
+
+static void *holder(void *arg)
+{
+	(void)arg;
+	cpu_id = 1;
+	MUST_EQ(busy.hold(busy.rig.pfa), PFA_OK);
+	return NULL;
+}
+
+static pthread_t hold(int (*what)(struct pfa *))
+{
+	pthread_t thread;
+	busy.hold = what;
+	atomic_store(&busy.armed, true);
+	MUST_EQ(pthread_create(&thread, NULL, holder, NULL), 0);
+	pthread_barrier_wait(&busy.held);
+	return thread;
+}
+
+static void let_go(pthread_t thread)
+{
+	pthread_barrier_wait(&busy.done);
+	MUST_EQ(pthread_join(thread, NULL), 0);
+}
+
+static void start(uint32_t cache_high)
+{
+	memset(&busy, 0, sizeof(busy));
+	rig_init(&busy.rig);
+	busy.rig.os.cpu = op_cpu;
+	busy.rig.os.self = op_self; /* no wait op: it cannot wait */
+	busy.rig.cfg.nr_cpus = 2;
+	busy.rig.cfg.cache_high = cache_high;
+	busy.rig.now_ns = 1;
+	rig_zone(&busy.rig, 0, FRAMES);
+	rig_start(&busy.rig);
+	MUST_EQ(pthread_barrier_init(&busy.held, NULL, 2), 0);
+	MUST_EQ(pthread_barrier_init(&busy.done, NULL, 2), 0);
+	pfa_debug_on_unlock(busy.rig.pfa, stop_here, NULL);
+}
+
+static void stop(void)
+{
+	rig_stop(&busy.rig);
+	MUST_EQ(pthread_barrier_destroy(&busy.held), 0);
+	MUST_EQ(pthread_barrier_destroy(&busy.done), 0);
+}
+
+/* Past the caches: holds the zone's lock only. */
+static int hold_zone(struct pfa *pfa)
+{
+	pfa_pfn pfn;
+	int err = pfa_alloc_window(pfa, 0, PFA_MOVABLE, (struct pfa_run){500, 1}, &pfn);
+	return err ? err : pfa_free(pfa, pfn, 0);
+}
+
+/* A refill: holds cpu 1's cache and the zone. */
+static int hold_cache(struct pfa *pfa)
+{
+	pfa_pfn pfn;
+	int err = pfa_alloc(pfa, 0, PFA_MOVABLE, &pfn);
+	return err ? err : pfa_free(pfa, pfn, 0);
+}
+
+static void write_nothing(void *ctx, const char *bytes, size_t nr)
+{
+	(void)ctx;
+	(void)bytes;
+	(void)nr;
+}
+
+static void test_zone_is_busy(void **state)
+{
+	(void)state;
+	struct pfa_zone_stats zs;
+	struct pfa_frame_info info;
+	struct pfa_pageblock_info pb;
+	struct pfa_violation v;
+	pfa_pfn pfn, live;
+	start(8);
+	struct pfa *pfa = busy.rig.pfa;
+	EXPECT(pfa_alloc, PFA_OK, pfa, 6, PFA_MOVABLE, &live);
+	EXPECT(pfa_alloc, PFA_OK, pfa, 0, PFA_UNMOVABLE, &pfn); /* something to drain on cpu 0 */
+	EXPECT(pfa_free, PFA_OK, pfa, pfn, 0);
+	pthread_t thread = hold(hold_zone);
+	EXPECT(pfa_frame_info, PFA_EBUSY, pfa, 5, &info);
+	EXPECT(pfa_pageblock_info, PFA_EBUSY, pfa, 5, &pb);
+	EXPECT(pfa_zone_stats_get, PFA_EBUSY, pfa, 0, &zs, sizeof(zs));
+	EXPECT(pfa_check, PFA_EBUSY, pfa, 0, &v);
+	EXPECT(pfa_check_range, PFA_EBUSY, pfa, ((struct pfa_run){0, 64}), 0, &v);
+	for (int what = 0; what < PFA_PRINT_WHATS; what++)
+		EXPECT(pfa_print, PFA_EBUSY, pfa, (enum pfa_print_what)what, write_nothing, NULL);
+	EXPECT(pfa_cache_drain, PFA_EBUSY, pfa, 0);
+	EXPECT(pfa_cache_purge, PFA_EBUSY, pfa, pfn);
+	EXPECT(pfa_cache_disable, PFA_EBUSY, pfa);
+	EXPECT(pfa_cache_enable, PFA_EINVAL, pfa); /* it was not disabled */
+	/* What needs no zone goes on. */
+	EXPECT(pfa_alloc, PFA_OK, pfa, 0, PFA_UNMOVABLE, &pfn);
+	EXPECT(pfa_free, PFA_OK, pfa, pfn, 0);
+	EXPECT(pfa_split, PFA_OK, pfa, live, 6, 5);
+	let_go(thread);
+	EXPECT(pfa_cache_drain, PFA_OK, pfa, 0);
+	EXPECT(pfa_free_range, PFA_OK, pfa, live, 64);
+	stop();
+}
+
+/* Requests and frees back out, too: nothing is lost. */
+static void test_requests_back_out(void **state)
+{
+	(void)state;
+	pfa_pfn pfn = 0, live;
+	start(PFA_EXPLICIT_0);
+	struct pfa *pfa = busy.rig.pfa;
+	EXPECT(pfa_alloc, PFA_OK, pfa, 3, PFA_MOVABLE, &live);
+	pthread_t thread = hold(hold_zone);
+	int err[] = {pfa_alloc(pfa, 0, PFA_MOVABLE, &pfn), pfa_free(pfa, live, 3),
+	             pfa_alloc_exact(pfa, 3, 0, PFA_MOVABLE, &pfn), pfa_free_range(pfa, live, 8),
+	             pfa_alloc_window(pfa, 0, PFA_MOVABLE, (struct pfa_run){0, FRAMES}, &pfn),
+	             pfa_would_succeed(pfa, 0, PFA_MOVABLE)};
+	for (size_t i = 0; i < sizeof(err) / sizeof(err[0]); i++)
+		assert_true(err[i] == PFA_EBUSY || err[i] == PFA_EDEADLK);
+	let_go(thread);
+	assert_int_equal(rig_stats(&busy.rig, 0).allocated, 8);
+	rig_check(&busy.rig);
+	EXPECT(pfa_free, PFA_OK, pfa, live, 3);
+	stop();
+}
+
+static void test_cache_is_busy(void **state)
+{
+	(void)state;
+	struct pfa_zone_stats zs;
+	pfa_pfn pfn;
+	start(8);
+	struct pfa *pfa = busy.rig.pfa;
+	EXPECT(pfa_alloc, PFA_OK, pfa, 0, PFA_MOVABLE, &pfn);
+	pthread_t thread = hold(hold_cache);
+	EXPECT(pfa_cache_drain, PFA_EBUSY, pfa, 1);
+	EXPECT(pfa_cache_drain, PFA_EBUSY, pfa, PFA_ALL_CPUS);
+	EXPECT(pfa_zone_stats_get, PFA_EBUSY, pfa, 0, &zs, sizeof(zs));
+	EXPECT(pfa_free, PFA_OK, pfa, pfn, 0); /* our own cache is free */
+	let_go(thread);
+	assert_int_equal(rig_stats(&busy.rig, 0).allocated, 0);
+	stop();
+}
+
+/* Disabling holds the set of all caches; enabling meanwhile cannot wait. */
+static void test_set_is_busy(void **state)
+{
+	(void)state;
+	pfa_pfn pfn;
+	start(8);
+	struct pfa *pfa = busy.rig.pfa;
+	EXPECT(pfa_alloc, PFA_OK, pfa, 0, PFA_MOVABLE, &pfn);
+	EXPECT(pfa_free, PFA_OK, pfa, pfn, 0);
+	pthread_t thread = hold(pfa_cache_disable);
+	EXPECT(pfa_cache_enable, PFA_EBUSY, pfa);
+	EXPECT(pfa_cache_disable, PFA_EBUSY, pfa);
+	let_go(thread);
+	EXPECT(pfa_cache_enable, PFA_OK, pfa);
+	EXPECT(pfa_cache_enable, PFA_EINVAL, pfa);
+	stop();
+}
+
+static int serve(struct pfa *pfa)
+{
+	int err = PFA_EAGAIN;
+	for (unsigned i = 0; i < 100 && atomic_load(&busy.armed); i++) {
+		err = pfa_service(pfa, 10, NULL);
+		if (err != PFA_OK && err != PFA_EAGAIN)
+			return err;
+		busy.rig.now_ns += PFA_SERVICE_IDLE_NS;
+	}
+	return PFA_OK;
+}
+
+static void test_service_is_busy(void **state)
+{
+	(void)state;
+	pfa_pfn pfn;
+	start(8);
+	struct pfa *pfa = busy.rig.pfa;
+	EXPECT(pfa_alloc, PFA_OK, pfa, 0, PFA_MOVABLE, &pfn);
+	EXPECT(pfa_free, PFA_OK, pfa, pfn, 0);
+	pthread_t thread = hold(serve); /* stopped while it drains cpu 0 */
+	EXPECT(pfa_service, PFA_EBUSY, pfa, 1, NULL);
+	let_go(thread);
+	EXPECT(pfa_service, PFA_OK, pfa, 10, NULL);
+	stop();
+}
+
+static const struct unit_test tests[] = {
+	TEST(test_zone_is_busy), TEST(test_requests_back_out), TEST(test_cache_is_busy), TEST(test_set_is_busy),
+	TEST(test_service_is_busy),
+};
+UNIT_MAIN(tests)

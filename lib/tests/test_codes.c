@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Was every documented return code of every function produced by some test? The other programs have written what they
+ * saw (rig_write_codes). The table here is compared with them, and with the headers: every function that is declared
+ * must be in the table, and so must every code that its comment names after @return.
+ */
+#define _GNU_SOURCE
+#include <pfa/types.h>
+
+#include <dirent.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ALLOC "OK ENOMEM EAGAIN EINVAL ENOTSUP ECORRUPT"
+
+static const struct {
+	const char *function, *codes; /* NULL: returns no code */
+} documented[] = {
+	{"pfa_error_name", NULL},
+	{"pfa_config_problem_text", NULL},
+	{"pfa_version", NULL},
+	{"pfa_debug_on_unlock", NULL},
+	{"pfa_debug_regions", NULL},
+	{"pfa_size", "OK EINVAL"},
+	{"pfa_init", "OK EINVAL"},
+	{"pfa_fini", "OK EBUSY ECORRUPT"},
+	{"pfa_alloc", ALLOC},
+	{"pfa_free", "OK EMISUSE ECORRUPT"},
+	{"pfa_alloc_bulk", ALLOC},
+	{"pfa_free_bulk", "OK EMISUSE ECORRUPT"},
+	{"pfa_alloc_exact", ALLOC},
+	{"pfa_alloc_window", ALLOC},
+	{"pfa_split", "OK EINVAL EMISUSE"},
+	{"pfa_free_range", "OK EINVAL EMISUSE ECORRUPT"},
+	{"pfa_ptr", "OK ERANGE ENOTSUP"},
+	{"pfa_pfn_of", "OK ERANGE ENOTSUP"},
+	{"pfa_alloc_ptr", ALLOC},
+	{"pfa_free_ptr", "OK EMISUSE ECORRUPT ENOTSUP"},
+	{"pfa_largest_free", "OK ENOMEM EINVAL ECORRUPT"},
+	{"pfa_would_succeed", "OK ENOMEM EINVAL ENOTSUP ECORRUPT"},
+	{"pfa_cache_drain", "OK EINVAL ECORRUPT EBUSY"},
+	{"pfa_cache_purge", "OK ERANGE ECORRUPT EBUSY"},
+	{"pfa_cache_disable", "OK EAGAIN EBUSY ECORRUPT"},
+	{"pfa_cache_enable", "OK EINVAL EBUSY"},
+	{"pfa_service", "OK EAGAIN EBUSY EINVAL ECORRUPT"},
+	{"pfa_stats_get", "OK EINVAL"},
+	{"pfa_zone_stats_get", "OK EINVAL EBUSY"},
+	{"pfa_print", "OK EINVAL EBUSY"},
+	{"pfa_frame_info", "OK EBUSY"},
+	{"pfa_pageblock_info", "OK ERANGE EBUSY"},
+	{"pfa_check", "OK ECORRUPT EINVAL EBUSY"},
+	{"pfa_check_range", "OK ECORRUPT EINVAL EBUSY ERANGE"},
+};
+enum { NR_DOCUMENTED = sizeof(documented) / sizeof(documented[0]) };
+
+static unsigned failures;
+
+static int find_function(const char *name, size_t length)
+{
+	for (int i = 0; i < NR_DOCUMENTED; i++)
+		if (strlen(documented[i].function) == length && strncmp(documented[i].function, name, length) == 0)
+			return i;
+	return -1;
+}
+
+static bool has_code(int function, const char *code, size_t length)
+{
+	const char *at = documented[function].codes;
+	for (; at && *at; at += strcspn(at, " "), at += *at == ' ')
+		if (strcspn(at, " ") == length && strncmp(at, code, length) == 0)
+			return true;
+	return false;
+}
+
+/* ---- what was produced ---------------------------------------------------------------------------------------------- */
+
+static char *read_all(const char *dir, const char *name)
+{
+	char path[4096], *text = NULL;
+	size_t nr = 0;
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	FILE *f = fopen(path, "r");
+	if (!f) {
+		fprintf(stderr, "cannot read %s\n", path);
+		exit(2);
+	}
+	for (size_t got = 1; got; nr += got) {
+		text = realloc(text, nr + 65536 + 1);
+		if (!text)
+			exit(2);
+		got = fread(text + nr, 1, 65536, f);
+	}
+	text[nr] = 0;
+	fclose(f);
+	return text;
+}
+
+static char *produced; /* lines "function PFA_CODE" of all programs, each beginning with a newline */
+
+static void read_produced(const char *dir)
+{
+	DIR *d = opendir(dir);
+	size_t nr = 0;
+	unsigned files = 0;
+	if (!d) {
+		fprintf(stderr, "cannot read %s\n", dir);
+		exit(2);
+	}
+	produced = calloc(1, 1);
+	for (struct dirent *e; (e = readdir(d));) {
+		const char *dot = strrchr(e->d_name, '.');
+		if (!dot || strcmp(dot, ".codes") != 0)
+			continue;
+		char *text = read_all(dir, e->d_name);
+		produced = realloc(produced, nr + strlen(text) + 2);
+		if (!produced)
+			exit(2);
+		nr += (size_t)sprintf(produced + nr, "\n%s", text);
+		free(text);
+		files++;
+	}
+	closedir(d);
+	printf("%u programs wrote what they produced\n", files);
+}
+
+static void compare_produced(void)
+{
+	unsigned pairs = 0;
+	for (int i = 0; i < NR_DOCUMENTED; i++) {
+		const char *at = documented[i].codes;
+		for (; at && *at; at += strcspn(at, " "), at += *at == ' ') {
+			char line[100];
+			snprintf(line, sizeof(line), "\n%s PFA_%.*s\n", documented[i].function, (int)strcspn(at, " "), at);
+			pairs++;
+			if (strstr(produced, line))
+				continue;
+			fprintf(stderr, "never produced: %s", line + 1);
+			failures++;
+		}
+	}
+	for (char *save = NULL, *line = strtok_r(produced, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		char function[64], code[32];
+		int i;
+		if (sscanf(line, "%63s PFA_%31s", function, code) != 2)
+			continue;
+		i = find_function(function, strlen(function));
+		if (i >= 0 && has_code(i, code, strlen(code)))
+			continue;
+		fprintf(stderr, "produced, but not documented: %s PFA_%s\n", function, code);
+		failures++;
+	}
+	printf("%u documented pairs of function and code\n", pairs);
+}
+
+/* ---- what the headers say -------------------------------------------------------------------------------------------- */
+
+/* Codes named in a comment after @return, up to the next @word. */
+static void compare_comment(int function, const char *comment, const char *end)
+{
+	const char *at = strstr(comment, "@return");
+	if (!at || at > end)
+		return;
+	for (at += 7; at < end && *at != '@'; at++) {
+		if (strncmp(at, "PFA_", 4) != 0)
+			continue;
+		at += 4;
+		size_t length = strspn(at, "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+		if (length < 2 || (at[0] != 'E' && strncmp(at, "OK", 2) != 0) || at[length] == '_')
+			continue;
+		if (!has_code(function, at, length)) {
+			fprintf(stderr, "%s: the header names PFA_%.*s, the table here does not\n", documented[function].function,
+			        (int)length, at);
+			failures++;
+		}
+	}
+}
+
+static void compare_header(const char *dir, const char *name, bool seen[NR_DOCUMENTED])
+{
+	char *text = read_all(dir, name), *comment = text;
+	for (char *at = text; *at;) {
+		if (strncmp(at, "/*", 2) == 0) {
+			comment = at;
+			at = strstr(at, "*/");
+			at = at ? at + 2 : comment + strlen(comment);
+			continue;
+		}
+		size_t line = strcspn(at, "\n");
+		if (strncmp(at, "PFA_API", 7) == 0 || strncmp(at, "PFA_NODISCARD PFA_API", 21) == 0) {
+			char *open = memchr(at, '(', line), *start = open;
+			while (start && start > at && (start[-1] == '_' || (start[-1] >= 'a' && start[-1] <= 'z')))
+				start--;
+			int i = open ? find_function(start, (size_t)(open - start)) : -1;
+			if (i < 0) {
+				fprintf(stderr, "%s: not in the table here: %.*s\n", name, (int)line, at);
+				failures++;
+			} else {
+				seen[i] = true;
+				compare_comment(i, comment, at);
+			}
+		}
+		/* on to the next line, or to a comment that begins in this one */
+		char *next_comment = memmem(at, line, "/*", 2);
+		at = next_comment ? next_comment : at + line + (at[line] == '\n');
+	}
+	free(text);
+}
+
+int main(int argc, char **argv)
+{
+	static const char *const headers[] = {"types.h", "config.h", "pfa.h", "stats.h", "debug.h"};
+	bool seen[NR_DOCUMENTED] = {false};
+	if (argc != 3) {
+		fprintf(argc == 2 && strcmp(argv[1], "--help") == 0 ? stdout : stderr,
+		        "usage: test_codes CODES_DIR HEADER_DIR\n");
+		return argc == 2 && strcmp(argv[1], "--help") == 0 ? 0 : 2;
+	}
+	read_produced(argv[1]);
+	compare_produced();
+	for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++)
+		compare_header(argv[2], headers[i], seen);
+	for (int i = 0; i < NR_DOCUMENTED; i++) {
+		if (!seen[i]) {
+			fprintf(stderr, "no header declares %s\n", documented[i].function);
+			failures++;
+		}
+	}
+	free(produced);
+	return failures ? 1 : 0;
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Damaged metadata under policy REPORT: told once as corruption, PFA_ECORRUPT, and the zone refuses from then on while
+ * the others go on. The damage is done through pfa_debug_regions().
+ */
+#include "unit.h"
+
+#include <string.h>
+
+enum { FRAMES = 1024 };
+static pfa_pfn pfns[FRAMES];
+
+/* Two zones, so that one can go on; zone 0 holds frames 0 .. 1023. */
+static void base(struct rig *rig, uint32_t high)
+{
+	rig_init(rig);
+	rig_zone(rig, 0, FRAMES);
+	rig_zone(rig, FRAMES, FRAMES);
+	rig->cfg.cache_high = high;
+	rig->cfg.nr_cpus = 2;
+	rig_start(rig);
+}
+
+static unsigned char *byte_of(struct rig *rig, pfa_pfn pfn)
+{
+	unsigned char *bytes = rig_region(rig, "frame_bytes", NULL);
+	MUST(bytes);
+	return bytes + pfn;
+}
+
+/* A block that lies in the cache of cpu 0. */
+static pfa_pfn cached_block(struct rig *rig, unsigned order)
+{
+	pfa_pfn pfn;
+	EXPECT(pfa_alloc, PFA_OK, rig->pfa, order, PFA_MOVABLE, &pfn);
+	EXPECT(pfa_free, PFA_OK, rig->pfa, pfn, order);
+	assert_int_equal(rig_info(rig, pfn).state, PFA_FRAME_CACHED);
+	return pfn;
+}
+
+static void told(struct rig *rig, unsigned nr, enum pfa_fault_kind kind)
+{
+	assert_int_equal(rig->fault.nr, nr);
+	assert_int_equal(rig->fault.code, PFA_ECORRUPT);
+	assert_int_equal(rig->fault.kind, kind);
+	assert_int_equal(rig_events(rig).nr_corrupt, nr);
+	assert_int_equal(rig_events(rig).nr_misuse, 0);
+}
+
+/* Zone 0 is damaged and was found to be; everything that can only be served from it says so. */
+static void all_refuse(struct rig *rig, pfa_pfn live, unsigned live_order)
+{
+	const uint32_t only0 = PFA_MOVABLE | PFA_EXACT_ZONE | PFA_ZONE(0);
+	pfa_pfn pfn;
+	size_t nr;
+	unsigned order;
+	EXPECT(pfa_alloc, PFA_ECORRUPT, rig->pfa, 3, only0, &pfn);
+	EXPECT(pfa_alloc_bulk, PFA_ECORRUPT, rig->pfa, 3, only0, 4, pfns, &nr);
+	assert_int_equal(nr, 0);
+	EXPECT(pfa_alloc_exact, PFA_ECORRUPT, rig->pfa, 3, 0, only0, &pfn);
+	EXPECT(pfa_alloc_window, PFA_ECORRUPT, rig->pfa, 0, only0, ((struct pfa_run){0, FRAMES}), &pfn);
+	EXPECT(pfa_would_succeed, PFA_ECORRUPT, rig->pfa, 8, only0);
+	EXPECT(pfa_largest_free, PFA_ECORRUPT, rig->pfa, only0, &order);
+	EXPECT(pfa_cache_disable, PFA_OK, rig->pfa); /* a cache would still take it */
+	EXPECT(pfa_free, PFA_ECORRUPT, rig->pfa, live, live_order);
+	EXPECT(pfa_free_bulk, PFA_ECORRUPT, rig->pfa, live_order, 1, &live, &nr);
+	assert_int_equal(nr, 0);
+	EXPECT(pfa_free_range, PFA_ECORRUPT, rig->pfa, live, (size_t)1 << live_order);
+	/* The other zone serves as ever. */
+	EXPECT(pfa_alloc, PFA_OK, rig->pfa, 3, PFA_MOVABLE, &pfn);
+	assert_true(pfn >= FRAMES);
+	EXPECT(pfa_free, PFA_OK, rig->pfa, pfn, 3);
+}
+
+/* The byte of a cached block was overwritten: met by the request that pops it. */
+static void test_cached_byte_met_by_alloc(void **state)
+{
+	(void)state;
+	struct rig rig;
+	pfa_pfn live, pfn;
+	base(&rig, 8);
+	EXPECT(pfa_alloc_window, PFA_OK, rig.pfa, 8, PFA_MOVABLE, ((struct pfa_run){512, 256}), &live);
+	pfa_pfn victim = cached_block(&rig, 0);
+	*byte_of(&rig, victim) = 0;
+	EXPECT(pfa_alloc, PFA_ECORRUPT, rig.pfa, 0, PFA_MOVABLE, &pfn);
+	told(&rig, 1, PFA_FAULT_CORRUPT_CACHE);
+	EXPECT(pfa_cache_drain, PFA_OK, rig.pfa, 1);
+	all_refuse(&rig, live, 8);
+	assert_int_equal(rig.fault.nr, 1); /* told once */
+	rig_drop(&rig);
+}
+
+static void test_cached_byte_met_by_drain(void **state)
+{
+	(void)state;
+	for (unsigned way = 0; way < 4; way++) {
+		struct rig rig;
+		base(&rig, 8);
+		pfa_pfn victim = cached_block(&rig, 1);
+		*byte_of(&rig, victim) = 0x21; /* HEAD again, as a late write of its last owner's */
+		switch (way) {
+		case 0:
+			EXPECT(pfa_cache_drain, PFA_ECORRUPT, rig.pfa, 0);
+			break;
+		case 1:
+			EXPECT(pfa_cache_purge, PFA_ECORRUPT, rig.pfa, victim);
+			break;
+		case 2:
+			EXPECT(pfa_cache_disable, PFA_ECORRUPT, rig.pfa);
+			EXPECT(pfa_cache_enable, PFA_EINVAL, rig.pfa); /* it was not disabled */
+			break;
+		default:
+			EXPECT(pfa_cache_drain, PFA_ECORRUPT, rig.pfa, PFA_ALL_CPUS);
+		}
+		told(&rig, 1, PFA_FAULT_CORRUPT_CACHE);
+		pfa_pfn pfn;
+		EXPECT(pfa_alloc, PFA_ECORRUPT, rig.pfa, 8, PFA_EXACT_ZONE, &pfn);
+		rig_drop(&rig);
+	}
+}
+
+static void test_cached_byte_met_by_service(void **state)
+{
+	(void)state;
+	struct rig rig;
+	base(&rig, 8);
+	pfa_pfn victim = cached_block(&rig, 0);
+	*byte_of(&rig, victim) = 0xFF;
+	int err = PFA_OK;
+	for (unsigned i = 0; i < 20 && (err == PFA_OK || err == PFA_EAGAIN); i++) {
+		rig.now_ns += PFA_SERVICE_IDLE_NS;
+		err = pfa_service(rig.pfa, 10, NULL);
+	}
+	rig_expect("pfa_service", PFA_ECORRUPT, err, __FILE__, __LINE__);
+	told(&rig, 1, PFA_FAULT_CORRUPT_CACHE);
+	rig_drop(&rig);
+}
+
+/* pfa_fini compares the sums. */
+static void test_fini_compares(void **state)
+{
+	(void)state;
+	struct rig rig;
+	base(&rig, 8);
+	pfa_pfn victim = cached_block(&rig, 2);
+	*byte_of(&rig, victim) = 0;
+	EXPECT(pfa_fini, PFA_ECORRUPT, rig.pfa);
+	struct pfa_violation v;
+	EXPECT(pfa_check, PFA_ECORRUPT, rig.pfa, PFA_CHECK_QUIESCENT | PFA_CHECK_FRAMES, &v); /* it goes on */
+	rig_drop(&rig);
+}
+
+/* By pointer. */
+static void test_pointer_forms(void **state)
+{
+	(void)state;
+	static unsigned char pool[2 * FRAMES * 64] __attribute__((aligned(64)));
+	struct rig rig;
+	void *live, *ptr;
+	pfa_pfn pfn;
+	rig_init(&rig);
+	rig_zone(&rig, 0, FRAMES);
+	rig.cfg.cache_high = 8;
+	rig.cfg.cache_max_order = 4;
+	rig.cfg.pool = pool;
+	rig.cfg.pool_bytes = sizeof(pool);
+	rig_start(&rig);
+	EXPECT(pfa_alloc_ptr, PFA_OK, rig.pfa, 8, PFA_MOVABLE, &live);
+	pfn = cached_block(&rig, 0);
+	*byte_of(&rig, pfn) = 0;
+	EXPECT(pfa_alloc_ptr, PFA_ECORRUPT, rig.pfa, 0, PFA_MOVABLE, &ptr);
+	EXPECT(pfa_free_ptr, PFA_ECORRUPT, rig.pfa, live, 8);
+	rig_drop(&rig);
+}
+
+/* Whatever single byte of the maps or the index is wrong: no crash, no frame granted twice, no hang. */
+static void scribble(const char *region, uint64_t seed)
+{
+	struct rig rig;
+	struct rng rng = {seed};
+	static unsigned char owned[FRAMES];
+	size_t bytes, nr = 0, i;
+	rig_init(&rig);
+	rig_zone(&rig, 0, FRAMES);
+	rig.cfg.cache_high = seed % 2 ? 8 : PFA_EXPLICIT_0;
+	rig_start(&rig);
+	memset(owned, 0, sizeof(owned));
+	unsigned orders[64];
+	for (i = 0; i < 64; i++) {
+		orders[nr] = (unsigned)rng_below(&rng, 5);
+		if (pfa_alloc(rig.pfa, orders[nr], PFA_MOVABLE, &pfns[nr]) != PFA_OK)
+			continue;
+		memset(owned + pfns[nr], 1, (size_t)1 << orders[nr]);
+		nr++;
+	}
+	unsigned char *at = rig_region(&rig, region, &bytes);
+	assert_non_null(at);
+	i = rng_below(&rng, bytes);
+	at[i] = (unsigned char)(at[i] ^ 1u << rng_below(&rng, 8));
+	for (unsigned step = 0; step < 300; step++) {
+		pfa_pfn pfn;
+		unsigned order = (unsigned)rng_below(&rng, 9);
+		int err = pfa_alloc(rig.pfa, order, PFA_MOVABLE, &pfn);
+		if (err == PFA_ECORRUPT)
+			break;
+		if (err != PFA_OK) {
+			rig_expect("pfa_alloc", PFA_ENOMEM, err, __FILE__, __LINE__);
+			break;
+		}
+		if (pfn + ((size_t)1 << order) > FRAMES)
+			rig_fail(__FILE__, __LINE__, "%s, seed %llu: frames outside were granted", region, (unsigned long long)seed);
+		for (size_t k = 0; k < (size_t)1 << order && strcmp(region, "not_free") != 0; k++)
+			if (owned[pfn + k]++)
+				rig_fail(__FILE__, __LINE__, "%s[%zu], seed %llu: frame %zu was granted twice", region, i,
+				         (unsigned long long)seed, pfn + k);
+	}
+	rig_drop(&rig);
+}
+
+static void test_index_scribbles(void **state)
+{
+	(void)state;
+	/* The free map is the truth: what it says wrongly is believed. Index and leaves are not. */
+	for (uint64_t seed = 1; seed <= 150; seed++) {
+		scribble("leaves", seed);
+		scribble("sets", seed);
+		scribble("not_free", seed);
+	}
+}
+
+static const struct unit_test tests[] = {
+	TEST(test_cached_byte_met_by_alloc), TEST(test_cached_byte_met_by_drain), TEST(test_cached_byte_met_by_service),
+	TEST(test_fini_compares), TEST(test_pointer_forms), TEST(test_index_scribbles),
+};
+UNIT_MAIN(tests)

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Threads that do everything at once: all orders and forms, frees by other threads, drains, purges, disable and
+ * enable, statistics, printing, queries, service, and the checker in its running mode. Several configurations.
+ */
+#include "mt.h"
+
+enum { WORKERS = 4 };
+
+/* Statistics, checker, texts, caches: what an administrator's thread does. */
+static void swallow(void *ctx, const char *bytes, size_t nr)
+{
+	(void)bytes;
+	*(size_t *)ctx += nr;
+}
+
+static void look(struct mt_thread *t)
+{
+	struct rig *rig = &t->mt->rig;
+	struct pfa_violation v;
+	const unsigned zone = (unsigned)rng_below(&t->rng, rig->cfg.nr_zones);
+	const struct pfa_zone_config *z = &rig->zones[zone];
+	size_t written = 0;
+	unsigned order;
+	switch (rng_below(&t->rng, 6)) {
+	case 0: {
+		struct pfa_zone_stats s = rig_stats(rig, zone);
+		MUST_EQ(rig_sum(&s), s.present); /* at every snapshot, not only at rest */
+		break;
+	}
+	case 1: {
+		int err = pfa_check(rig->pfa, rng_one_in(&t->rng, 2) ? PFA_CHECK_FRAMES : 0, &v);
+		if (err)
+			rig_fail(__FILE__, __LINE__, "running check: %s, zone %u, pfn %zu: expected %zu, actual %zu", v.what,
+			         v.zone, v.pfn, v.expected, v.actual);
+		break;
+	}
+	case 2: {
+		const struct pfa_run run = {z->start + rng_below(&t->rng, z->nr_frames), 100};
+		int err = pfa_check_range(rig->pfa, run, PFA_CHECK_FRAMES, &v);
+		if (err)
+			rig_fail(__FILE__, __LINE__, "running check of a range: %s, pfn %zu", v.what, v.pfn);
+		break;
+	}
+	case 3:
+		MUST_EQ(pfa_print(rig->pfa, (enum pfa_print_what)rng_below(&t->rng, PFA_PRINT_WHATS), swallow, &written), PFA_OK);
+		MUST(written > 0);
+		break;
+	case 4: {
+		int err = pfa_largest_free(rig->pfa, PFA_MOVABLE, &order);
+		MUST(err == PFA_ENOMEM || (err == PFA_OK && order <= rig->cfg.max_order));
+		break;
+	}
+	default:
+		(void)rig_info(rig, z->start + rng_below(&t->rng, z->nr_frames));
+		(void)rig_type(rig, z->start + rng_below(&t->rng, z->nr_frames));
+		(void)rig_events(rig);
+	}
+}
+
+static void manage(struct mt_thread *t)
+{
+	struct rig *rig = &t->mt->rig;
+	const struct pfa_zone_config *z = &rig->zones[rng_below(&t->rng, rig->cfg.nr_zones)];
+	switch (rng_below(&t->rng, 4)) {
+	case 0:
+		MUST_EQ(pfa_cache_drain(rig->pfa, rng_one_in(&t->rng, 2) ? PFA_ALL_CPUS : 1), PFA_OK);
+		break;
+	case 1:
+		MUST_EQ(pfa_cache_purge(rig->pfa, z->start + rng_below(&t->rng, z->nr_frames)), PFA_OK);
+		break;
+	case 2:
+		MUST_EQ(pfa_cache_disable(rig->pfa), PFA_OK);
+		for (unsigned i = 0; i < rig->cfg.nr_zones; i++)
+			MUST_EQ(rig_stats(rig, i).cached, 0); /* drained, and nothing comes back */
+		MUST_EQ(pfa_cache_enable(rig->pfa), PFA_OK);
+		break;
+	default: {
+		int err = pfa_service(rig->pfa, 3, NULL);
+		MUST(err == PFA_OK || err == PFA_EAGAIN || err == PFA_EBUSY);
+	}
+	}
+}
+
+/* The forms that end in order-0 frames or ranges. */
+static void odd_forms(struct mt_thread *t)
+{
+	struct mt *mt = t->mt;
+	pfa_pfn pfn, many[16];
+	size_t nr = 1 + rng_below(&t->rng, 40), got;
+	const struct pfa_run window = {rng_below(&t->rng, 2000), 1 + rng_below(&t->rng, 500)};
+	switch (rng_below(&t->rng, 4)) {
+	case 0:
+		if (pfa_alloc_exact(mt->rig.pfa, nr, 0, PFA_MOVABLE, &pfn) != PFA_OK)
+			break;
+		mt_own(mt, pfn, nr);
+		mt_disown(mt, pfn, nr);
+		MUST_EQ(pfa_free_range(mt->rig.pfa, pfn, nr), PFA_OK);
+		break;
+	case 1:
+		if (!mt_take(t, 5, PFA_RECLAIMABLE))
+			break;
+		pfn = t->mine[--t->nr_mine].pfn;
+		MUST_EQ(pfa_split(mt->rig.pfa, pfn, 5, 2), PFA_OK);
+		mt_disown(mt, pfn, 32);
+		MUST_EQ(pfa_free(mt->rig.pfa, pfn + 8, 2), PFA_OK);
+		MUST_EQ(pfa_free_range(mt->rig.pfa, pfn, 8), PFA_OK);
+		MUST_EQ(pfa_free_range(mt->rig.pfa, pfn + 12, 20), PFA_OK);
+		break;
+	case 2:
+		if (pfa_alloc_window(mt->rig.pfa, 2, PFA_UNMOVABLE, window, &pfn) != PFA_OK)
+			break;
+		MUST(pfn >= window.first && pfn + 4 <= window.first + window.nr_frames);
+		mt_own(mt, pfn, 4);
+		mt_disown(mt, pfn, 4);
+		MUST_EQ(pfa_free(mt->rig.pfa, pfn, 2), PFA_OK);
+		break;
+	default:
+		(void)!pfa_alloc_bulk(mt->rig.pfa, 1, PFA_MOVABLE, 16, many, &got);
+		for (size_t i = 0; i < got; i++)
+			mt_own(mt, many[i], 2);
+		for (size_t i = 0; i < got; i++)
+			mt_disown(mt, many[i], 2);
+		MUST_EQ(pfa_free_bulk(mt->rig.pfa, 1, got, many, &nr), PFA_OK);
+		MUST_EQ(nr, got);
+	}
+}
+
+static void work(struct mt_thread *t)
+{
+	static const uint32_t flags[] = {PFA_UNMOVABLE, PFA_MOVABLE, PFA_RECLAIMABLE, PFA_MOVABLE | PFA_HIGH,
+	                                 PFA_MOVABLE | PFA_NOWAIT, PFA_UNMOVABLE | PFA_NORETRY, PFA_UNMOVABLE | PFA_HIGH,
+	                                 PFA_MOVABLE};
+	const unsigned rounds = t->mt->rig.fault.nr; /* handed over by main() */
+	for (unsigned round = 0; round < rounds; round++) {
+		unsigned order = (unsigned)rng_below(&t->rng, rng_one_in(&t->rng, 4) ? t->mt->rig.cfg.max_order + 1 : 3);
+		switch (rng_below(&t->rng, 24)) {
+		case 0:
+			look(t);
+			break;
+		case 1:
+			manage(t);
+			break;
+		case 2:
+			odd_forms(t);
+			break;
+		case 3:
+		case 4:
+			mt_hand_over(t);
+			break;
+		case 5:
+		case 6:
+			mt_free_foreign(t);
+			break;
+		case 7:
+		case 8:
+		case 9:
+			if (t->nr_mine)
+				mt_give(t, rng_below(&t->rng, t->nr_mine));
+			break;
+		default:
+			/* in waves, so that memory runs out and comes back */
+			if (round / 300 % 2 && t->nr_mine)
+				mt_give(t, rng_below(&t->rng, t->nr_mine));
+			else
+				(void)mt_take(t, order, flags[rng_below(&t->rng, 8)]);
+		}
+	}
+	while (t->nr_mine)
+		mt_give(t, t->nr_mine - 1);
+}
+
+struct shape {
+	const char *name;
+	uint32_t cache_high, pageblock_order, max_order;
+	bool wild_cpus, small;
+};
+
+static void run_shape(const struct shape *shape, const struct mt_options *o)
+{
+	static struct mt mt;
+	static struct mt_thread threads[WORKERS];
+	static const struct pfa_run hole = {700, 33}, area = {256, 256};
+	mt_init(&mt, shape->wild_cpus);
+	mt.rig.cfg.cache_high = shape->cache_high;
+	mt.rig.cfg.pageblock_order = shape->pageblock_order;
+	mt.rig.cfg.max_order = shape->max_order;
+	struct pfa_zone_config *z = rig_zone(&mt.rig, 3, shape->small ? 997 : 4000);
+	z->holes = &hole;
+	z->nr_holes = 1;
+	z->highatomic_frames = 256;
+	z->mark_min = 16;
+	z->mark_low = z->mark_high = 64;
+	if (shape->pageblock_order <= 8) {
+		z->cma = &area;
+		z->nr_cma = 1;
+	}
+	rig_zone(&mt.rig, 3 + z->nr_frames, 1500); /* shares a pageblock with the first */
+	mt_start(&mt);
+	mt.rig.fault.nr = o->rounds;
+	for (unsigned i = 0; i < WORKERS; i++)
+		threads[i] = (struct mt_thread){.body = work};
+	mt_run(&mt, threads, WORKERS, o->seed);
+	size_t granted = 0, refused = 0;
+	for (unsigned i = 0; i < WORKERS; i++) {
+		granted += threads[i].nr_granted;
+		refused += threads[i].nr_refused;
+	}
+	MUST_EQ(atomic_load(&mt.nr_faults), 0);
+	MUST(granted > 0);
+	mt_stop(&mt);
+	printf("mix, %s: %zu blocks granted, %zu requests refused%s\n", shape->name, granted, refused,
+	       rig_prot_none ? ", pool PROT_NONE" : "");
+}
+
+int main(int argc, char **argv)
+{
+	static const struct shape shapes[] = {
+		{"default caches", 0, 6, 8, false, false},
+		{"one entry a slot, wild cpu ids", 1, 6, 8, true, true},
+		{"small caches, wild cpu ids, max_order below pageblock_order", 6, 9, 7, true, false},
+		{"no caches, max_order above pageblock_order", PFA_EXPLICIT_0, 6, 9, false, true},
+	};
+	const struct mt_options o = mt_options(argc, argv, 6000);
+	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
+		run_shape(&shapes[i], &o);
+	return 0;
+}
