@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """One slice of AFL++: afl-fuzz on a target, its statistics, crashes and hangs."""
 import glob
+import math
 import os
 import shutil
 import signal
@@ -12,7 +13,7 @@ from build import dictionary
 from options import Setup
 
 SETTINGS = {"AFL_NO_UI": "1", "AFL_SKIP_CPUFREQ": "1", "AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES": "1",
-            "AFL_NO_AFFINITY": "1", "AFL_NO_COLOR": "1", "AFL_AUTORESUME": "1", "AFL_QUIET": "1", "AFL_NO_CRASH_README": "1",
+            "AFL_NO_AFFINITY": "1", "AFL_AUTORESUME": "1", "AFL_QUIET": "1", "AFL_NO_CRASH_README": "1",
             "AFL_FORKSRV_INIT_TMOUT": "20000"}
 
 
@@ -29,7 +30,8 @@ def read_plot(path):
     try:
         with open(path, encoding="ascii", errors="replace") as f:
             last = f.readlines()[-1].split(",")
-        return float(last[10]), int(last[11]), int(last[12])
+        rate = float(last[10])
+        return (rate if math.isfinite(rate) else 0.0), int(last[11]), int(last[12])
     except (FileNotFoundError, IndexError, ValueError):
         return 0.0, 0, 0
 
@@ -100,7 +102,7 @@ def update(ctx, target, job, process, started, base):
     rate, execs, edges = read_plot(os.path.join(process.out, "default", "plot_data"))
     final = read_stats(os.path.join(process.out, "default", "fuzzer_stats"))
     if int(final.get("execs_done", 0)) > execs:
-        rate, execs = float(final.get("execs_per_sec", 0)), int(final["execs_done"])
+        execs, rate = int(final["execs_done"]), 0.0
         edges = int(final.get("edges_found", 0))
     stats = ctx.stats[target.name]
     stats.edges = max(stats.edges, edges)

@@ -90,7 +90,8 @@ class Findings:
                 self.all[key]["count"] += 1
                 os.unlink(raw)
                 return self.all[key], False
-            earlier = os.path.exists(base + ".bin")
+            explained = ".pfa.txt" if inputs.tool(self.ctx.folder, "pfa-trace") else ".bin"
+            earlier = os.path.exists(base + ".bin") and os.path.exists(base + explained)
             found = dict(what, target=target.name, count=1, known=earlier, base=base, kind=kind)
             if earlier:
                 os.unlink(raw)

@@ -114,7 +114,7 @@ def main(argv):
     except (Setup, Usage) as problem:
         print(f"fuzz/cmin: {problem}", file=sys.stderr)
     except OSError as error:
-        print(f"fuzz/cmin: {runner.explain_os_error(error)}", file=sys.stderr)
+        print(f"fuzz/cmin: {runner.explain(error)}", file=sys.stderr)
     except KeyboardInterrupt:
         print("fuzz/cmin: interrupted; nothing was removed from the target at work", file=sys.stderr)
     finally:

@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 
 import build
 import engine_afl
@@ -78,10 +79,15 @@ class Context:
         self.halt()
 
 
-def explain_os_error(error):
-    if error.errno in DISK:
+def explain(error):
+    """What to tell the user of an exception: one that nobody foresaw comes with its place."""
+    if isinstance(error, OSError) and error.errno in DISK:
         return f"cannot write {error.filename or 'a file'}: {error.strerror}; what was found before is saved"
-    return f"{error.filename or ''}: {error.strerror}"
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, (Setup, Usage)):
+        return str(error)
+    return "a defect of the runner; what was found before is saved\n" + traceback.format_exc()
 
 
 def prepare(ctx, targets):
@@ -127,10 +133,8 @@ def job_loop(ctx, job, slots, targets):
             finally:
                 stats.end(job)
             seed = (seed * 48271) % (2**31 - 1)
-    except Setup as problem:
-        ctx.fail(str(problem))
-    except OSError as error:
-        ctx.fail(explain_os_error(error))
+    except Exception as error:  # pylint: disable=broad-except
+        ctx.fail(explain(error))
 
 
 def analyse_loop(ctx):
@@ -145,10 +149,8 @@ def analyse_loop(ctx):
             if last:
                 return
             ctx.over.wait(0.3)
-    except Setup as problem:
-        ctx.fail(str(problem))
-    except OSError as error:
-        ctx.fail(explain_os_error(error))
+    except Exception as error:  # pylint: disable=broad-except
+        ctx.fail(explain(error))
 
 
 def fuzz(ctx, targets):
@@ -170,6 +172,9 @@ def fuzz(ctx, targets):
     if ctx.findings.pending and not ctx.interrupted:
         ctx.say("analysing what was found (Ctrl-C skips it)")
     analyst.join()
+    idle = [t.name for t in targets if not ctx.stats[t.name].finished]
+    if idle and not ctx.problem and not ctx.interrupted and ctx.opt.engine != "replay":
+        ctx.problem = f"nothing was executed for {' '.join(idle)}: give it more --time"
     for target in targets:
         ctx.stats[target.name].new = len(inputs.files_in(ctx.grown(target)) - before[target.name])
 
@@ -256,12 +261,10 @@ def main(argv):
     ctx, started, targets = Context(parse_run(argv), argv), time.monotonic(), []
     try:
         targets = run(ctx)
-    except (Setup, Usage) as problem:
-        ctx.problem = str(problem)
-    except OSError as error:
-        ctx.problem = explain_os_error(error)
     except KeyboardInterrupt:
         ctx.problem = "interrupted before fuzzing began"
+    except Exception as error:  # pylint: disable=broad-except
+        ctx.problem = explain(error)
     finally:
         shutil.rmtree(ctx.work, ignore_errors=True)
     code = verdict(ctx)

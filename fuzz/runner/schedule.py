@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Which job runs which target when."""
 
+LEAST_S = 2
 SLICE_S = {"libfuzzer": 120, "afl": 600}
 
 
 def plan(targets, jobs, total):
-    """Shares jobs * total seconds equally: for each job its list of (target, seconds); a target may span two jobs."""
+    """Shares jobs * total seconds equally: for each job its list of (target, seconds); a target may span two jobs.
+
+    A target gets LEAST_S seconds at least, even if that takes longer than `total`."""
+    total = max(total, LEAST_S, LEAST_S * len(targets) / jobs)
     share, slots, slot, room = jobs * total / len(targets), [[] for _ in range(jobs)], 0, float(total)
     for target in targets:
         left = share
