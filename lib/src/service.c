@@ -52,13 +52,15 @@ int pfa_service(struct pfa *p, unsigned budget_steps, uint64_t *out_next_ns)
 	int result = PFA_OK;
 	while (budget_steps-- && p->next_served < p->nr_cpus && result == PFA_OK)
 		result = service_visit(p, pfai_cpu_at(p, p->next_served++), now, &next);
-	/* A round that was cut short has not seen every cpu: there is more to do now. */
+	/* A round that was cut short has not seen every cpu, and what its earlier calls found may be due by now: in both
+	 * cases there is more to do at once. */
 	bool done = p->next_served >= p->nr_cpus;
 	if (done)
 		p->next_served = 0;
 	if (next > p->service_next)
 		next = p->service_next;
 	p->service_next = done ? UINT64_MAX : next;
+	done = done && next > now;
 	pfai_store_release(&p->serving, 0u);
 	if (result == PFA_ECORRUPT)
 		return pfai_fault(p, PFA_FAULT_CORRUPT_CACHE, p->base, 0, "pfa_service");
