@@ -397,11 +397,11 @@ HELPER void stats(unsigned zone, size_t all_size, size_t zone_size)
 		char bytes[4096];
 	} s;
 
+	CALL(pfa_stats_get(pfa, &s.all, all_size));
 	CALL(pfa_zone_stats_get(pfa, zone, &s.zone, zone_size));
 	if (out.code == PFA_OK && zone_size == sizeof(s.zone))
 		printf("    # free %zu cached %zu allocated %zu of %zu\n", s.zone.free, s.zone.cached, s.zone.allocated,
 		       s.zone.present);
-	CALL(pfa_stats_get(pfa, &s.all, all_size));
 }
 
 HELPER void frame_info(pfa_pfn pfn)

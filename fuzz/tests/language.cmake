@@ -8,3 +8,25 @@ if(TARGET pfa_cmocka)
 	add_test(NAME fuzz.program COMMAND test_program)
 	set_tests_properties(fuzz.program PROPERTIES LABELS fuzz TIMEOUT 600)
 endif()
+
+find_package(Python3 COMPONENTS Interpreter)
+if(TARGET pfa-trace AND Python3_FOUND)
+	# the same tool with targets whose findings are known
+	add_executable(pfa_trace_planted ${pfa_trace_sources} tests/shrink_targets.c)
+	target_link_libraries(pfa_trace_planted PRIVATE pfa_fuzz_exec pfa_fuzz_lang)
+	set_target_properties(pfa_trace_planted PROPERTIES C_STANDARD 11 C_EXTENSIONS ON)
+	add_test(NAME fuzz.trace COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/tests/trace_test.py
+		$<TARGET_FILE:pfa-trace> $<TARGET_FILE:pfa_trace_planted> ${CMAKE_CURRENT_BINARY_DIR}/trace_test
+		${CMAKE_CURRENT_SOURCE_DIR}/../corpus)
+	set_tests_properties(fuzz.trace PROPERTIES LABELS fuzz TIMEOUT 600)
+
+	separate_arguments(flags UNIX_COMMAND "${CMAKE_C_FLAGS}")
+	if(PFA_SANITIZE)
+		list(APPEND flags -fsanitize=${PFA_SANITIZE})
+	endif()
+	add_test(NAME fuzz.to_c COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/tests/to_c_test.py
+		$<TARGET_FILE:pfa-trace> ${CMAKE_CURRENT_BINARY_DIR}/to_c_test
+		${CMAKE_CURRENT_SOURCE_DIR}/../corpus/core/seed ${CMAKE_CURRENT_SOURCE_DIR}/../corpus/misuse/seed
+		-- ${CMAKE_C_COMPILER} ${flags} -I${CMAKE_CURRENT_SOURCE_DIR}/../lib/include $<TARGET_FILE:pfa>)
+	set_tests_properties(fuzz.to_c PROPERTIES LABELS fuzz TIMEOUT 600)
+endif()

@@ -36,6 +36,8 @@ static const struct {
 };
 #define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
+char **trace_argv;
+
 int trace_complain(const char *format, ...)
 {
 	va_list args;
@@ -266,6 +268,7 @@ int main(int argc, char **argv)
 	struct trace_options o = { .timeout_s = 10, .at = -1 };
 	int code = TRACE_USAGE;
 
+	trace_argv = argv;
 	for (int i = 1; i < argc; i++)
 		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0 || strcmp(argv[1], "help") == 0) {
 			help(stdout);

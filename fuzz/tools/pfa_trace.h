@@ -31,6 +31,9 @@ struct trace_input {
 	bool is_raw;
 };
 
+/* The command line as it was. */
+extern char **trace_argv;
+
 /* Says what is wrong on stderr; returns TRACE_USAGE. */
 __attribute__((format(printf, 1, 2))) int trace_complain(const char *format, ...);
 /* Reads a file, or stdin for "-". NULL after a complaint. The caller frees it. */

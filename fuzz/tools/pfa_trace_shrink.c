@@ -7,15 +7,17 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define RUNS_MAX 6000u
+#define TIMEOUT_RUNS_MAX 400u /* each costs the whole timeout */
 
 struct shrinker {
 	const struct trace_options *o;
 	struct program best, candidate;
 	struct trace_input in; /* the candidate, or raw bytes */
 	char id[24];
-	unsigned runs;
+	unsigned runs, most_runs;
 	bool broken; /* a trial could not be made */
 };
 
@@ -25,7 +27,7 @@ static bool accept(struct shrinker *s)
 	struct trace_trial trial;
 
 	prog_canonicalise(&s->candidate);
-	if (prog_equal(&s->candidate, &s->best) || s->runs >= RUNS_MAX || s->broken)
+	if (prog_equal(&s->candidate, &s->best) || s->runs >= s->most_runs || s->broken)
 		return false;
 	s->runs++;
 	s->in.program = &s->candidate;
@@ -56,7 +58,7 @@ static bool fewer_operations(struct shrinker *s)
 	unsigned before = s->best.nr_ops;
 
 	for (unsigned step = (s->best.nr_ops + 1) / 2; step; step /= 2)
-		for (unsigned end = s->best.nr_ops; end > 0 && s->runs < RUNS_MAX;) {
+		for (unsigned end = s->best.nr_ops; end > 0 && s->runs < s->most_runs;) {
 			unsigned at = end > step ? end - step : 0;
 
 			/* from the back: what is needed tends to stand at the front */
@@ -91,15 +93,18 @@ static bool fewer_pairs(struct shrinker *s)
 
 /* ---- configuration ------------------------------------------------------------------------------------------------ */
 
-/* Way number way to make the configuration plainer; false if there is no such way. */
+/* Way number way to make the configuration plainer; false if there is no such way. No two ways undo each other, else
+ * there would be no end. */
 static bool plainer(struct prog_config *c, unsigned way)
 {
+	bool caches = c->cache_high != PROG_CACHE_NONE;
+
 	switch (way) {
 	case 0: c->swarm = 0; return true;
 	case 1: c->threads = 1; return true;
 	case 2: c->cache_high = PROG_CACHE_NONE; return true;
 	case 3: c->cpus = 1; return true;
-	case 4: c->cache_high = c->cache_batch = c->cache_max_order = 0; return true;
+	case 4: c->cache_high = caches ? 0 : PROG_CACHE_NONE; return true;
 	case 5: c->cache_batch = 0; return true;
 	case 6: c->cache_max_order = 0; return true;
 	case 7: c->hardening = 0; return true;
@@ -109,7 +114,7 @@ static bool plainer(struct prog_config *c, unsigned way)
 	case 11: c->track_zero = false; return true;
 	case 12: c->zeroed_pool = false; return true;
 	case 13: c->pool = PROG_POOL_ABSENT; return true;
-	case 14: c->pool = PROG_POOL_NONE; return true;
+	case 14: c->pool = c->pool == PROG_POOL_ABSENT ? c->pool : PROG_POOL_NONE; return true;
 	case 15: c->check = PROG_CHECK_TOUCHED; return true;
 	case 16: c->seed = 0; return true;
 	case 17: c->pageblock_order = 6; return true;
@@ -220,7 +225,7 @@ static bool accept_raw(struct shrinker *s, const uint8_t *bytes, size_t nr)
 	static struct trace_input other;
 	struct trace_trial trial;
 
-	if (s->runs >= RUNS_MAX || s->broken)
+	if (s->runs >= s->most_runs || s->broken)
 		return false;
 	s->runs++;
 	other = s->in;
@@ -263,13 +268,32 @@ static void shrink(struct shrinker *s, size_t failing_step)
 	without(s, most, s->best.nr_ops - most);
 	fewer_operations(s);
 	plainer_configuration(s);
-	for (bool again = true; again && s->runs < RUNS_MAX && !s->broken;) {
+	for (bool again = true; again && s->runs < s->most_runs && !s->broken;) {
 		again = fewer_operations(s);
 		again |= plainer_arguments(s);
 		again |= plainer_configuration(s);
 		if (!again && s->best.nr_ops <= 60)
 			again = fewer_pairs(s);
 	}
+}
+
+/* A sanitizer's report takes a second to get its names: thousands of runs do without, and places identify. The options
+ * of sanitizers are read at the start, hence a new one. */
+static void restart_without_names(void)
+{
+	static const char *const options[] = { "ASAN_OPTIONS", "UBSAN_OPTIONS", "MSAN_OPTIONS" };
+	char value[1024];
+
+	if (getenv("PFA_TRACE_SHRINK"))
+		return;
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		const char *old = getenv(options[i]);
+
+		snprintf(value, sizeof(value), "%s%ssymbolize=0:detect_leaks=0", old ? old : "", old ? ":" : "");
+		setenv(options[i], value, 1);
+	}
+	setenv("PFA_TRACE_SHRINK", "1", 1);
+	execv("/proc/self/exe", trace_argv); /* where this fails it is only slower */
 }
 
 int trace_shrink(const struct trace_options *o)
@@ -280,6 +304,7 @@ int trace_shrink(const struct trace_options *o)
 	struct trace_trial trial;
 	size_t before, nr;
 
+	restart_without_names();
 	if (!trace_load(o, o->inputs[0], &s.in))
 		return TRACE_USAGE;
 	s.o = o;
@@ -290,6 +315,7 @@ int trace_shrink(const struct trace_options *o)
 	if (!trial.found)
 		return trace_complain("%s: no finding: nothing to shrink", o->inputs[0]);
 	memcpy(s.id, trial.id, sizeof(s.id));
+	s.most_runs = strncmp(trial.text, "timeout", 7) == 0 ? TIMEOUT_RUNS_MAX : RUNS_MAX;
 	before = s.in.is_raw ? s.in.nr_raw : s.best.nr_ops;
 	if (s.in.is_raw)
 		shrink_raw(&s);
