@@ -54,7 +54,8 @@ static void diff_note(void *ctx, const struct program *p, const struct exec_step
 	*o = (struct diff_outcome){ .skipped = s->skipped };
 	if (s->skipped)
 		return;
-	o->code = s->code;
+	if (p->ops[s->index].kind != OP_SERVICE) /* how much of a round is left depends on the number of cpus */
+		o->code = s->code;
 	if (info->yields)
 		o->granted = p->ops[s->index].kind == OP_ALLOC_BULK ? s->value : s->code == PFA_OK;
 }

@@ -124,7 +124,7 @@ static bool ops_granted(struct exec_run *run, struct exec_handle *h, const struc
 	if (!model_judge_grant(&run->m, r, pfn, &v))
 		return exec_say(run, &v);
 	/* CMA is as configured; only the reserve moves. */
-	if ((run->any_highatomic || run->p->config.check == PROG_CHECK_FULL) && !exec_refresh_types(run, pfn, pfn + nr))
+	if (run->any_highatomic && !exec_refresh_types(run, pfn, pfn + nr))
 		return false;
 	if (!model_judge_type(&run->m, r, pfn, &v))
 		return exec_say(run, &v);

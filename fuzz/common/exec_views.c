@@ -171,17 +171,35 @@ static bool views_frame(struct exec_run *run, pfa_pfn pfn)
 
 static bool views_pageblock(struct exec_run *run, pfa_pfn pfn)
 {
-	size_t index;
-	const bool inside = model_zone_of(&run->m, pfn, &index) < run->m.nr_zones;
+	const size_t pb = (size_t)1 << run->m.pageblock_order;
+	size_t index, present = 0, unowned = 0;
+	const unsigned zone = model_zone_of(&run->m, pfn, &index);
 	struct pfa_pageblock_info info;
+	struct verdict v;
 	int code;
 
 	if (!run->ops->pageblock_info)
 		return exec_skip(run);
 	EXEC_CALL(run, code, run->ops->pageblock_info(run->sut, pfn, &info));
-	if (!exec_expect_code(run, inside ? PFA_OK : PFA_ERANGE, code))
+	if (!exec_expect_code(run, zone < run->m.nr_zones ? PFA_OK : PFA_ERANGE, code))
 		return false;
-	return !inside || exec_refresh_types(run, pfn, pfn + 1);
+	if (zone == run->m.nr_zones)
+		return true;
+	const struct model_zone *z = &run->m.zone[zone];
+	for (size_t i = 0; i < z->nr; i++) {
+		if ((z->start + i) / pb != pfn / pb)
+			continue;
+		present += run->m.state[z->base + i] != MODEL_ABSENT;
+		unowned += run->m.state[z->base + i] == MODEL_FREE;
+	}
+	if (info.holder)
+		return exec_fail(run, "I4 holder", "a pageblock is held though nobody holds any", pfn, 0, info.holder);
+	if (info.present != present)
+		return exec_fail(run, "view pageblock", "present frames of a pageblock", pfn, present, info.present);
+	if (info.free > unowned)
+		return exec_fail(run, "view pageblock", "more free frames in a pageblock than nobody owns", pfn, unowned,
+		                 info.free);
+	return model_set_type(&run->m, zone, pfn / pb - z->pb_first, info.type, &v) || exec_say(run, &v);
 }
 
 static bool views_ptr(struct exec_run *run, pfa_pfn pfn, uint64_t offset)

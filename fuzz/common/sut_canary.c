@@ -161,6 +161,11 @@ static int canary_zone_stats(struct sut *s, unsigned zone, struct pfa_zone_stats
 static int canary_frame_info(struct sut *s, pfa_pfn pfn, struct pfa_frame_info *out)
 {
 	const int code = sut_pfa.frame_info(s, pfn, out);
+	if (code == PFA_OK && canary_which == SUT_CANARY_TYPE && out->type == PFA_TYPE_CMA)
+		out->type = PFA_TYPE_MOVABLE;
+	if (code == PFA_OK && canary_which == SUT_CANARY_NOT_COALESCED && !canary_has_last &&
+	    out->type == PFA_TYPE_MOVABLE && canary_calls == 0)
+		out->type = PFA_TYPE_RECLAIMABLE;
 	if (code == PFA_OK && canary_which == SUT_CANARY_FRAME_VIEW && out->state == PFA_FRAME_HEAD)
 		out->state = PFA_FRAME_FREE;
 	return code;
@@ -171,10 +176,6 @@ static int canary_pageblock_info(struct sut *s, pfa_pfn pfn, struct pfa_pagebloc
 	const int code = sut_pfa.pageblock_info(s, pfn, out);
 	if (code == PFA_OK && canary_which == SUT_CANARY_HOLDER)
 		out->holder = 7;
-	if (code == PFA_OK && canary_which == SUT_CANARY_TYPE && out->type == PFA_TYPE_CMA)
-		out->type = PFA_TYPE_MOVABLE;
-	if (code == PFA_OK && canary_which == SUT_CANARY_NOT_COALESCED && out->type == PFA_TYPE_MOVABLE && !canary_has_last)
-		out->type = PFA_TYPE_RECLAIMABLE;
 	return code;
 }
 
