@@ -56,12 +56,14 @@ int pfa_pageblock_info(struct pfa *p, pfa_pfn pfn, struct pfa_pageblock_info *ou
 		.holder = pb->holder,
 		.free = ((size_t)1 << p->pb_order) - pb->used,
 	};
-	for (size_t i = 0; i < (size_t)1 << p->pb_order; i++) {
-		pfa_pfn at = z->origin + rel + i;
-		if (at < z->start || at >= z->end)
-			continue;
-		uint8_t byte = pfai_load_relaxed(&p->bytes[at - p->base]);
-		out->present += byte != PFAI_ABSENT && byte != PFAI_OFFLINE;
+	pfa_pfn at = z->origin + rel, end = at + ((size_t)1 << p->pb_order);
+	if (!(pb->flags & PFAI_PB_PARTIAL)) {
+		out->present = end - at;
+	} else {
+		for (at = at > z->start ? at : z->start; at < end && at < z->end; at++) {
+			uint8_t byte = pfai_load_relaxed(&p->bytes[at - p->base]);
+			out->present += byte != PFAI_ABSENT && byte != PFAI_OFFLINE;
+		}
 	}
 	pfai_zone_unlock(p, z);
 	return PFA_OK;
