@@ -79,7 +79,9 @@ def configure(opt, compiler, folder, log):
         cmd += ["-G", "Ninja"]
     if opt.engine == "libfuzzer":
         ignore = os.path.join(opt.root, "fuzz", "no-coverage.txt")
-        cmd.append(f"-DCMAKE_C_FLAGS=-fsanitize-coverage-ignorelist={ignore}")
+        # Comparisons are not traced: the inputs are made of typed operations, so hints on constants gain nothing, and
+        # their callbacks took 60 % of the time.
+        cmd.append(f"-DCMAKE_C_FLAGS=-fsanitize-coverage-ignorelist={ignore} -fno-sanitize-coverage=trace-cmp")
     run_logged(cmd, log)
 
 
