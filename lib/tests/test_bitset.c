@@ -106,21 +106,24 @@ static void test_verify_sees(void **state)
 	(void)state;
 	const size_t nbits = 5000, words = pfai_bitset_words(nbits), level0 = (nbits + PFAI_WORD_BITS - 1) / PFAI_WORD_BITS;
 	pfai_word *set = new_set(nbits);
+	size_t seen = 0;
 	for (size_t i = 0; i < nbits; i += 100)
 		pfai_bitset_add(set, nbits, i);
 	assert_int_equal(pfai_bitset_verify(set, nbits), 50);
 	for (size_t w = level0; w < words; w++) {
 		for (unsigned bit = 0; bit < PFAI_WORD_BITS; bit++) {
-			/* bits past the words of the level below stand for nothing */
-			if (w == level0 && bit >= level0)
-				continue;
+			if ((w - level0) * PFAI_WORD_BITS + bit >= level0 && w == level0)
+				continue; /* past the words of the level below: it stands for nothing */
 			set[w] ^= (pfai_word)1 << bit;
-			if ((w - level0) * PFAI_WORD_BITS + bit < level0)
+			if ((w - level0) * PFAI_WORD_BITS + bit < level0) {
 				assert_int_equal(pfai_bitset_verify(set, nbits), PFAI_NONE);
+				seen++;
+			}
 			set[w] ^= (pfai_word)1 << bit;
 		}
 	}
 	assert_int_equal(pfai_bitset_verify(set, nbits), 50);
+	assert_int_equal(seen, level0); /* each bit of the first summary */
 	free(set);
 }
 

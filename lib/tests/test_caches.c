@@ -172,8 +172,10 @@ static void test_purge(void **state)
 	EXPECT(pfa_cache_purge, PFA_ERANGE, rig.pfa, FRAMES);
 	EXPECT(pfa_cache_purge, PFA_ERANGE, rig.pfa, SIZE_MAX);
 	unsigned purged = 0;
-	for (pfa_pfn pb = 0; pb < FRAMES; pb += 64) {
+	/* From the top, so that a block over two pageblocks is met in its second one first. */
+	for (pfa_pfn pb = FRAMES; pb;) {
 		bool here = false;
+		pb -= 64;
 		for (pfa_pfn at = 0; at < FRAMES; at++) {
 			struct pfa_frame_info info = rig_info(&rig, at);
 			if (info.state == PFA_FRAME_CACHED && at < pb + 64 && at + ((size_t)1 << info.order) > pb)

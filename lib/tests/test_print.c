@@ -35,12 +35,13 @@ static bool block_free(struct rig *rig, pfa_pfn pfn, unsigned order, unsigned zo
 	return true;
 }
 
-static void slow_count(struct rig *rig, unsigned zone, size_t counts[9])
+static void slow_count(struct rig *rig, unsigned zone, size_t counts[11])
 {
 	const struct pfa_zone_config *z = &rig->zones[zone];
-	memset(counts, 0, 9 * sizeof(counts[0]));
+	const unsigned max = rig->cfg.max_order;
+	memset(counts, 0, 11 * sizeof(counts[0]));
 	for (pfa_pfn at = z->start; at < z->start + z->nr_frames;) {
-		int order = 8;
+		int order = (int)max;
 		while (order >= 0 && (at % (1u << order) || !block_free(rig, at, (unsigned)order, zone)))
 			order--;
 		if (order < 0) {
@@ -101,7 +102,7 @@ static void test_buddyinfo(void **state)
 	start(&rig);
 	const char *line = print(&rig, PFA_PRINT_BUDDYINFO);
 	for (unsigned zone = 0; zone < 2; zone++) {
-		size_t seen[9], expected[9], frames = 0;
+		size_t seen[9], expected[11], frames = 0;
 		assert_memory_equal(line, heads[zone], strlen(heads[zone]));
 		assert_int_equal(numbers(line + strlen(heads[zone]), seen, 9), 9);
 		slow_count(&rig, zone, expected);
@@ -114,6 +115,32 @@ static void test_buddyinfo(void **state)
 	assert_int_equal(*line, 0);
 	rig_text_free(&text);
 	rig_drop(&rig);
+}
+
+/* Pageblocks of several of the largest blocks, each of several leaves. */
+static void test_buddyinfo_large_pageblocks(void **state)
+{
+	(void)state;
+	static const char head[] = "Node 0, zone    zone0 ";
+	struct rig rig;
+	pfa_pfn pfn;
+	for (uint32_t max_order = 8; max_order <= 10; max_order++) {
+		size_t seen[11], expected[11];
+		rig_init(&rig);
+		rig.cfg.max_order = max_order;
+		rig.cfg.pageblock_order = 11;
+		rig_zone(&rig, 100, 5000);
+		rig_start(&rig);
+		EXPECT(pfa_alloc_window, PFA_OK, rig.pfa, 3, PFA_MOVABLE, ((struct pfa_run){304, 8}), &pfn);
+		const char *line = print(&rig, PFA_PRINT_BUDDYINFO);
+		assert_memory_equal(line, head, strlen(head));
+		assert_int_equal(numbers(line + strlen(head), seen, 11), max_order + 1);
+		slow_count(&rig, 0, expected);
+		assert_memory_equal(seen, expected, (max_order + 1) * sizeof(seen[0]));
+		EXPECT(pfa_free, PFA_OK, rig.pfa, pfn, 3);
+		rig_text_free(&text);
+		rig_stop(&rig);
+	}
 }
 
 static void test_pagetypeinfo(void **state)
@@ -397,7 +424,7 @@ static void test_writer_may_allocate(void **state)
 }
 
 static const struct unit_test tests[] = {
-	TEST(test_buddyinfo), TEST(test_pagetypeinfo), TEST(test_json), TEST(test_json_names), TEST(test_map),
+	TEST(test_buddyinfo), TEST(test_buddyinfo_large_pageblocks), TEST(test_pagetypeinfo), TEST(test_json), TEST(test_json_names), TEST(test_map),
 	TEST(test_arguments), TEST(test_writer_may_allocate),
 };
 UNIT_MAIN(tests)

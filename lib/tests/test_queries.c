@@ -70,10 +70,10 @@ static void soak(uint32_t cache_high, bool special, size_t mark)
 	rig.cfg.cache_high = cache_high;
 	rig_start(&rig);
 	agree(&rig);
-	for (unsigned step = 0; step < 150; step++) {
+	for (unsigned step = 0; step < 60; step++) {
 		rig.cpu = (uint32_t)rng_below(&rng, 3);
 		for (unsigned k = 0; k < 20; k++) {
-			if (nr && rng_one_in(&rng, step < 80 ? 3 : 2)) {
+			if (nr && rng_one_in(&rng, step < 35 ? 3 : 2)) {
 				size_t i = rng_below(&rng, nr--);
 				EXPECT(pfa_free, PFA_OK, rig.pfa, pfns[i], orders[i]);
 				pfns[i] = pfns[nr];

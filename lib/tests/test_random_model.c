@@ -456,6 +456,18 @@ static void op_misuse_range(struct model *m)
 	MUST_EQ(pfa_free_range(m->rig.pfa, first, nr), PFA_EMISUSE);
 }
 
+/* No cached block of this zone reaches into the pageblock of pfn. */
+static void pageblock_is_not_cached(struct model *m, pfa_pfn pfn, const struct pfa_zone_config *z)
+{
+	const size_t pb = (size_t)1 << m->rig.cfg.pageblock_order;
+	pfa_pfn first = pfn / pb * pb;
+	for (pfa_pfn head = z->start; head < z->start + z->nr_frames && head < first + pb; head++) {
+		struct pfa_frame_info info = rig_info(&m->rig, head);
+		if (info.state == PFA_FRAME_CACHED)
+			MUST(head + ((size_t)1 << info.order) <= first);
+	}
+}
+
 static void op_caches(struct model *m)
 {
 	switch (rng_below(&m->rng, 4)) {
@@ -464,7 +476,9 @@ static void op_caches(struct model *m)
 		break;
 	case 1: {
 		const struct pfa_zone_config *z = &m->rig.zones[rng_below(&m->rng, m->rig.cfg.nr_zones)];
-		MUST_EQ(pfa_cache_purge(m->rig.pfa, z->start + rng_below(&m->rng, z->nr_frames)), PFA_OK);
+		const pfa_pfn pfn = z->start + rng_below(&m->rng, z->nr_frames);
+		MUST_EQ(pfa_cache_purge(m->rig.pfa, pfn), PFA_OK);
+		pageblock_is_not_cached(m, pfn, z);
 		break;
 	}
 	case 2:
