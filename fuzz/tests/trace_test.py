@@ -36,7 +36,8 @@ def operations(text):
 
 def check_usage(trace):
     expect(run(trace, "--help").returncode == 0, "--help ends with 0")
-    for command in ("run", "explain", "decode", "encode", "shrink", "to-c", "map", "diff", "ops", "dict"):
+    for command in ("run", "explain", "decode", "encode", "shrink", "to-c", "map", "diff", "coverage", "ops",
+                    "dict"):
         out = run(trace, command, "--help")
         expect(out.returncode == 0 and command.encode() in out.stdout, f"{command} --help")
     for bad in ([], ["nonsense"], ["run"], ["run", "--frob", "x"], ["decode", "/nonexistent"], ["decode", "a", "b"],
@@ -67,6 +68,10 @@ def check_seeds(trace, folder, seeds):
     out = run(trace, "encode", *seeds[:3], "-o", folder)
     names = [os.path.join(folder, os.path.basename(s).replace(".pfa.txt", ".bin")) for s in seeds[:3]]
     expect(out.returncode == 0 and all(os.path.getsize(n) >= 64 for n in names), "encode of many into a folder")
+    out = run(trace, "coverage", *seeds)
+    last = out.stdout.decode().splitlines()[-1].split()
+    # the seeds together carry out every kind of operation
+    expect(out.returncode == 0 and last[2] == last[4], f"operations that no seed carries out:\n{out.stdout.decode()}")
     expect(run(trace, "encode", *seeds[:2]).returncode == 2, "encode of many needs a folder")
 
 

@@ -30,6 +30,8 @@ static const struct {
 	{ "map", trace_map, 1, 1, "INPUT [--at STEP]", "The picture of the pageblocks after STEP operations (default: all)." },
 	{ "diff", trace_diff, 1, 1, "INPUT [--sut S]",
 	  "Runs the input on libpfa and on another allocator (default: textbook); shows where the results differ." },
+	{ "coverage", trace_coverage, 1, -1, "INPUT... [-o FILE.md]",
+	  "The table of operations, and of pairs of operations one after the other, that inputs carry out." },
 	{ "ops", trace_ops, 0, 0, "[-o FILE.md]", "The operations, arguments, groups: the language's documentation." },
 	{ "dict", trace_dict, 0, 0, "[-o FILE] [--text]",
 	  "The dictionary for fuzzing engines: of binary programs, or with --text of the text form." },

@@ -67,6 +67,7 @@ int trace_explain(const struct trace_options *o);
 int trace_map(const struct trace_options *o);
 int trace_diff(const struct trace_options *o);
 int trace_shrink(const struct trace_options *o);
+int trace_coverage(const struct trace_options *o);
 int trace_ops(const struct trace_options *o);
 int trace_dict(const struct trace_options *o);
 
