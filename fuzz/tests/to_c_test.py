@@ -48,7 +48,8 @@ def main():
         return 0 if "--help" in sys.argv else 2
     split = sys.argv.index("--")
     trace, folder, seed_folders, compiler = sys.argv[1], sys.argv[2], sys.argv[3:split], sys.argv[split + 1:]
-    seeds = [os.path.join(f, n) for f in seed_folders for n in sorted(os.listdir(f)) if n.endswith(".pfa.txt")]
+    seeds = [os.path.join(f, n) for f in seed_folders for n in sorted(os.listdir(f)) if n.endswith(".pfa.txt")
+             and not n.startswith("found-")]
     different = steps = 0
     for seed in seeds:
         work = os.path.join(folder, os.path.basename(os.path.dirname(os.path.dirname(seed))))

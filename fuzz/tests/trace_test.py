@@ -61,7 +61,7 @@ def check_seeds(trace, folder, seeds):
         decoded = run(trace, "decode", "-", "--target", target, data=encoded.stdout)
         again = run(trace, "encode", "-", data=decoded.stdout)
         expect(encoded.returncode == 0 and again.stdout == encoded.stdout, f"{seed}: bytes -> text -> bytes")
-        expect(text.startswith(b"# "), f"{seed}: begins with a comment that says what it exercises")
+        expect(any(line.startswith(b"# ") for line in text.split(b"\n")[:2]), f"{seed}: a comment says what it exercises")
         cut = text[:random.randrange(len(text))] + bytes(random.randrange(256) for _ in range(3))
         out = run(trace, "decode", "-", data=b"#\n" + cut)
         expect(out.returncode in (0, 2), f"{seed}: damaged: exit {out.returncode} {out.stderr}")
