@@ -116,6 +116,7 @@ static void exec_platform_zero(void *ctx, pfa_pfn first, size_t nr_frames, void 
 			run->contract = "the zero op was told of a frame that is not being granted";
 			return;
 		}
+		run->zeroed_again += run->m.zero[index];
 		run->m.zero[index] = 1;
 	}
 	if (s->content && !run->contract) {
@@ -168,6 +169,8 @@ bool exec_begin(struct exec_run *run)
 		return exec_fail(run, "model config", "a valid configuration is refused (code, problem)", 0,
 		                 (size_t)(unsigned)-code, problem);
 	}
+	memset(&run->totals, 0, sizeof(run->totals));
+	run->told_misuses = 0;
 	if (!exec_refresh(run))
 		return false;
 	memcpy(run->before, run->now, sizeof(run->now[0]) * run->m.nr_zones);
@@ -207,6 +210,7 @@ static void exec_prepare(struct exec_run *run, const struct program *p, const st
 		run->any_highatomic |= run->setup.zones[i].highatomic_frames != 0;
 	run->window.first = prog_span_start(&p->config);
 	run->window.nr_frames = prog_span_end(&p->config) - prog_span_start(&p->config);
+	run->tracks_zero = p->config.zeroed_pool && p->config.cache_high == PROG_CACHE_NONE;
 	/* The longest loops under a zone lock are over what is moved between a cache and its zone; those over whole runs
 	 * of frames add theirs when they are called. */
 	run->steps_bound = (p->config.cache_high && p->config.cache_high != PROG_CACHE_NONE ? p->config.cache_high : 512) + 2;
@@ -232,7 +236,7 @@ static bool exec_volleys(struct exec_run *run)
 	}
 	if (run->contract)
 		return exec_fail(run, "contract platform", run->contract, 0, 0, 1);
-	if (!exec_refresh(run) || !exec_unchanged(run))
+	if (!exec_refresh(run) || !exec_unchanged(run) || !exec_judge_totals(run))
 		return false;
 	run->step = step;
 	return true;

@@ -86,6 +86,7 @@ bool exec_expect(struct exec_run *run, struct expectation e, int code, pfa_pfn p
 		                 (size_t)(unsigned)-e.code, (size_t)(unsigned)-code);
 	if (code == PFA_EINVAL || code == PFA_EMISUSE)
 		run->must_be_unchanged = true;
+	run->told_misuses += code == PFA_EMISUSE;
 	if (code == PFA_EMISUSE && !(run->ops->lacks & SUT_NO_KINDS)) {
 		run->step.fault = run->nr_told ? run->told.kind : PFA_FAULT_NONE;
 		if (run->nr_told != 1)
@@ -130,6 +131,9 @@ static bool ops_granted(struct exec_run *run, struct exec_handle *h, const struc
 		return exec_say(run, &v);
 	run->asked.zone = model_zone_of(&run->m, pfn, &index);
 	run->asked.granted = true;
+	run->asked.nr_frames = nr;
+	if (r->exact && nr < (size_t)1 << r->order)
+		run->tracks_zero = false; /* the tail comes back as zero only if the whole block was */
 	exec_owned(run, pfn, nr);
 	if ((r->flags & PFA_ZERO) && !exec_verify_zero(run, pfn, nr))
 		return false;
@@ -202,6 +206,7 @@ static bool ops_request(struct exec_run *run, struct exec_handle *h, const struc
 		codes = MODEL_CODE(PFA_ENOTSUP) | (codes & MODEL_CODE(PFA_EINVAL));
 	ops_ask_query(run, r);
 	run->in_zero = (r->flags & PFA_ZERO) != 0;
+	run->zeroed_nr = run->zeroed_again = 0;
 	const int code = ops_call(run, r, by_pointer, &pfn);
 	run->in_zero = false;
 	run->step.code = code;

@@ -284,6 +284,40 @@ static bool oracle_request(struct exec_run *run)
 	return true;
 }
 
+/* The counters of the instance: misuse, refusals and zeroing are counted, each once. */
+bool exec_judge_totals(struct exec_run *run)
+{
+	const struct exec_asked *asked = &run->asked;
+	const struct pfa_stats was = run->totals;
+
+	if (!run->ops->stats)
+		return true;
+	if (run->ops->stats(run->sut, &run->totals, sizeof(run->totals)) != PFA_OK)
+		return exec_fail(run, "model code", "stats of an instance fails", 0, 0, 1);
+	const size_t misuses = run->totals.nr_misuse - was.nr_misuse, told = run->told_misuses;
+	run->told_misuses = 0;
+	if (misuses != told)
+		return exec_fail(run, "I6 misuse", "calls counted as misuse", 0, told, misuses);
+	if (run->totals.nr_corrupt)
+		return exec_fail(run, "I6 corrupt", "corruption was counted", 0, 0, run->totals.nr_corrupt);
+	if (!asked->asked || !asked->single)
+		return true;
+	const size_t fails = run->totals.nr_fail - was.nr_fail;
+	if (fails != (asked->code == PFA_ENOMEM || asked->code == PFA_EAGAIN))
+		return exec_fail(run, "I6 fails", "refusals counted for this request", 0, asked->code != PFA_OK, fails);
+	if (asked->code != PFA_OK)
+		return true;
+	const size_t zeroed = run->totals.nr_zeroed - was.nr_zeroed;
+	const size_t skipped = run->totals.nr_zero_skipped - was.nr_zero_skipped;
+	const size_t wanted = asked->r.flags & PFA_ZERO ? asked->nr_frames : 0;
+	if (zeroed + skipped != wanted)
+		return exec_fail(run, "I6 zeroed", "frames counted as zeroed, or known to be zero", 0, wanted, zeroed + skipped);
+	if (run->tracks_zero && !asked->r.exact && zeroed && run->zeroed_again == zeroed)
+		return exec_fail(run, "zero again", "fresh frames were zeroed though they are known to be zero",
+		                 run->zeroed_first, 0, zeroed);
+	return true;
+}
+
 /* ---- every step -------------------------------------------------------------------------------------------------- */
 
 static bool oracle_violation(struct exec_run *run, int code, const struct pfa_violation *violation)
@@ -353,7 +387,7 @@ bool exec_after_step(struct exec_run *run, unsigned index, bool last)
 
 	if (run->contract)
 		return exec_fail(run, "contract platform", run->contract, run->zeroed_first, 0, run->zeroed_nr);
-	if (!exec_refresh(run) || !oracle_request(run))
+	if (!exec_refresh(run) || !exec_judge_totals(run) || !oracle_request(run))
 		return false;
 	if (run->must_be_unchanged && !exec_unchanged(run))
 		return false;

@@ -34,6 +34,7 @@ struct exec_asked {
 	bool granted;        /* at least one block */
 	unsigned zone;       /* of the grant, if there was one only */
 	bool single;
+	size_t nr_frames;    /* of the grant, if there was one only */
 	bool would_ok;       /* pfa_would_succeed said so before */
 	bool would_asked;
 };
@@ -49,7 +50,8 @@ struct exec_run {
 	struct pfa_platform platform;
 	struct model m;
 	struct pfa_zone_stats now[MODEL_ZONES], before[MODEL_ZONES];
-	struct pfa_stats totals;
+	struct pfa_stats totals;             /* of the instance, as they were last read */
+	uint32_t told_misuses;               /* calls refused as misuse since then */
 	bool have_stats;
 	bool stale;          /* frees were made since `now` was read */
 	struct exec_handle handle[PROG_OPS_MAX];
@@ -78,9 +80,11 @@ struct exec_run {
 	uint32_t cpu[PROG_THREADS_MAX];
 	unsigned thread;
 	struct { uint64_t at, times; bool armed, sticky; } fault[8];
+	bool tracks_zero;                    /* fresh frames are known to be zero, and no cache can forget it */
 	bool in_zero;                        /* a request with PFA_ZERO is in flight: the zero op may be called */
 	pfa_pfn zeroed_first;
-	size_t zeroed_nr, unlocks;
+	size_t zeroed_nr, zeroed_again;      /* frames that the zero op was told of; of these, already zero */
+	size_t unlocks;
 	const char *contract;                /* a platform op was called in a way that its contract forbids */
 };
 
@@ -113,6 +117,7 @@ bool exec_volley(struct exec_run *run, uint64_t number);
 bool exec_refresh(struct exec_run *run);             /* counters, and I1/I6 on them */
 bool exec_refresh_types(struct exec_run *run, pfa_pfn first, pfa_pfn end);
 bool exec_unchanged(struct exec_run *run);            /* since `before` and `digest` were taken */
+bool exec_judge_totals(struct exec_run *run);
 bool exec_after_step(struct exec_run *run, unsigned index, bool last);
 bool exec_check_full(struct exec_run *run);
 bool exec_check_touched(struct exec_run *run);

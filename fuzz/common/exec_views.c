@@ -25,6 +25,7 @@ static void views_write(void *ctx, const char *bytes, size_t nr)
 		t->last = bytes[nr - 1];
 	if (t->nest) { /* no lock is held here: the writer may allocate and free */
 		pfa_pfn pfn = 0;
+		t->run->tracks_zero = false; /* a frame was the writer's, which the model does not know */
 		if (t->run->ops->alloc(t->run->sut, 0, PFA_MOVABLE, &pfn) == PFA_OK)
 			t->nest_failed |= t->run->ops->free(t->run->sut, pfn, 0) != PFA_OK;
 	}
@@ -291,6 +292,22 @@ static void views_unlocked(void *ctx, struct pfa *pfa, unsigned zone)
 		run->contract = "the on-unlock hook was told of a zone that there is not";
 }
 
+static bool views_on_unlock(struct exec_run *run, bool on)
+{
+	struct pfa_frame_info f;
+	const size_t was = run->unlocks;
+
+	if (!run->ops->on_unlock || !run->ops->frame_info)
+		return exec_skip(run);
+	run->ops->on_unlock(run->sut, on ? views_unlocked : NULL, run);
+	if (run->ops->frame_info(run->sut, run->m.zone[0].start, &f) != PFA_OK)
+		return exec_fail(run, "model code", "frame_info of a pfn in a zone fails", run->m.zone[0].start, 0, 1);
+	if ((run->unlocks != was) != on)
+		return exec_fail(run, "view unlock", "the on-unlock hook is called exactly while it is set", 0, on,
+		                 run->unlocks - was);
+	return true;
+}
+
 bool exec_view(struct exec_run *run, const struct prog_op *op)
 {
 	const uint64_t *a = op->arg;
@@ -315,10 +332,7 @@ bool exec_view(struct exec_run *run, const struct prog_op *op)
 	case OP_REGIONS:
 		return views_all_regions(run);
 	case OP_ON_UNLOCK:
-		if (!run->ops->on_unlock)
-			return exec_skip(run);
-		run->ops->on_unlock(run->sut, a[0] ? views_unlocked : NULL, run);
-		return true;
+		return views_on_unlock(run, a[0] != 0);
 	default:
 		return exec_misuse(run, op);
 	}

@@ -11,6 +11,7 @@ static enum sut_canary canary_which;
 static struct pfa_config canary_cfg;      /* of the last create; what it points to outlives the instance */
 static pfa_pfn canary_last;               /* the last block granted */
 static bool canary_has_last;
+static size_t canary_refused;             /* requests that it refused on its own, and counts as it should */
 static size_t canary_calls, canary_ever;  /* requests in this instance; and in all, which nothing resets */
 
 /* ---- requests ---------------------------------------------------------------------------------------------------- */
@@ -26,6 +27,8 @@ static uint32_t canary_flags(uint32_t flags)
 		return (flags & 0xFFFFFFu & ~PFA_EXACT_ZONE);
 	case SUT_CANARY_FORGETS_ZERO:
 		return flags & ~PFA_ZERO;
+	case SUT_CANARY_ZONE_SWAP: /* as if the zones before the last had nothing above their low marks */
+		return flags & PFA_EXACT_ZONE ? flags : (flags & 0xFFFFFFu) | PFA_ZONE(canary_cfg.nr_zones - 1);
 	default:
 		return flags;
 	}
@@ -62,8 +65,10 @@ static int canary_alloc(struct sut *s, unsigned order, uint32_t flags, pfa_pfn *
 {
 	canary_calls++;
 	canary_ever++;
-	if (canary_which == SUT_CANARY_REFUSES && canary_calls % 5 == 0 && order <= canary_cfg.max_order)
+	if (canary_which == SUT_CANARY_REFUSES && canary_calls % 5 == 0 && order <= canary_cfg.max_order) {
+		canary_refused++;
 		return PFA_ENOMEM;
+	}
 	if (canary_which == SUT_CANARY_NO_RESERVE && !(flags & PFA_HIGH)) {
 		const int code = sut_pfa.alloc(s, order, flags | PFA_NORETRY, out);
 		return code == PFA_EAGAIN ? PFA_ENOMEM : code;
@@ -158,6 +163,37 @@ static int canary_zone_stats(struct sut *s, unsigned zone, struct pfa_zone_stats
 	return code;
 }
 
+static int canary_stats(struct sut *s, struct pfa_stats *out, size_t size)
+{
+	const int code = sut_pfa.stats(s, out, size);
+
+	if (code != PFA_OK || size < sizeof(*out))
+		return code;
+	if (canary_which == SUT_CANARY_COUNTS_MISUSE)
+		out->nr_misuse = 0;
+	out->nr_fail += canary_refused;
+	if (canary_which == SUT_CANARY_COUNTS_FAILS)
+		out->nr_fail = 0;
+	if (canary_which == SUT_CANARY_COUNTS_ZEROED)
+		out->nr_zeroed = 0;
+	if (canary_which == SUT_CANARY_STATS_VIEW)
+		out->nr_cpus++;
+	return code;
+}
+
+static void canary_on_unlock(struct sut *s, void (*hook)(void *ctx, struct pfa *pfa, unsigned zone), void *ctx)
+{
+	sut_pfa.on_unlock(s, canary_which == SUT_CANARY_HOOK ? NULL : hook, ctx);
+}
+
+static void canary_regions(struct sut *s, void (*visit)(void *ctx, const char *name, const void *start, size_t bytes),
+                           void *ctx)
+{
+	sut_pfa.regions(s, visit, ctx);
+	if (canary_which == SUT_CANARY_REGIONS)
+		visit(ctx, "planted", &canary_cfg, sizeof(canary_cfg));
+}
+
 static int canary_frame_info(struct sut *s, pfa_pfn pfn, struct pfa_frame_info *out)
 {
 	const int code = sut_pfa.frame_info(s, pfn, out);
@@ -176,6 +212,8 @@ static int canary_pageblock_info(struct sut *s, pfa_pfn pfn, struct pfa_pagebloc
 	const int code = sut_pfa.pageblock_info(s, pfn, out);
 	if (code == PFA_OK && canary_which == SUT_CANARY_HOLDER)
 		out->holder = 7;
+	if (code == PFA_OK && canary_which == SUT_CANARY_PAGEBLOCK_VIEW)
+		out->present++;
 	return code;
 }
 
@@ -271,13 +309,15 @@ static int canary_create(const struct pfa_config *cfg, struct sut **out, enum pf
 	struct pfa_config mine = *cfg;
 
 	canary_cfg = *cfg;
-	canary_calls = 0;
+	canary_calls = canary_refused = 0;
 	canary_has_last = false;
 	canary_real_fatal = platform.fatal;
 	if (canary_which == SUT_CANARY_SILENT_FAULT || canary_which == SUT_CANARY_WRONG_FAULT)
 		platform.fatal = canary_fatal;
 	if (canary_which == SUT_CANARY_SILENT_FAULT)
 		mine.fatal_policy = PFA_FATAL_REPORT; /* under ABORT the library would trap */
+	if (canary_which == SUT_CANARY_ZEROES_AGAIN)
+		mine.flags &= ~(PFA_CONFIG_ZEROED_POOL | PFA_CONFIG_TRACK_ZERO);
 	if (canary_which == SUT_CANARY_REFUSES_CONFIG)
 		mine.nr_cpus = 100000;
 	mine.platform = &platform;
@@ -304,6 +344,9 @@ const struct sut_ops *sut_canary(enum sut_canary which)
 	canary_ops.alloc_window = canary_alloc_window;
 	canary_ops.alloc_bulk = canary_alloc_bulk;
 	canary_ops.free = canary_free;
+	canary_ops.stats = canary_stats;
+	canary_ops.on_unlock = canary_on_unlock;
+	canary_ops.regions = canary_regions;
 	canary_ops.zone_stats = canary_zone_stats;
 	canary_ops.frame_info = canary_frame_info;
 	canary_ops.pageblock_info = canary_pageblock_info;

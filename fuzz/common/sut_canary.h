@@ -49,6 +49,15 @@
 	X(NOT_COALESCED, "teardown", "keeps a block in pieces at the end")                                         \
 	X(REFUSES_CONFIG, "model config", "refuses a valid configuration")                                         \
 	X(ZERO_OP, "contract platform", "zeroes frames that it does not grant")                                    \
+	X(COUNTS_MISUSE, "I6 misuse", "does not count misuse")                                                     \
+	X(COUNTS_FAILS, "I6 fails", "does not count refusals")                                                     \
+	X(COUNTS_ZEROED, "I6 zeroed", "does not count what it zeroes")                                             \
+	X(ZEROES_AGAIN, "zero again", "zeroes what it knows to be zero")                                           \
+	X(HOOK, "view unlock", "does not call the on-unlock hook")                                                 \
+	X(PAGEBLOCK_VIEW, "view pageblock", "shows a frame too many in a pageblock")                               \
+	X(REGIONS, "view regions", "shows a region that is not its own")                                           \
+	X(STATS_VIEW, "view stats", "has a cpu too many")                                                          \
+	X(ZONE_SWAP, "I12 low", "serves from the last zone first")                                                 \
 	X(RANDOM, "determinism", "decides by what it did in earlier runs")
 
 enum sut_canary {
