@@ -574,6 +574,14 @@ HELPER void bad_window(pfa_pfn first, size_t nr, unsigned order)
 		CALL(pfa_alloc_window(pfa, order, PFA_UNMOVABLE, run, &pfn));
 }
 
+HELPER void bad_check(unsigned level)
+{
+	if (!(level & ~(PFA_CHECK_QUIESCENT | PFA_CHECK_FRAMES)))
+		return;
+	check(level);
+	check_range(span_first, 1, level);
+}
+
 HELPER void bad_views(pfa_pfn pfn)
 {
 	void *ptr;
