@@ -159,8 +159,10 @@ bool exec_begin(struct exec_run *run)
 		return exec_fail(run, "harness", "the configuration does not fit the model", 0, 0, 1);
 	run->m.has_types = !(run->ops->lacks & SUT_NO_TYPES);
 	const int code = run->ops->create(cfg, &run->sut, &problem, &index);
-	if (code == PFA_ENOTSUP) {
-		run->r->outcome = EXEC_REFUSED; /* larger than the harness cares to give memory for */
+	const bool too_high = SIZE_MAX == UINT32_MAX && code == PFA_EINVAL && problem == PFA_CONFIG_SPAN;
+	if (code == PFA_ENOTSUP || too_high) {
+		/* Larger than the harness cares to give memory for; or pfns beyond what a 32-bit instance can have. */
+		run->r->outcome = EXEC_REFUSED;
 		run->sut = NULL;
 		return false;
 	}

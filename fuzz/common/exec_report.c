@@ -161,8 +161,8 @@ void exec_report(const struct program *p, const struct exec_options *o, const st
 	char invariant[32];
 
 	report_invariant(f.verdict.monitor, invariant);
-	fprintf(stderr, "pfa-finding: id=%s invariant=%s op=%s step=%zu message=%s\n", f.id, invariant, f.op, f.step,
-	        f.text);
+	fprintf(stderr, "pfa-finding: id=%s invariant=%s op=%s step=%zu message=%s\n", f.id, invariant, f.op,
+	        f.step == SIZE_MAX ? 0 : f.step, f.text);
 	(void)exec_map(after, sizeof(after), f.verdict.pfn);
 	exec_drop();
 	up_to.stop_before = f.step == SIZE_MAX ? 0 : f.step;
@@ -174,7 +174,7 @@ void exec_report(const struct program *p, const struct exec_options *o, const st
 	exec_drop();
 	fprintf(stderr, "\n%s %s\n  expected %zu (%#zx), actual %zu (%#zx), pfn %zu, zone %u, step %zu (%s)\n\n",
 	        f.verdict.monitor, f.verdict.what, f.verdict.expected, f.verdict.expected, f.verdict.actual,
-	        f.verdict.actual, (size_t)f.verdict.pfn, f.verdict.zone, f.step, f.op);
+	        f.verdict.actual, (size_t)f.verdict.pfn, f.verdict.zone, f.step == SIZE_MAX ? 0 : f.step, f.op);
 	report_last_steps(p, f.step);
 	fprintf(stderr, "history of the frame:%s\n", history.nr ? "" : " none");
 	for (size_t i = history.nr > REPORT_HISTORY ? history.nr - REPORT_HISTORY : 0; i < history.nr; i++)

@@ -240,6 +240,8 @@ bool setup_spoil(const struct setup *s, enum prog_spoil bad, unsigned variant, s
 	struct pfa_config *c = &spoil_cfg.c;
 	struct pfa_zone_config *z = spoil_zones;
 
+	if (pfa_size(&s->cfg, &spoil_footprint, NULL, NULL) != PFA_OK)
+		return false; /* not valid to begin with: pfns that a 32-bit instance cannot have */
 	memset(&spoil_cfg, 0, sizeof(spoil_cfg));
 	memset(&spoil_platform, 0, sizeof(spoil_platform));
 	memset(&spoil_one_zone, 0, sizeof(spoil_one_zone));

@@ -49,7 +49,7 @@ static void canary_spoil(unsigned order, pfa_pfn *out)
 			*out = z->holes[0].first;
 		break;
 	case SUT_CANARY_OUTSIDE:
-		*out += (pfa_pfn)1 << 40;
+		*out += SIZE_MAX / 2;
 		break;
 	case SUT_CANARY_MISALIGNED:
 		*out += order ? 1 : 0;
