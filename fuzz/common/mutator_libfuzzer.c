@@ -6,6 +6,16 @@
 
 #include <string.h>
 
+#if defined(__has_feature)
+#if __has_feature(memory_sanitizer)
+#include <sanitizer/msan_interface.h>
+#define MUTATOR_WRITTEN(bytes, nr) __msan_unpoison(bytes, nr)
+#endif
+#endif
+#ifndef MUTATOR_WRITTEN
+#define MUTATOR_WRITTEN(bytes, nr) ((void)(bytes), (void)(nr))
+#endif
+
 /* Weak: other engines that know custom mutators lack it. */
 __attribute__((weak)) size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
@@ -35,6 +45,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
 		nr = size < most ? size : most;
 		memcpy(raw, data, nr);
 		nr = LLVMFuzzerMutate(raw, nr, most);
+		MUTATOR_WRITTEN(raw, nr); /* the engine is not instrumented: MemorySanitizer did not see it write */
 		prog_decode(raw, nr, &first);
 	} else {
 		prog_decode(data, size, &first);

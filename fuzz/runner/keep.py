@@ -20,11 +20,11 @@ def merge(ctx, target, base, candidates, into):
     if not inputs.files_in(candidates):
         return set()
     scratch = os.path.join(ctx.work, "merge-")
-    code, log = inputs.run(ctx, [target.exe, "-merge=1", f"-timeout={ctx.opt.timeout}", "-artifact_prefix=" + scratch,
+    code, log = inputs.run(ctx, [target.exe, "-set_cover_merge=1", f"-timeout={ctx.opt.timeout}", "-artifact_prefix=" + scratch,
                                  f"-rss_limit_mb={ctx.opt.rss_limit}", work, candidates], None)
     failed = [p for p in glob.glob(glob.escape(scratch) + "*") if os.path.basename(p).split("-")[1] != "slow"]
     if code:
-        raise Setup(f"{target.file} -merge=1 ended with status {code}:\n" + "\n".join(log.splitlines()[-12:]))
+        raise Setup(f"{target.file} -set_cover_merge=1 ended with status {code}:\n" + "\n".join(log.splitlines()[-12:]))
     if failed:
         ctx.say(f"! {target.name}: {len(failed)} inputs failed while being measured; fuzz/run will show them")
     chosen = inputs.files_in(work) - before
