@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""Is a planted bug a change at all? By machine code, and for bugs that nothing sees by behaviour."""
+import os
+import shutil
+
+from copies import Setup, must, run, what
+
+SEEDS = 3000
+
+
+def planted_copy(opt, snapshot, mutant):
+	folder = os.path.join(opt.out, "witness", mutant.id)
+	shutil.rmtree(folder, ignore_errors=True)
+	shutil.copytree(os.path.join(snapshot, "lib"), os.path.join(folder, "lib"))
+	mutant.plant(folder)
+	return folder
+
+
+def assembly(folder):
+	"""The machine code of the core, as text without names of files or numbers of lines."""
+	src = os.path.join(folder, "lib", "src")
+	# From within, so that no path differs.
+	code, out = run(["gcc", "-std=c11", "-O2", "-w", "-S", "-o", "-", "-I../include", "pfa_unity.c"], cwd=src)
+	if code != 0:
+		raise Setup(f"the core in {folder} does not compile: {what(out)}")
+	return out
+
+
+def not_equivalent(opt, snapshot, mutants):
+	"""Every bug applies, compiles, and changes the machine code."""
+	original, wrong = assembly(snapshot), []
+	for mutant in mutants:
+		try:
+			folder = planted_copy(opt, snapshot, mutant)
+			if assembly(folder) == original:
+				wrong.append(f"{mutant.id} is equivalent: it changes no machine code")
+			shutil.rmtree(folder)
+		except Setup as problem:
+			wrong.append(str(problem))
+	if wrong:
+		raise Setup("; ".join(wrong))
+
+
+def build(folder, source):
+	exe = os.path.join(folder, "witness")
+	lib = os.path.join(folder, "lib")
+	must(["gcc", "-std=c11", "-O1", "-w", "-I" + os.path.join(lib, "include"), source,
+	      os.path.join(lib, "src", "pfa_unity.c"), "-o", exe], "the witness does not build")
+	return exe
+
+
+def witness(opt, snapshot, mutant):
+	"""For a bug that nothing saw: at which seed does a random program behave otherwise?"""
+	source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "witness.c")
+	folder = planted_copy(opt, snapshot, mutant)
+	exe = [build(snapshot, source), build(folder, source)]
+	code = [run([e, "1", str(SEEDS)], 300) for e in exe]
+	if code[0][0] != 0:
+		raise Setup(f"the witness fails on the original: {what(code[0][1])}")
+	pairs = zip(code[0][1].split("\n"), code[1][1].split("\n"))
+	other = next((a for a, b in pairs if a != b), None)
+	if other is None and code[1][0] == 0:
+		return f"no witness in {SEEDS} random programs of one thread" + (", but it needs threads" if mutant.threads else "")
+	return "witness: another behaviour at " + " ".join((other or "its end").split()[:2])
