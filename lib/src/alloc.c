@@ -3,13 +3,14 @@
 
 #include <pfa/pfa.h>
 
+#include "damage.h"
 #include "fallback.h"
-#include "fault.h"
 
 #define ALLOC_FLAGS                                                                                              \
 	(PFA_TYPE_MASK | PFA_ZERO | PFA_NOWAIT | PFA_HIGH | PFA_COMPACT | PFA_NORETRY | PFA_EXACT_ZONE | 0xFF000000u)
 
-int pfai_request_parse(const struct pfa *p, struct pfai_request *rq, unsigned order, uint32_t flags)
+int pfai_request_parse(const struct pfa *p, struct pfai_request *rq, unsigned order, uint32_t flags,
+                       const char *function)
 {
 	unsigned type = flags & PFA_TYPE_MASK;
 	if (order > p->max_order || (flags & ~ALLOC_FLAGS) || type > PFA_RECLAIMABLE || PFA_ZONE_OF(flags) >= p->nr_zones)
@@ -22,6 +23,7 @@ int pfai_request_parse(const struct pfa *p, struct pfai_request *rq, unsigned or
 		.flags = flags,
 		.first_zone = PFA_ZONE_OF(flags),
 		.last_zone = flags & PFA_EXACT_ZONE ? PFA_ZONE_OF(flags) : p->nr_zones - 1,
+		.function = function,
 	};
 	return PFA_OK;
 }
@@ -62,19 +64,36 @@ static inline bool request_hint(const struct pfai_zone *z, const struct pfai_req
 	return orders >> rq->order != 0;
 }
 
+/* The part of the window in this zone, as rels. False: no block of the order lies in it. */
+static bool request_window(const struct pfai_zone *z, const struct pfai_request *rq, size_t *lo, size_t *hi)
+{
+	pfa_pfn first = rq->window.first, end = first + rq->window.nr_frames, mask = ((size_t)1 << rq->order) - 1;
+	first = first > z->start ? first : z->start;
+	end = end < z->end ? end : z->end;
+	*lo = first - z->origin;
+	*hi = end - z->origin;
+	pfa_pfn aligned = (first + mask) & ~mask;
+	return aligned < end && end - aligned > mask;
+}
+
+/* Could the zone serve the request if all of its memory were free? */
+static bool request_possible(const struct pfai_zone *z, const struct pfai_request *rq)
+{
+	size_t lo, hi;
+	return rq->order <= z->top_order && (!rq->windowed || request_window(z, rq, &lo, &hi));
+}
+
 static size_t request_place_window(const struct pfa *p, const struct pfai_zone *z, const struct pfai_request *rq)
 {
-	pfa_pfn lo = rq->window.first, hi = lo + rq->window.nr_frames;
-	lo = lo > z->start ? lo : z->start;
-	hi = hi < z->end ? hi : z->end;
-	if (lo >= hi)
+	size_t lo, hi;
+	if (!request_window(z, rq, &lo, &hi))
 		return PFAI_NONE;
-	return pfai_fallback_window_locked(p, z, rq->code, rq->order, rq->flags & PFA_HIGH, lo - z->origin, hi - z->origin);
+	return pfai_fallback_window_locked(p, z, rq->code, rq->order, rq->flags & PFA_HIGH, lo, hi);
 }
 
 static size_t request_slot(const struct pfa *p, const struct pfai_zone *z, const struct pfai_request *rq)
 {
-	return ((((size_t)z->id << PFAI_ROUTE_ZONE_SHIFT) + rq->code) << p->slot_shift) + rq->order;
+	return pfai_slot_of(p, z->id, rq->code, rq->order);
 }
 
 /* May this cpu's cache serve the request, or be filled for it? */
@@ -91,11 +110,9 @@ static bool request_pop(struct pfa *p, struct pfai_cpu *c, struct pfai_zone *z, 
 	bool fine = pfai_slot_pop(p, c, &c->slots[slot], rq->order, &offset, &rq->zero);
 	rq->zone = z;
 	rq->pfn = p->base + offset;
-	c->first = (uint32_t)((size_t)z->id << PFAI_ROUTE_ZONE_SHIFT << p->slot_shift);
-	if (!fine) {
-		rq->fault = PFA_FAULT_CORRUPT_CACHE;
-		pfai_zone_mark_corrupt(z);
-	}
+	c->first = (uint32_t)pfai_slot_of(p, z->id, 0, 0);
+	if (!fine)
+		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_CACHE);
 	return fine;
 }
 
@@ -123,7 +140,7 @@ static bool request_refill_locked(struct pfa *p, struct pfai_cpu *c, struct pfai
 {
 	size_t slot = request_slot(p, z, rq), want = pfai_slot_batch(p, &c->slots[slot]);
 	ptrdiff_t room = pfai_zone_room_locked(z, request_mark(z, rq, low), false, false);
-	if (!c->slots[slot].cap || room < (ptrdiff_t)1 << rq->order)
+	if (!c->slots[slot].cap || !pfai_room_fits(room, rq->order))
 		return false;
 	/* At most half of what the mark allows, so that the last frames are not all parked in one cache. */
 	size_t allowed = (size_t)room >> rq->order >> 1;
@@ -133,38 +150,40 @@ static bool request_refill_locked(struct pfa *p, struct pfai_cpu *c, struct pfai
 }
 
 /* Nothing was got from a zone: because there is nothing, or because damage was met. */
-static int request_nothing(struct pfai_zone *z, struct pfai_request *rq)
+static int request_nothing(const struct pfai_zone *z)
 {
-	if (PFAI_LIKELY(!pfai_load_relaxed(&z->corrupt)))
-		return PFA_ENOMEM;
-	rq->fault = PFA_FAULT_CORRUPT_FREE;
-	rq->pfn = z->start;
-	return PFA_ECORRUPT;
+	return pfai_load_relaxed(&z->corrupt) ? PFA_ECORRUPT : PFA_ENOMEM;
+}
+
+/* A block was got, and if damage was met on the way it is lost all the same: the zone refuses. */
+static int request_sound(const struct pfai_zone *z)
+{
+	return PFAI_UNLIKELY(pfai_load_relaxed(&z->corrupt)) ? PFA_ECORRUPT : PFA_OK;
 }
 
 /* One block from one zone; c: this cpu's cache, locked, to be filled on the way, or NULL.
- * @return PFA_OK, PFA_ENOMEM, PFA_ECORRUPT (with rq->fault). */
+ * @return PFA_OK, PFA_ENOMEM, PFA_ECORRUPT (damage was met just now). */
 static int request_take_locked(struct pfa *p, struct pfai_cpu *c, struct pfai_zone *z, struct pfai_request *rq, bool low)
 {
 	bool high = rq->flags & PFA_HIGH;
 	ptrdiff_t room = pfai_zone_room_locked(z, request_mark(z, rq, low), high, rq->code == PFAI_CODE_MOVABLE);
 	size_t rel = PFAI_NONE;
-	if (room < (ptrdiff_t)1 << rq->order)
+	if (!pfai_room_fits(room, rq->order))
 		return PFA_ENOMEM;
 	if (rq->windowed) {
 		rel = request_place_window(p, z, rq);
 	} else {
 		int from = pfai_fallback_prepare_locked(p, z, rq->code, rq->order, high);
 		if (from < 0)
-			return request_nothing(z, rq);
+			return request_nothing(z);
 		if (from == (int)rq->code && request_cacheable(p, c, rq) && request_refill_locked(p, c, z, rq, low))
-			return request_pop(p, c, z, rq) ? PFA_OK : PFA_ECORRUPT;
+			return request_pop(p, c, z, rq) ? request_sound(z) : PFA_ECORRUPT;
 		rel = pfai_zone_first_locked(p, z, (unsigned)from, rq->order);
 	}
 	if (rel == PFAI_NONE || !pfai_zone_is_free_locked(z, rel, rq->order))
-		return request_nothing(z, rq);
+		return request_nothing(z);
 	request_grant_locked(p, z, rq, rel);
-	return PFA_OK;
+	return request_sound(z);
 }
 
 /* Is there a point in trying first above the low marks? */
@@ -212,21 +231,36 @@ static int request_try(struct pfa *p, struct pfai_cpu *c, struct pfai_request *r
 
 /* ---- before failing -------------------------------------------------------------------------------------------- */
 
+/* Is there a HIGHATOMIC reserve that could be given up for this request? */
 static bool request_reserve_left(const struct pfa *p, const struct pfai_request *rq)
 {
 	if (rq->flags & PFA_HIGH)
 		return false;
 	for (unsigned i = rq->first_zone; i <= rq->last_zone; i++)
-		if (pfai_load_relaxed(&p->zones[i].avail_high))
+		if (request_possible(&p->zones[i], rq) && pfai_load_relaxed(&p->zones[i].avail_high))
 			return true;
 	return false;
+}
+
+/* Could any zone ever serve it? *hint: some zone says that it has a fitting block now. */
+static bool request_any_possible(const struct pfa *p, const struct pfai_request *rq, bool *hint)
+{
+	bool possible = false;
+	*hint = false;
+	for (unsigned i = rq->first_zone; i <= rq->last_zone; i++) {
+		if (!request_possible(&p->zones[i], rq))
+			continue;
+		possible = true;
+		*hint |= request_hint(&p->zones[i], rq);
+	}
+	return possible;
 }
 
 /* Gives up HIGHATOMIC pageblocks of one zone until the request succeeds there. Bounded by the reserve. */
 static int request_unreserve(struct pfa *p, struct pfai_zone *z, struct pfai_request *rq)
 {
 	int result = PFA_ENOMEM;
-	if (!pfai_load_relaxed(&z->avail_high) || pfai_load_relaxed(&z->corrupt))
+	if (!request_possible(z, rq) || !pfai_load_relaxed(&z->avail_high) || pfai_load_relaxed(&z->corrupt))
 		return PFA_ENOMEM;
 	if (!pfai_zone_lock(p, z))
 		return PFA_EBUSY;
@@ -244,32 +278,34 @@ static int request_failed(struct pfa *p, const struct pfai_request *rq, int code
 
 static int request_drain_own(struct pfa *p)
 {
-	uint32_t cpu = pfai_this_cpu(p);
-	if (cpu >= p->nr_cpus || !pfai_cpu_try_lock(p, pfai_cpu_at(p, cpu)))
+	struct pfai_cpu *c = pfai_cpu_mine(p);
+	if (!c)
 		return PFA_OK;
-	int result = pfai_cache_drain_locked(p, pfai_cpu_at(p, cpu));
-	pfai_cpu_unlock(p, pfai_cpu_at(p, cpu));
+	int result = pfai_cache_drain_locked(p, c);
+	pfai_cpu_unlock(p, c);
 	return result;
 }
 
 /* The first try failed: caches are drained, then the reserve is given up, as far as the flags allow. */
 static int PFAI_NOINLINE request_last_resort(struct pfa *p, struct pfai_request *rq)
 {
-	if (!pfai_cache_any_held(p) && !request_reserve_left(p, rq))
+	bool nowait = rq->flags & PFA_NOWAIT, hint;
+	/* In this order: what a drain takes out of a cache before `held` is read shows in the hints that are read after. */
+	bool held = pfai_cache_any_held(p), possible = request_any_possible(p, rq, &hint);
+	if (!possible || (!held && !hint && !request_reserve_left(p, rq)))
 		return request_failed(p, rq, PFA_ENOMEM);
-	if (rq->flags & PFA_NORETRY)
+	if ((rq->flags & PFA_NORETRY) && (held || request_reserve_left(p, rq)))
 		return request_failed(p, rq, PFA_EAGAIN);
-	int drained = rq->flags & PFA_NOWAIT ? request_drain_own(p) : pfai_cache_drain_all(p);
-	int result = request_try(p, NULL, rq, true);
+	int result = PFA_OK;
+	if (held)
+		result = nowait ? request_drain_own(p) : pfai_cache_drain_all(p);
+	if (result != PFA_ECORRUPT)
+		result = request_try(p, NULL, rq, true);
 	for (unsigned i = rq->first_zone; i <= rq->last_zone && result == PFA_ENOMEM && !(rq->flags & PFA_HIGH); i++)
 		result = request_unreserve(p, &p->zones[i], rq);
-	if (drained == PFA_ECORRUPT)
-		rq->met_corrupt = true;
 	if (result != PFA_ENOMEM)
 		return result;
-	if ((rq->flags & PFA_NOWAIT) && pfai_cache_any_held(p))
-		return request_failed(p, rq, PFA_EAGAIN);
-	return request_failed(p, rq, PFA_ENOMEM);
+	return request_failed(p, rq, nowait && held && pfai_cache_any_held(p) ? PFA_EAGAIN : PFA_ENOMEM);
 }
 
 /* Serves the request; c: this cpu's cache, locked, or NULL. It is unlocked on return. */
@@ -280,13 +316,13 @@ static int request_serve(struct pfa *p, struct pfai_cpu *c, struct pfai_request 
 		pfai_cpu_unlock(p, c);
 	if (result == PFA_ENOMEM)
 		result = request_last_resort(p, rq);
-	if (PFAI_UNLIKELY(rq->fault != PFA_FAULT_NONE))
-		return pfai_fault(p, rq->fault, rq->pfn, rq->order, "pfa_alloc");
+	if (PFAI_UNLIKELY(result == PFA_ECORRUPT))
+		return pfai_tell(p, rq->function);
 	if (result == PFA_OK && PFAI_UNLIKELY(rq->reserved != NULL)) {
 		/* Blocks of the reserved pageblock in caches would still go to anybody. */
 		size_t pb = (rq->pfn - rq->reserved->origin) >> p->pb_order;
-		if (pfai_cache_purge_pageblock(p, rq->reserved, pb, !(rq->flags & PFA_NOWAIT)) == PFA_ECORRUPT)
-			(void)pfai_fault(p, PFA_FAULT_CORRUPT_CACHE, rq->pfn, rq->order, "pfa_alloc");
+		int purged = pfai_cache_purge_pageblock(p, rq->reserved, pb, !(rq->flags & PFA_NOWAIT));
+		(void)pfai_told(p, purged, rq->function); /* the block is good all the same */
 	}
 	return result;
 }
@@ -309,14 +345,10 @@ static int request_alloc(struct pfa *p, struct pfai_cpu *c, struct pfai_request 
 static int PFAI_NOINLINE alloc_slow(struct pfa *p, unsigned order, uint32_t flags, pfa_pfn *out)
 {
 	struct pfai_request rq;
-	int result = pfai_request_parse(p, &rq, order, flags);
+	int result = pfai_request_parse(p, &rq, order, flags, "pfa_alloc");
 	if (result != PFA_OK)
 		return result;
-	uint32_t cpu = pfai_this_cpu(p);
-	struct pfai_cpu *c = cpu < p->nr_cpus ? pfai_cpu_at(p, cpu) : NULL;
-	if (c && !pfai_cpu_try_lock(p, c))
-		c = NULL;
-	result = request_alloc(p, c, &rq);
+	result = request_alloc(p, pfai_cpu_mine(p), &rq);
 	if (result == PFA_OK)
 		*out = rq.pfn;
 	return result;
@@ -326,7 +358,7 @@ static int PFAI_NOINLINE alloc_slow(struct pfa *p, unsigned order, uint32_t flag
 static int PFAI_NOINLINE alloc_miss(struct pfa *p, struct pfai_cpu *c, unsigned order, uint32_t flags, pfa_pfn *out)
 {
 	struct pfai_request rq;
-	int result = pfai_request_parse(p, &rq, order, flags);
+	int result = pfai_request_parse(p, &rq, order, flags, "pfa_alloc");
 	PFAI_ASSERT(result == PFA_OK);
 	result = request_alloc(p, c, &rq);
 	if (result == PFA_OK)
@@ -335,12 +367,12 @@ static int PFAI_NOINLINE alloc_miss(struct pfa *p, struct pfai_cpu *c, unsigned 
 }
 
 /* Takes over the held cache lock: the top of a slot is damaged. The block is dropped, its zone refuses. */
-static int PFAI_COLD alloc_damaged(struct pfa *p, struct pfai_cpu *c, struct pfai_slot *s, size_t offset)
+static int PFAI_COLD alloc_damaged(struct pfa *p, struct pfai_cpu *c, const struct pfai_slot *s)
 {
 	size_t slot = (size_t)(s - c->slots);
 	pfai_cpu_unlock(p, c);
-	pfai_zone_mark_corrupt(&p->zones[pfai_slot_zone(p, slot)]);
-	return pfai_fault(p, PFA_FAULT_CORRUPT_CACHE, p->base + offset, pfai_slot_order(p, slot), "pfa_alloc");
+	pfai_zone_mark_corrupt(&p->zones[pfai_slot_zone(p, slot)], PFAI_DAMAGE_CACHE);
+	return pfai_tell(p, "pfa_alloc");
 }
 
 /* A leaf function: all that is rare is a tail call, and nothing lives longer than it must, so that no register has to
@@ -361,7 +393,7 @@ int pfa_alloc(struct pfa *p, unsigned order, uint32_t flags, pfa_pfn *out)
 	size_t at = c->entries[s->start + s->n];
 	unsigned byte = pfai_load_relaxed(&p->bytes[at]) & ~(unsigned)PFAI_ZERO_BIT;
 	if (PFAI_UNLIKELY(byte != (PFAI_CACHED | order)))
-		return alloc_damaged(p, c, s, at);
+		return alloc_damaged(p, c, s);
 	pfai_store_relaxed(&p->bytes[at], (uint8_t)(byte ^ (PFAI_CACHED ^ PFAI_HEAD)));
 	s->allocs++;
 	*out = p->base + at;
@@ -370,17 +402,16 @@ int pfa_alloc(struct pfa *p, unsigned order, uint32_t flags, pfa_pfn *out)
 
 /* ---- bulk, window, pointer --------------------------------------------------------------------------------------- */
 
-/* Pops what the slot that served last holds, up to nr. Cache lock held. Stops at a damaged block. */
+/* Pops what the zone that served last holds for the request, up to nr. Cache lock held. Stops at a damaged block. */
 static size_t bulk_pop(struct pfa *p, struct pfai_cpu *c, const struct pfai_request *rq, size_t nr, pfa_pfn out[])
 {
-	unsigned row = c->first >> p->slot_shift >> PFAI_ROUTE_ZONE_SHIFT;
-	struct pfai_slot *s = &c->slots[c->first + (rq->code << p->slot_shift) + rq->order];
+	unsigned zone = pfai_slot_zone(p, c->first);
 	size_t got = 0, at;
 	bool zero;
-	if (row < rq->first_zone || row > rq->last_zone || (rq->flags & (PFA_ZERO | PFA_HIGH)) || rq->order >= p->cached_orders)
+	if (zone < rq->first_zone || zone > rq->last_zone || (rq->flags & PFA_ZERO) || !request_cacheable(p, c, rq) ||
+	    pfai_load_relaxed(&p->zones[zone].corrupt))
 		return 0;
-	if (pfai_load_relaxed(&p->zones[row].corrupt))
-		return 0;
+	struct pfai_slot *s = &c->slots[pfai_slot_of(p, zone, rq->code, rq->order)];
 	while (got < nr && s->n) {
 		if (!pfai_slot_pop(p, c, s, rq->order, &at, &zero)) {
 			s->n++; /* left for the single request, which reports it */
@@ -395,15 +426,12 @@ int pfa_alloc_bulk(struct pfa *p, unsigned order, uint32_t flags, size_t nr, pfa
 {
 	struct pfai_request rq;
 	size_t got = 0;
-	int result = pfai_request_parse(p, &rq, order, flags);
+	int result = pfai_request_parse(p, &rq, order, flags, "pfa_alloc_bulk");
 	*out_nr = 0;
 	if (result != PFA_OK)
 		return result;
 	while (got < nr) {
-		uint32_t cpu = pfai_this_cpu(p);
-		struct pfai_cpu *c = cpu < p->nr_cpus ? pfai_cpu_at(p, cpu) : NULL;
-		if (c && !pfai_cpu_try_lock(p, c))
-			c = NULL;
+		struct pfai_cpu *c = pfai_cpu_mine(p);
 		if (c)
 			got += bulk_pop(p, c, &rq, nr - got, out + got);
 		if (got == nr) {
@@ -423,7 +451,7 @@ int pfa_alloc_bulk(struct pfa *p, unsigned order, uint32_t flags, size_t nr, pfa
 int pfa_alloc_window(struct pfa *p, unsigned order, uint32_t flags, struct pfa_run window, pfa_pfn *out)
 {
 	struct pfai_request rq;
-	int result = pfai_request_parse(p, &rq, order, flags);
+	int result = pfai_request_parse(p, &rq, order, flags, "pfa_alloc_window");
 	if (result != PFA_OK)
 		return result;
 	if (!window.nr_frames || window.first + window.nr_frames < window.first)

@@ -20,11 +20,12 @@ struct pfai_request {
 	struct pfai_zone *zone;  /* PFA_OK: that served it */
 	struct pfai_zone *reserved; /* the zone in which the block's pageblock became HIGHATOMIC: purge it */
 	bool met_corrupt;        /* a zone refused because of damage */
-	enum pfa_fault_kind fault; /* damage was met at pfn while serving this request */
+	const char *function;    /* for faults */
 };
 
 /* PFA_OK, PFA_EINVAL, PFA_ENOTSUP. */
-int pfai_request_parse(const struct pfa *p, struct pfai_request *rq, unsigned order, uint32_t flags);
+int pfai_request_parse(const struct pfa *p, struct pfai_request *rq, unsigned order, uint32_t flags,
+                       const char *function);
 
 /* Serves it from the zones, draining caches before it fails. No lock held. The block is HEAD | order. */
 int pfai_request_serve(struct pfa *p, struct pfai_request *rq);

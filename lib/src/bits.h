@@ -42,12 +42,6 @@ static inline pfai_word pfai_low_bits(unsigned nr)
 	return nr >= PFAI_WORD_BITS ? PFAI_ONES : ((pfai_word)1 << nr) - 1;
 }
 
-/* Positions that are multiples of 2^order, for order < word shift: 1 + 2^g + 2^2g + ... = ones / (2^g - 1), g = 2^order. */
-static inline pfai_word pfai_aligned_positions(unsigned order)
-{
-	return PFAI_ONES / pfai_low_bits(1u << order);
-}
-
 /* One step of the fold: from "block of order starts here" to the same for order + 1. */
 static inline pfai_word pfai_fold_step(pfai_word blocks, unsigned order)
 {

@@ -2,7 +2,7 @@
  *
  * Layer 2: a set of small integers as a bitmap with summary levels: level 0 is the set, each bit of level k+1 says
  * that a word of level k is not zero, the last level is one word. All levels lie one after the other.
- * Pure functions on words; the caller locks. Each is O(levels): at most 6 for 2^31 elements.
+ * Pure functions on words; the caller locks. Each is O(levels): at most 7 for 2^31 elements.
  */
 #ifndef PFAI_BITSET_H
 #define PFAI_BITSET_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The checker: derives everything again from the free map and the frame bytes, and compares. It shares no state change
- * with the code that it checks; of that code it uses the map and set look-ups only.
+ * The checker: derives everything again from the free map and the frame bytes, and compares. It changes nothing, and of
+ * the code that it checks it uses look-ups only, and the fold of a leaf, which has an exhaustive test of its own.
  */
 #include <pfa/debug.h>
 
@@ -12,7 +12,7 @@ struct check {
 	struct pfa *p;
 	struct pfai_zone *z;
 	struct pfa_violation *out;
-	bool quiescent, in_flight;
+	bool quiescent;
 	/* derived */
 	size_t counts[PFAI_CODES][PFA_ORDER_LIMIT + 1];
 	size_t free[PFAI_CODES];
@@ -94,7 +94,7 @@ static bool check_pageblock(struct check *c, size_t pb)
 		return check_broken(c, 2, rel, used, rec->used, "I2 a pageblock's count of used frames");
 	if (rec->code >= PFAI_CODES)
 		return check_broken(c, 3, rel, PFAI_CODES, rec->code, "I3 a pageblock's type");
-	if (rec->used == 0 && pfai_code_is_common(rec->code) && rec->code != PFAI_CODE_MOVABLE)
+	if (rec->used == 0 && pfai_code_reverts(rec->code))
 		return check_broken(c, 5, rel, PFAI_CODE_MOVABLE, rec->code, "I5 an entirely free pageblock binds a type");
 	if (rec->holder)
 		return check_broken(c, 4, rel, 0, rec->holder, "I4 a pageblock is held");
@@ -175,9 +175,22 @@ static size_t check_nothing(const struct check *c, size_t offset, size_t nr)
 				break;
 		}
 	}
-	while (i < nr && pfai_load_relaxed(&c->p->bytes[offset + i]) == PFAI_NOTHING)
+	while (i < nr && pfai_load_acquire(&c->p->bytes[offset + i]) == PFAI_NOTHING)
 		i++;
 	return i;
+}
+
+/* The bytes inside an allocated or cached block say nothing. */
+static bool check_inside(struct check *c, size_t rel, size_t nr, uint8_t byte)
+{
+	size_t offset = pfai_offset_of_rel(c->z, rel), clean = check_nothing(c, offset + 1, nr - 1);
+	if (clean == nr - 1)
+		return true;
+	/* A split may have begun after the head was read; it claims the head before it writes inside. */
+	if (!c->quiescent && pfai_load_acquire(&c->p->bytes[offset]) != byte)
+		return true;
+	return check_broken(c, 8, rel + 1 + clean, 0, pfai_load_relaxed(&c->p->bytes[offset + 1 + clean]),
+	                    "I8 a byte inside a block");
 }
 
 /* The head of a block at rel. *step: its frames. */
@@ -188,74 +201,52 @@ static bool check_head(struct check *c, size_t rel, uint8_t byte, size_t *step)
 	*step = nr;
 	if ((rel & (nr - 1)) || nr > c->z->end - c->z->origin - rel)
 		return check_broken(c, 1, rel, order, byte, "I1 a block's order does not fit its place");
-	size_t clean = check_nothing(c, offset + 1, nr - 1);
-	if (clean != nr - 1) {
-		/* A split may have begun after the head was read; then the head has changed. */
-		if (!c->quiescent && pfai_load_acquire(&c->p->bytes[offset]) != byte) {
-			c->in_flight = true;
-			*step = 1;
-			return true;
-		}
-		return check_broken(c, 8, rel + 1 + clean, 0, pfai_load_relaxed(&c->p->bytes[offset + 1 + clean]),
-		                    "I8 a byte inside a block");
-	}
 	if (!pfai_map_is(c->z->not_free, rel, nr, true))
 		return check_broken(c, 1, rel, 0, byte, "I1 a block's frame is free as well");
-	if (state == PFAI_HEAD) {
+	switch (state) {
+	case PFAI_FREEING: /* allocated until it is put under the zone's lock; a split may be writing inside */
 		c->allocated += nr;
-		return true;
-	}
-	if (state != PFAI_CACHED && state != PFAI_CACHED_ZERO)
+		return !c->quiescent || check_broken(c, 1, rel, 0, byte, "I1 a free or split is in flight");
+	case PFAI_HEAD:
+		c->allocated += nr;
+		return check_inside(c, rel, nr, byte);
+	case PFAI_CACHED:
+	case PFAI_CACHED_ZERO:
+		c->cached += nr;
+		c->entries++;
+		c->entries_sum += offset;
+		c->entries_squares += offset * offset;
+		return check_inside(c, rel, nr, byte);
+	default:
 		return check_broken(c, 1, rel, 0, byte, "I1 a frame's state");
-	c->cached += nr;
-	c->entries++;
-	c->entries_sum += offset;
-	c->entries_squares += offset * offset;
-	return true;
+	}
 }
 
 /* A frame that is not free, at a place where a block must begin. */
-static bool check_used(struct check *c, size_t rel, bool *loose, size_t *step)
+static bool check_used(struct check *c, size_t rel, size_t *step)
 {
 	uint8_t byte = pfai_load_acquire(&c->p->bytes[pfai_offset_of_rel(c->z, rel)]);
 	*step = 1;
-	if (byte & PFAI_STATE_MASK) {
-		/* Behind a block in flight, range claims leave a QUARANTINE mark in its second byte. */
-		if (*loose && (byte & PFAI_STATE_MASK) == PFAI_QUARANTINE)
-			return true;
-		*loose = false;
-		bool fine = check_head(c, rel, byte, step);
-		*loose = fine && c->in_flight && *step == 1 && (byte & PFAI_ORDER_MASK);
-		return fine;
-	}
-	if (byte == PFAI_ABSENT) {
-		*loose = false;
-		c->present--;
-		return true;
-	}
-	if (byte == PFAI_FREEING && !c->quiescent) {
-		*loose = c->in_flight = true;
-		return true;
-	}
-	if (byte == PFAI_NOTHING && *loose)
-		return true;
-	return check_broken(c, 1, rel, 0, byte, "I1 a frame in no state");
+	if (byte & PFAI_STATE_MASK)
+		return check_head(c, rel, byte, step);
+	if (byte != PFAI_ABSENT)
+		return check_broken(c, 1, rel, 0, byte, "I1 a frame in no state");
+	c->present--;
+	return true;
 }
 
 static bool check_frames(struct check *c)
 {
 	struct pfai_zone *z = c->z;
 	size_t end = z->end - z->origin, step;
-	bool loose = false;
 	c->present = z->end - z->start;
 	for (size_t rel = z->start - z->origin; rel < end; rel += step) {
 		pfai_word word = z->not_free[rel >> PFAI_WORD_SHIFT] >> (rel & PFAI_WORD_MASK);
 		if (word & 1) {
-			if (!check_used(c, rel, &loose, &step))
+			if (!check_used(c, rel, &step))
 				return false;
 			continue;
 		}
-		loose = false;
 		step = word ? pfai_ctz(word) : PFAI_WORD_BITS - (rel & PFAI_WORD_MASK);
 		if (step > end - rel)
 			step = end - rel;
@@ -295,7 +286,7 @@ static bool check_slot(struct check *c, const struct pfai_cpu *cpu, size_t slot)
 static bool check_caches(struct check *c, bool frames)
 {
 	const struct pfa *p = c->p;
-	size_t per_zone = (size_t)PFAI_ROUTE_CODES << p->slot_shift;
+	size_t per_zone = pfai_slots_per_zone(p);
 	for (uint32_t cpu = 0; cpu < p->nr_cpus; cpu++)
 		for (size_t slot = c->z->id * per_zone; slot < (c->z->id + 1) * per_zone; slot++)
 			if (!check_slot(c, pfai_cpu_at(p, cpu), slot))
@@ -315,7 +306,7 @@ static bool check_sums(struct check *c, bool frames)
 	if (!frames)
 		return true;
 	return check_equal(c, 6, c->cached, s.cached, "I6 cached frames") &&
-	       (c->in_flight || check_equal(c, 6, c->allocated, s.allocated, "I6 allocated frames"));
+	       check_equal(c, 6, c->allocated, s.allocated, "I6 allocated frames");
 }
 
 /* ---- API ----------------------------------------------------------------------------------------------------------- */

@@ -6,14 +6,14 @@
 static const char *const config_problem_text[PFA_CONFIG_PROBLEMS] = {
 	[PFA_CONFIG_FINE] = "the configuration is fine",
 	[PFA_CONFIG_NULL] = "a required pointer is NULL",
-	[PFA_CONFIG_SIZE] = "a size field is too small, or the unknown tail of a larger struct is not zero",
-	[PFA_CONFIG_PLATFORM] = "the platform is missing",
+	[PFA_CONFIG_SIZE] = "a size field is too small or odd, or the unknown tail of a larger struct is not zero",
+	[PFA_CONFIG_PLATFORM] = "the platform is missing, or it can wait and has no clock",
 	[PFA_CONFIG_FLAGS] = "unknown flags or fatal policy",
 	[PFA_CONFIG_FRAME_SHIFT] = "frame_shift is not 6..30",
 	[PFA_CONFIG_MAX_ORDER] = "max_order is not 0..31",
 	[PFA_CONFIG_PAGEBLOCK_ORDER] = "pageblock_order is not 6..20",
 	[PFA_CONFIG_CPUS] = "nr_cpus is not 1..4096",
-	[PFA_CONFIG_CACHE] = "cache_high is over 32767, or cache_max_order is over min(9, max_order)",
+	[PFA_CONFIG_CACHE] = "cache_high is over 32767, cache_batch is 0, or cache_max_order is over min(9, max_order)",
 	[PFA_CONFIG_CPU_OFFSET] = "cpu_offset is not supported by this compiler or target",
 	[PFA_CONFIG_ZONES] = "the number of zones is not 1..62",
 	[PFA_CONFIG_ZONE_EMPTY] = "a zone has no frames",
@@ -94,7 +94,7 @@ static enum pfa_config_problem config_check_scalars(const struct pfa_config *cfg
 	g->cache_high = config_value(cfg->cache_high, 512);
 	g->cache_batch = config_value(cfg->cache_batch, 0);
 	uint32_t cache_max_order = config_value(cfg->cache_max_order, limit);
-	if (g->cache_high > 32767 || cache_max_order > limit)
+	if (g->cache_high > 32767 || cache_max_order > limit || cfg->cache_batch == PFA_EXPLICIT_0)
 		return PFA_CONFIG_CACHE;
 	g->cached_orders = g->cache_high ? cache_max_order + 1 : 0;
 	g->slot_shift = 0;
@@ -144,7 +144,8 @@ static enum pfa_config_problem config_check_cma(const struct pfai_geometry *g, c
 static enum pfa_config_problem config_check_zone(const struct pfai_geometry *g, const struct pfa_config *cfg, uint32_t i)
 {
 	const struct pfa_zone_config *zc = pfai_config_zone(cfg, i);
-	if (zc->size != cfg->zones->size || !config_size_ok(zc, zc->size, sizeof(*zc)))
+	if (zc->size != cfg->zones->size || zc->size % _Alignof(struct pfa_zone_config) ||
+	    !config_size_ok(zc, zc->size, sizeof(*zc)))
 		return PFA_CONFIG_SIZE;
 	if (!zc->nr_frames)
 		return PFA_CONFIG_ZONE_EMPTY;
@@ -212,6 +213,9 @@ enum pfa_config_problem pfai_config_check(const struct pfa_config *cfg, struct p
 		return PFA_CONFIG_PLATFORM;
 	if (!config_size_ok(cfg->platform, cfg->platform->size, sizeof(*cfg->platform)))
 		return PFA_CONFIG_SIZE;
+	/* Waits are bounded by the clock. */
+	if (cfg->platform->wait && !cfg->platform->now_ns)
+		return PFA_CONFIG_PLATFORM;
 	enum pfa_config_problem problem = config_check_scalars(cfg, g);
 	if (problem)
 		return problem;

@@ -12,13 +12,13 @@ static enum pfa_frame_state debug_state(const struct pfai_zone *z, pfa_pfn pfn, 
 	case PFAI_HELD_REPORT: return PFA_FRAME_HELD_REPORT;
 	case PFAI_HELD_MOVE: return PFA_FRAME_HELD_MOVE;
 	case PFAI_QUARANTINE: return PFA_FRAME_QUARANTINE;
+	case PFAI_FREEING: return PFA_FRAME_FREEING;
 	default: break;
 	}
 	switch (byte) {
 	case PFAI_ABSENT: return PFA_FRAME_ABSENT;
 	case PFAI_OFFLINE: return PFA_FRAME_OFFLINE;
 	case PFAI_BAD: return PFA_FRAME_BAD;
-	case PFAI_FREEING: return PFA_FRAME_FREEING;
 	default: return pfai_map_test(z->not_free, pfn - z->origin) ? PFA_FRAME_TAIL : PFA_FRAME_FREE;
 	}
 }

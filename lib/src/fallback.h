@@ -35,7 +35,7 @@ bool pfai_fallback_may_reserve_locked(const struct pfa *p, const struct pfai_zon
 /* The block's pageblock becomes HIGHATOMIC. The caller purges it from the caches afterwards. */
 void pfai_fallback_reserve_locked(struct pfa *p, struct pfai_zone *z, size_t rel);
 
-/* Gives up one HIGHATOMIC pageblock that has free memory; it becomes type code. False: there is none. */
+/* Gives up the HIGHATOMIC pageblock (or the free pageblocks) of the largest free block; it becomes type code. False: there is none. */
 bool pfai_fallback_unreserve_locked(struct pfa *p, struct pfai_zone *z, unsigned code);
 
 #endif

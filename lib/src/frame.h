@@ -20,7 +20,6 @@ enum pfai_frame_byte {
 	PFAI_ABSENT = 1,  /* a hole */
 	PFAI_OFFLINE = 2,
 	PFAI_BAD = 3,
-	PFAI_FREEING = 4, /* head of a block that is claimed by a free, a range or a split in flight */
 
 	PFAI_HEAD = 1 << 5,
 	PFAI_CACHED = 2 << 5,
@@ -28,6 +27,7 @@ enum pfai_frame_byte {
 	PFAI_HELD_REPORT = 4 << 5,
 	PFAI_HELD_MOVE = 5 << 5,
 	PFAI_QUARANTINE = 6 << 5,
+	PFAI_FREEING = 7 << 5, /* claimed by a free, a range or a split in flight */
 
 	PFAI_STATE_MASK = 7 << 5,
 	PFAI_ORDER_MASK = 31,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <pfa/pfa.h>
 
+#include "damage.h"
 #include "fault.h"
 #include "pcpu.h"
 #include "refuse.h"
@@ -12,9 +13,9 @@ static int free_direct(struct pfa *p, pfa_pfn pfn, unsigned order, const char *f
 	if (!z || order > p->max_order)
 		return pfai_refuse_block(p, pfn, order, function);
 	if (pfai_load_relaxed(&z->corrupt))
-		return PFA_ECORRUPT;
+		return pfai_tell(p, function);
 	pfai_a8 *byte = &p->bytes[pfn - p->base];
-	if (!pfai_cas8(byte, (uint8_t)(PFAI_HEAD | order), PFAI_FREEING))
+	if (!pfai_cas8(byte, (uint8_t)(PFAI_HEAD | order), (uint8_t)(PFAI_FREEING | order)))
 		return pfai_refuse_block(p, pfn, order, function);
 	if (!pfai_zone_lock(p, z)) {
 		pfai_store_release(byte, (uint8_t)(PFAI_HEAD | order));
@@ -25,7 +26,7 @@ static int free_direct(struct pfa *p, pfa_pfn pfn, unsigned order, const char *f
 	z->direct_frees += (size_t)1 << order;
 	pfai_zone_unlock(p, z);
 	if (PFAI_UNLIKELY(pfai_load_relaxed(&z->corrupt)))
-		return pfai_fault(p, PFA_FAULT_CORRUPT_FREE, pfn, order, function);
+		return pfai_tell(p, function);
 	return PFA_OK;
 }
 
@@ -41,35 +42,36 @@ static int free_make_room(struct pfa *p, struct pfai_cpu *c, size_t slot)
 	return ok ? PFA_OK : PFA_ECORRUPT;
 }
 
-/* Claims the block and puts it into this cpu's cache, making room if need be. Cache lock held. False: it did not, and
- * nothing changed: there is no slot for it, the claim failed, or no room could be made. The claim comes first, so that
- * a free that is going to be refused moves nothing. */
-static bool free_to_cache(struct pfa *p, struct pfai_cpu *c, size_t offset, unsigned order)
+/* Claims the block and puts it into this cpu's cache, making room if need be. Cache lock held. The claim comes first, so
+ * that a free that is going to be refused moves nothing. @return PFA_OK; else nothing changed: PFA_EAGAIN: there is no
+ * slot for it, or the claim failed (the way past the cache finds out); PFA_EBUSY, PFA_ECORRUPT: no room could be made. */
+static int free_to_cache(struct pfa *p, struct pfai_cpu *c, size_t offset, unsigned order)
 {
 	uint8_t route = pfai_load_relaxed(&p->routes[offset >> p->pb_order]);
 	size_t slot = ((size_t)route << p->slot_shift) + order;
 	struct pfai_slot *s = &c->slots[slot];
-	if (!s->cap)
-		return false;
-	if (!pfai_cas8(&p->bytes[offset], (uint8_t)(PFAI_HEAD | order), (uint8_t)(PFAI_CACHED | order)))
-		return false;
-	if (s->n == s->cap && free_make_room(p, c, slot) != PFA_OK) {
+	if (!s->cap || !pfai_cas8(&p->bytes[offset], (uint8_t)(PFAI_HEAD | order), (uint8_t)(PFAI_CACHED | order)))
+		return PFA_EAGAIN;
+	int room = s->n == s->cap ? free_make_room(p, c, slot) : PFA_OK;
+	if (room != PFA_OK) {
 		pfai_store_release(&p->bytes[offset], (uint8_t)(PFAI_HEAD | order));
-		return false;
+		return room;
 	}
 	c->entries[s->start + s->n] = (uint32_t)offset;
 	s->n++;
 	s->frees++;
 	pfai_store_relaxed(&c->held, 1u);
-	return true;
+	return PFA_OK;
 }
 
 /* Takes over the held cache lock: the slot of this block is full, or it has none (slow route, caches disabled). */
 static int PFAI_NOINLINE free_full(struct pfa *p, struct pfai_cpu *c, size_t offset, unsigned order)
 {
-	bool done = free_to_cache(p, c, offset, order);
+	int result = free_to_cache(p, c, offset, order);
 	pfai_cpu_unlock(p, c);
-	return done ? PFA_OK : free_direct(p, p->base + offset, order, "pfa_free");
+	if (result == PFA_EAGAIN)
+		return free_direct(p, p->base + offset, order, "pfa_free");
+	return pfai_told(p, result, "pfa_free");
 }
 
 /* Takes over the held cache lock: the claim failed. */
@@ -82,13 +84,10 @@ static int PFAI_NOINLINE free_refused(struct pfa *p, struct pfai_cpu *c, size_t 
 /* No lock held: the order has no slot, the cpu is unknown or its cache busy, or the pfn is out of range. */
 static int PFAI_NOINLINE free_slow(struct pfa *p, pfa_pfn pfn, unsigned order)
 {
-	uint32_t cpu = pfai_this_cpu(p);
-	if (cpu >= p->nr_cpus || order >= p->cached_orders || pfn - p->base >= p->span)
-		return free_direct(p, pfn, order, "pfa_free");
-	struct pfai_cpu *c = pfai_cpu_at(p, cpu);
-	if (!pfai_cpu_try_lock(p, c))
-		return free_direct(p, pfn, order, "pfa_free");
-	return free_full(p, c, pfn - p->base, order);
+	struct pfai_cpu *c = NULL;
+	if (order < p->cached_orders && pfn - p->base < p->span)
+		c = pfai_cpu_mine(p);
+	return c ? free_full(p, c, pfn - p->base, order) : free_direct(p, pfn, order, "pfa_free");
 }
 
 /* A leaf function, as pfa_alloc(). */
@@ -120,7 +119,7 @@ int pfa_free(struct pfa *p, pfa_pfn pfn, unsigned order)
 static size_t bulk_push(struct pfa *p, struct pfai_cpu *c, unsigned order, size_t nr, const pfa_pfn pfns[])
 {
 	size_t done = 0;
-	while (done < nr && pfns[done] - p->base < p->span && free_to_cache(p, c, pfns[done] - p->base, order))
+	while (done < nr && pfns[done] - p->base < p->span && free_to_cache(p, c, pfns[done] - p->base, order) == PFA_OK)
 		done++;
 	return done;
 }
@@ -130,10 +129,10 @@ int pfa_free_bulk(struct pfa *p, unsigned order, size_t nr, const pfa_pfn pfns[]
 	size_t done = 0;
 	int result = PFA_OK;
 	while (done < nr) {
-		uint32_t cpu = pfai_this_cpu(p);
-		if (cpu < p->nr_cpus && order < p->cached_orders && pfai_cpu_try_lock(p, pfai_cpu_at(p, cpu))) {
-			done += bulk_push(p, pfai_cpu_at(p, cpu), order, nr - done, pfns + done);
-			pfai_cpu_unlock(p, pfai_cpu_at(p, cpu));
+		struct pfai_cpu *c = order < p->cached_orders ? pfai_cpu_mine(p) : NULL;
+		if (c) {
+			done += bulk_push(p, c, order, nr - done, pfns + done);
+			pfai_cpu_unlock(p, c);
 		}
 		if (done == nr)
 			break;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <pfa/pfa.h>
 
+#include "damage.h"
 #include "layout.h"
 #include "stats.h"
 
@@ -109,15 +110,13 @@ static void init_zone_maps(struct pfa *p, struct pfai_zone *z, const struct pfa_
 	}
 }
 
-/* Only the first and the last pageblock can be shared, only CMA is not MOVABLE: the rest is one fill. */
+/* All MOVABLE but CMA. Pageblocks that are shared are put right when all zones are through. */
 static void init_zone_routes(struct pfa *p, struct pfai_zone *z, const struct pfa_zone_config *zc)
 {
 	size_t first = (z->start - z->origin) >> p->pb_order, last = z->nr_pb - 1;
 	size_t offset = pfai_offset_of_rel(z, first << p->pb_order);
 	memset((void *)(uintptr_t)&p->routes[offset >> p->pb_order],
 	       (int)(z->id << PFAI_ROUTE_ZONE_SHIFT | PFAI_CODE_MOVABLE), last - first + 1);
-	pfai_zone_set_code_locked(p, z, first, z->pb[first].code);
-	pfai_zone_set_code_locked(p, z, last, z->pb[last].code);
 	for (size_t i = 0; i < zc->nr_cma; i++) {
 		size_t pb = (zc->cma[i].first - z->origin) >> p->pb_order;
 		for (size_t j = 0; j < zc->cma[i].nr_frames >> p->pb_order; j++)
@@ -192,7 +191,6 @@ static void init_root(struct pfa *p, const struct pfai_geometry *g, const struct
 	p->pool_pfn = cfg->pool_pfn;
 	p->policy = cfg->fatal_policy;
 	p->service_next = UINT64_MAX;
-	p->seed = cfg->seed ^ (p->os.random ? p->os.random(p->os.ctx) : 0);
 }
 
 /* Checks cfg and the memory for it. */
@@ -226,7 +224,7 @@ int pfa_init(void *memory, size_t bytes, const struct pfa_config *cfg, struct pf
 	if (!(cfg->flags & PFA_CONFIG_ZEROED_META))
 		memset(memory, 0, need);
 	struct pfa *p = memory;
-	(void)pfai_layout(cfg, &g, memory, p, &p->bytes_total);
+	(void)pfai_layout(cfg, &g, memory, p, &need);
 	init_root(p, &g, cfg);
 	/* Pageblocks in no zone are SLOW; all zones must be known before shared pageblocks can be told. */
 	memset((void *)(uintptr_t)p->routes, PFAI_ROUTE_SLOW, (g.span >> g.pb_order) + 1);
@@ -236,7 +234,7 @@ int pfa_init(void *memory, size_t bytes, const struct pfa_config *cfg, struct pf
 	for (uint32_t i = 0; i < g.nr_zones; i++)
 		init_zone_routes(p, &p->zones[i], pfai_config_zone(cfg, i));
 	for (uint32_t i = 0; i < g.nr_zones; i++) {
-		/* What a later zone's fill wrote over a shared pageblock is put right. */
+		/* Only the first and the last pageblock can be shared. */
 		struct pfai_zone *z = &p->zones[i];
 		size_t first = (z->start - z->origin) >> p->pb_order;
 		pfai_zone_set_code_locked(p, z, first, z->pb[first].code);
@@ -262,6 +260,7 @@ int pfa_fini(struct pfa *p)
 		else if (s.allocated)
 			result = PFA_EBUSY;
 	}
+	result = pfai_told(p, result, "pfa_fini");
 	if (result == PFA_OK)
 		memset(p, 0, sizeof(*p)); /* use after fini then meets a span of 0 frames, and no zones */
 	return result;

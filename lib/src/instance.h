@@ -43,6 +43,12 @@ static inline bool pfai_code_is_common(unsigned code)
 	return code != PFAI_CODE_HIGHATOMIC && code != PFAI_CODE_CMA;
 }
 
+/* Unmovable, reclaimable: what an entirely free pageblock does not stay. */
+static inline bool pfai_code_reverts(unsigned code)
+{
+	return code == PFAI_CODE_UNMOVABLE || code == PFAI_CODE_RECLAIMABLE;
+}
+
 /*
  * Route of a pageblock, one byte, flat over the span: zone << 2 | code for the common types. HIGHATOMIC's code in the
  * low bits means SLOW: frees go past the caches (HIGHATOMIC, CMA, held, shared by two zones, in no zone). The rows of
@@ -57,9 +63,11 @@ static inline bool pfai_code_is_common(unsigned code)
 #define PFAI_CACHE_ORDER_LIMIT 9u
 /* A leaf, the grain of the index, is 2^min(pageblock_order, this) frames: 8 words of 64 bits, one cache line. */
 #define PFAI_LEAF_ORDER_LIMIT 9u
-#define PFAI_LEAF_WORDS_MAX ((1u << PFAI_LEAF_ORDER_LIMIT) / PFAI_WORD_BITS)
 
 #define PFAI_PB_PARTIAL (1u << 0) /* has absent frames: can never be reserved */
+
+/* What was met, and whether platform.fatal knows. Moves away from NONE once; told by pfai_tell() when no lock is held. */
+enum pfai_damage { PFAI_DAMAGE_NONE, PFAI_DAMAGE_CACHE, PFAI_DAMAGE_FREE, PFAI_DAMAGE_TOLD };
 
 /* Per (zone, pageblock). Zeroed memory: an entirely free MOVABLE pageblock. Guard: the zone's lock. */
 struct pfai_pb {
@@ -84,9 +92,6 @@ struct pfai_cpu {
 	pfai_a32 held;          /* a hint, read without lock: 0 means that no slot holds anything */
 	uint32_t first;         /* row of the zone that served last: zone << 2 << slot_shift */
 	uint32_t *entries;      /* offsets of cached blocks; every slot has its part */
-	bool disabled;          /* all caps are 0 */
-	uint8_t spare[3];
-	uint32_t spare2;
 	size_t seen;            /* sum of all slots' counters when service last came by */
 	uint64_t seen_ns;
 	struct pfai_slot slots[]; /* [zone][code][order], order padded to 2^slot_shift */
@@ -102,7 +107,7 @@ struct pfai_zone {
 	struct pfai_lock lock;
 	/* Hints for failing without a lock: bit o: a free block of order o is on offer. Published at each unlock. */
 	pfai_a32 avail_common, avail_cma, avail_high;
-	pfai_a32 corrupt; /* damage was met: the zone refuses */
+	pfai_a32 corrupt; /* enum pfai_damage; damage was met: the zone refuses */
 
 	/* constant after init */
 	const char *name;
@@ -164,8 +169,6 @@ struct pfa {
 	unsigned char *pool;    /* address of frame pool_pfn, or NULL */
 	pfa_pfn pool_pfn;
 	enum pfa_fatal_policy policy;
-	size_t bytes_total;
-	uint64_t seed;
 	const uint16_t *caps;   /* configured capacity, [zone][order padded to 2^slot_shift] */
 
 	/* under set_lock */
@@ -204,8 +207,25 @@ static inline unsigned pfai_slot_order(const struct pfa *p, size_t slot)
 	return (unsigned)(slot & ((1u << p->slot_shift) - 1));
 }
 
+/* Slots of one zone lie together, those of one type too. */
+static inline size_t pfai_slots_per_zone(const struct pfa *p)
+{
+	return (size_t)PFAI_ROUTE_CODES << p->slot_shift;
+}
+
+static inline size_t pfai_slot_of(const struct pfa *p, unsigned zone, unsigned code, unsigned order)
+{
+	return ((((size_t)zone << PFAI_ROUTE_ZONE_SHIFT) + code) << p->slot_shift) + order;
+}
+
 /* The zone of a pfn, or NULL. O(zones). */
-struct pfai_zone *pfai_zone_of(const struct pfa *p, pfa_pfn pfn);
+static inline struct pfai_zone *pfai_zone_of(const struct pfa *p, pfa_pfn pfn)
+{
+	for (uint32_t i = 0; i < p->nr_zones; i++)
+		if (pfn >= p->zones[i].start && pfn < p->zones[i].end)
+			return &p->zones[i];
+	return NULL;
+}
 
 static inline struct pfai_pb *pfai_pb_at(const struct pfa *p, const struct pfai_zone *z, size_t rel)
 {

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "pcpu.h"
 
-#include <pfa/pfa.h>
-
-#include "fault.h"
 
 int pfai_cpu_wake(struct pfa *p, struct pfai_cpu *c)
 {
@@ -88,13 +85,13 @@ bool pfai_slot_flush_locked(struct pfa *p, struct pfai_cpu *c, struct pfai_zone 
 	z->events.flush++;
 	pfai_zone_steps(z, nr);
 	if (!ok)
-		pfai_zone_mark_corrupt(z);
+		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_CACHE);
 	return !pfai_load_relaxed(&z->corrupt);
 }
 
 int pfai_cache_drain_locked(struct pfa *p, struct pfai_cpu *c)
 {
-	size_t per_zone = (size_t)PFAI_ROUTE_CODES << p->slot_shift;
+	size_t per_zone = pfai_slots_per_zone(p);
 	int result = PFA_OK;
 	for (uint32_t i = 0; i < p->nr_zones; i++) {
 		struct pfai_zone *z = &p->zones[i];
@@ -111,12 +108,12 @@ int pfai_cache_drain_locked(struct pfa *p, struct pfai_cpu *c)
 		if (locked)
 			pfai_zone_unlock(p, z);
 	}
-	pfai_store_relaxed(&c->held, 0u);
+	pfai_store_release(&c->held, 0u); /* after the zones' hints: see pfai_cache_any_held() */
 	pfai_add_relaxed(&p->nr_drain, 1u);
 	return result;
 }
 
-static int pcpu_drain_one(struct pfa *p, uint32_t cpu)
+int pfai_cache_drain_cpu(struct pfa *p, uint32_t cpu)
 {
 	struct pfai_cpu *c = pfai_cpu_at(p, cpu);
 	if (!pfai_cpu_lock(p, c))
@@ -132,7 +129,7 @@ int pfai_cache_drain_all(struct pfa *p)
 	for (uint32_t cpu = 0; cpu < p->nr_cpus; cpu++) {
 		if (!pfai_load_relaxed(&pfai_cpu_at(p, cpu)->held))
 			continue;
-		int code = pcpu_drain_one(p, cpu);
+		int code = pfai_cache_drain_cpu(p, cpu);
 		if (code != PFA_OK)
 			result = code;
 	}
@@ -142,9 +139,22 @@ int pfai_cache_drain_all(struct pfa *p)
 bool pfai_cache_any_held(const struct pfa *p)
 {
 	for (uint32_t cpu = 0; cpu < p->nr_cpus; cpu++)
-		if (pfai_load_relaxed(&pfai_cpu_at(p, cpu)->held))
+		if (pfai_load_acquire(&pfai_cpu_at(p, cpu)->held))
 			return true;
 	return false;
+}
+
+void pfai_cache_abandon(struct pfa *p, struct pfai_zone *z)
+{
+	size_t first = z->id * pfai_slots_per_zone(p);
+	for (uint32_t cpu = 0; cpu < p->nr_cpus; cpu++) {
+		struct pfai_cpu *c = pfai_cpu_at(p, cpu);
+		if (!pfai_cpu_lock(p, c))
+			continue;
+		for (size_t slot = first; slot < first + pfai_slots_per_zone(p); slot++)
+			c->slots[slot].n = c->slots[slot].cap = 0;
+		pfai_cpu_unlock(p, c);
+	}
 }
 
 /* Moves the blocks of a slot that overlap [lo, hi) to its bottom; returns how many. */
@@ -165,7 +175,7 @@ static unsigned pcpu_select(struct pfai_cpu *c, struct pfai_slot *s, unsigned or
 int pfai_cache_purge_pageblock(struct pfa *p, struct pfai_zone *z, size_t pb, bool wait)
 {
 	size_t lo = pfai_offset_of_rel(z, pb << p->pb_order), hi = lo + ((size_t)1 << p->pb_order);
-	size_t per_zone = (size_t)PFAI_ROUTE_CODES << p->slot_shift, first = z->id * per_zone;
+	size_t per_zone = pfai_slots_per_zone(p), first = z->id * per_zone;
 	int result = PFA_OK;
 	for (uint32_t cpu = 0; cpu < p->nr_cpus; cpu++) {
 		struct pfai_cpu *c = pfai_cpu_at(p, cpu);
@@ -189,114 +199,5 @@ int pfai_cache_purge_pageblock(struct pfa *p, struct pfai_zone *z, size_t pb, bo
 		}
 		pfai_cpu_unlock(p, c);
 	}
-	return result;
-}
-
-/* ---- API ------------------------------------------------------------------------------------------------------- */
-
-static int pcpu_told(struct pfa *p, int result, const char *function)
-{
-	if (result != PFA_ECORRUPT)
-		return result;
-	return pfai_fault(p, PFA_FAULT_CORRUPT_CACHE, p->base, 0, function);
-}
-
-int pfa_cache_drain(struct pfa *p, uint32_t cpu)
-{
-	if (cpu == PFA_ALL_CPUS)
-		return pcpu_told(p, pfai_cache_drain_all(p), "pfa_cache_drain");
-	if (cpu >= p->nr_cpus)
-		return PFA_EINVAL;
-	return pcpu_told(p, pcpu_drain_one(p, cpu), "pfa_cache_drain");
-}
-
-int pfa_cache_purge(struct pfa *p, pfa_pfn pfn)
-{
-	struct pfai_zone *z = pfai_zone_of(p, pfn);
-	if (!z)
-		return PFA_ERANGE;
-	int result = pfai_cache_purge_pageblock(p, z, (pfn - z->origin) >> p->pb_order, true);
-	return pcpu_told(p, result, "pfa_cache_purge");
-}
-
-static void pcpu_set_caps(struct pfa *p, struct pfai_cpu *c, bool disabled)
-{
-	unsigned orders = 1u << p->slot_shift;
-	for (size_t slot = 0; slot < pfai_slots_per_cpu(p); slot++) {
-		unsigned code = (unsigned)(slot >> p->slot_shift) % PFAI_ROUTE_CODES;
-		uint16_t cap = p->caps[pfai_slot_zone(p, slot) * orders + pfai_slot_order(p, slot)];
-		c->slots[slot].cap = disabled || code == PFAI_ROUTE_SLOW ? 0 : cap;
-	}
-	c->disabled = disabled;
-}
-
-/* All cpus, or none: on failure those before are set back. */
-static int pcpu_switch(struct pfa *p, bool disabled)
-{
-	for (uint32_t cpu = 0; cpu < p->nr_cpus; cpu++) {
-		struct pfai_cpu *c = pfai_cpu_at(p, cpu);
-		int result = PFA_EBUSY;
-		if (pfai_cpu_lock(p, c)) {
-			result = disabled ? pfai_cache_drain_locked(p, c) : PFA_OK;
-			if (result == PFA_OK)
-				pcpu_set_caps(p, c, disabled);
-			pfai_cpu_unlock(p, c);
-		}
-		if (result == PFA_OK)
-			continue;
-		while (cpu--) {
-			c = pfai_cpu_at(p, cpu);
-			if (pfai_cpu_lock(p, c)) {
-				pcpu_set_caps(p, c, !disabled);
-				pfai_cpu_unlock(p, c);
-			}
-		}
-		return result;
-	}
-	return PFA_OK;
-}
-
-#define PCPU_NEST_LIMIT 65536u
-
-static bool pcpu_set_lock(struct pfa *p)
-{
-	pfai_rank_check(p, &p->set_lock, PFAI_RANK_SET);
-	if (!pfai_sleep_lock(&p->os, &p->set_lock))
-		return false;
-	pfai_rank_note(p, &p->set_lock);
-	return true;
-}
-
-static void pcpu_set_unlock(struct pfa *p)
-{
-	pfai_rank_forget(&p->set_lock);
-	pfai_sleep_unlock(&p->os, &p->set_lock);
-}
-
-int pfa_cache_disable(struct pfa *p)
-{
-	if (!pcpu_set_lock(p))
-		return PFA_EBUSY;
-	int result = PFA_OK;
-	if (p->disabled == PCPU_NEST_LIMIT)
-		result = PFA_EAGAIN;
-	else if (p->disabled == 0)
-		result = pcpu_switch(p, true);
-	if (result == PFA_OK)
-		p->disabled++;
-	pcpu_set_unlock(p);
-	return pcpu_told(p, result, "pfa_cache_disable");
-}
-
-int pfa_cache_enable(struct pfa *p)
-{
-	if (!pcpu_set_lock(p))
-		return PFA_EBUSY;
-	int result = PFA_EINVAL;
-	if (p->disabled)
-		result = p->disabled == 1 ? pcpu_switch(p, false) : PFA_OK;
-	if (result == PFA_OK)
-		p->disabled--;
-	pcpu_set_unlock(p);
 	return result;
 }

@@ -19,6 +19,15 @@ PFAI_ALWAYS_INLINE bool pfai_cpu_try_lock(struct pfa *p, struct pfai_cpu *c)
 	return true;
 }
 
+/* The cache of the cpu that the caller runs on, locked; NULL: the cpu is out of range, or the cache is busy. */
+static inline struct pfai_cpu *pfai_cpu_mine(struct pfa *p)
+{
+	uint32_t cpu = pfai_this_cpu(p);
+	if (cpu >= p->nr_cpus || !pfai_cpu_try_lock(p, pfai_cpu_at(p, cpu)))
+		return NULL;
+	return pfai_cpu_at(p, cpu);
+}
+
 static inline bool pfai_cpu_lock(struct pfa *p, struct pfai_cpu *c)
 {
 	pfai_rank_check(p, &c->lock, PFAI_RANK_CPU);
@@ -80,13 +89,18 @@ bool pfai_slot_flush_locked(struct pfa *p, struct pfai_cpu *c, struct pfai_zone 
 /* Gives everything back. Cache lock held, takes zone locks. @return PFA_OK, PFA_EBUSY, PFA_ECORRUPT. */
 int pfai_cache_drain_locked(struct pfa *p, struct pfai_cpu *c);
 
-/* Drains every cpu. No lock held. */
+/* Drains one cpu; every cpu that holds something. No lock held. @return as above. */
+int pfai_cache_drain_cpu(struct pfa *p, uint32_t cpu);
 int pfai_cache_drain_all(struct pfa *p);
 
 /* Gives back the cached blocks that overlap this pageblock, from all cpus; wait: false skips busy caches. */
 int pfai_cache_purge_pageblock(struct pfa *p, struct pfai_zone *z, size_t pb, bool wait);
 
-/* Does any cpu's cache hold something? Without lock; what was cached before the call is seen. */
+/* Does any cpu's cache hold something? Without lock: what was cached before the call is seen, and where a drain has
+ * taken it away, its zone's hints are seen too. */
 bool pfai_cache_any_held(const struct pfa *p);
+
+/* A zone refuses: nothing more is served from or freed into its slots. The blocks in them are lost until a repair. */
+void pfai_cache_abandon(struct pfa *p, struct pfai_zone *z);
 
 #endif

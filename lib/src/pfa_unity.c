@@ -12,6 +12,8 @@
 #include "fault.c"
 #include "pcpu.c"
 #include "refuse.c"
+#include "damage.c"
+#include "cache.c"
 #include "alloc.c"
 #include "free.c"
 #include "range.c"

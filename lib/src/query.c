@@ -2,23 +2,21 @@
 #include <pfa/pfa.h>
 
 #include "alloc.h"
+#include "damage.h"
 #include "fallback.h"
 
 /* Does this cpu's cache hold a block for the request? */
 static bool query_cached(struct pfa *p, const struct pfai_request *rq)
 {
-	uint32_t cpu = pfai_this_cpu(p);
 	bool held = false;
-	if (cpu >= p->nr_cpus || rq->order >= p->cached_orders || (rq->flags & PFA_HIGH))
+	if (rq->order >= p->cached_orders || (rq->flags & PFA_HIGH))
 		return false;
-	struct pfai_cpu *c = pfai_cpu_at(p, cpu);
-	if (!pfai_cpu_try_lock(p, c))
+	struct pfai_cpu *c = pfai_cpu_mine(p);
+	if (!c)
 		return false;
-	for (unsigned i = rq->first_zone; i <= rq->last_zone; i++) {
-		size_t row = ((size_t)i << PFAI_ROUTE_ZONE_SHIFT) + rq->code;
-		if (!pfai_load_relaxed(&p->zones[i].corrupt) && c->slots[(row << p->slot_shift) + rq->order].n)
+	for (unsigned i = rq->first_zone; i <= rq->last_zone; i++)
+		if (!pfai_load_relaxed(&p->zones[i].corrupt) && c->slots[pfai_slot_of(p, i, rq->code, rq->order)].n)
 			held = true;
-	}
 	pfai_cpu_unlock(p, c);
 	return held;
 }
@@ -37,7 +35,7 @@ static int query_zones(struct pfa *p, const struct pfai_request *rq)
 			return PFA_EBUSY;
 		size_t mark = high ? z->mark_min / 2 : z->mark_min;
 		ptrdiff_t room = pfai_zone_room_locked(z, mark, high, rq->code == PFAI_CODE_MOVABLE);
-		bool fits = room >= (ptrdiff_t)1 << rq->order && pfai_fallback_possible_locked(z, rq->code, rq->order, high);
+		bool fits = pfai_room_fits(room, rq->order) && pfai_fallback_possible_locked(z, rq->code, rq->order, high);
 		pfai_zone_unlock(p, z);
 		if (fits)
 			return PFA_OK;
@@ -48,16 +46,16 @@ static int query_zones(struct pfa *p, const struct pfai_request *rq)
 int pfa_would_succeed(struct pfa *p, unsigned order, uint32_t flags)
 {
 	struct pfai_request rq;
-	int result = pfai_request_parse(p, &rq, order, flags);
+	int result = pfai_request_parse(p, &rq, order, flags, "pfa_would_succeed");
 	if (result != PFA_OK)
 		return result;
-	return query_cached(p, &rq) ? PFA_OK : query_zones(p, &rq);
+	return query_cached(p, &rq) ? PFA_OK : pfai_told(p, query_zones(p, &rq), "pfa_would_succeed");
 }
 
 int pfa_largest_free(struct pfa *p, uint32_t flags, unsigned *out_order)
 {
 	struct pfai_request rq;
-	int result = pfai_request_parse(p, &rq, p->max_order, flags & ~(uint32_t)PFA_ZERO);
+	int result = pfai_request_parse(p, &rq, p->max_order, flags & ~(uint32_t)PFA_ZERO, "pfa_largest_free");
 	if (result != PFA_OK)
 		return result;
 	for (unsigned order = p->max_order + 1; order--;) {
@@ -68,7 +66,7 @@ int pfa_largest_free(struct pfa *p, uint32_t flags, unsigned *out_order)
 		if (result == PFA_OK || result == PFA_EBUSY)
 			return result;
 	}
-	return result;
+	return pfai_told(p, result, "pfa_largest_free");
 }
 
 int pfa_ptr(const struct pfa *p, pfa_pfn pfn, void **out)

@@ -2,6 +2,7 @@
 #include <pfa/pfa.h>
 
 #include "alloc.h"
+#include "damage.h"
 #include "fault.h"
 #include "refuse.h"
 
@@ -26,7 +27,7 @@ static int exact_trim(struct pfa *p, const struct pfai_request *rq, size_t nr_fr
 	z->direct_frees += whole - nr_frames;
 	pfai_zone_steps(z, nr_frames);
 	pfai_zone_unlock(p, z);
-	return PFA_OK;
+	return pfai_load_relaxed(&z->corrupt) ? pfai_tell(p, "pfa_alloc_exact") : PFA_OK;
 }
 
 int pfa_alloc_exact(struct pfa *p, size_t nr_frames, unsigned align_order, uint32_t flags, pfa_pfn *out)
@@ -37,13 +38,15 @@ int pfa_alloc_exact(struct pfa *p, size_t nr_frames, unsigned align_order, uint3
 		return PFA_EINVAL;
 	while ((size_t)1 << order < nr_frames)
 		order++;
-	int result = pfai_request_parse(p, &rq, order, flags);
+	int result = pfai_request_parse(p, &rq, order, flags, "pfa_alloc_exact");
 	if (result != PFA_OK)
 		return result;
 	result = pfai_request_serve(p, &rq);
 	if (result != PFA_OK)
 		return result;
 	result = exact_trim(p, &rq, nr_frames);
+	if (result == PFA_ECORRUPT)
+		return result;
 	if (result != PFA_OK) {
 		int undone = pfa_free(p, rq.pfn, order);
 		return undone == PFA_OK ? result : undone;
@@ -62,7 +65,7 @@ int pfa_split(struct pfa *p, pfa_pfn pfn, unsigned order, unsigned new_order)
 		return PFA_EINVAL;
 	if (offset >= p->span || order > p->max_order)
 		return pfai_refuse_block(p, pfn, order, "pfa_split");
-	if (!pfai_cas8(&p->bytes[offset], (uint8_t)(PFAI_HEAD | order), PFAI_FREEING))
+	if (!pfai_cas8(&p->bytes[offset], (uint8_t)(PFAI_HEAD | order), (uint8_t)(PFAI_FREEING | order)))
 		return pfai_refuse_block(p, pfn, order, "pfa_split");
 	size_t nr = (size_t)1 << (order - new_order);
 	range_write_heads(p, offset + ((size_t)1 << new_order), nr - 1, new_order);
@@ -72,35 +75,26 @@ int pfa_split(struct pfa *p, pfa_pfn pfn, unsigned order, unsigned new_order)
 
 /* ---- free_range -------------------------------------------------------------------------------------------------- */
 
-/* While a range is claimed its heads' orders are kept where the claimed bytes were: FREEING for the others to see,
- * the order in the byte after it, unless the block is one frame. */
+/* Claims the block at offset. *order: its own. */
 static bool range_claim(struct pfa *p, size_t offset, size_t left, unsigned *order)
 {
 	uint8_t byte = pfai_load_relaxed(&p->bytes[offset]);
 	*order = byte & PFAI_ORDER_MASK;
-	if ((byte & PFAI_STATE_MASK) != PFAI_HEAD || (size_t)1 << *order > left)
-		return false;
-	if (!pfai_cas8(&p->bytes[offset], byte, PFAI_FREEING))
-		return false;
-	if (*order)
-		pfai_store_relaxed(&p->bytes[offset + 1], (uint8_t)(PFAI_QUARANTINE | *order));
-	return true;
+	return (byte & PFAI_STATE_MASK) == PFAI_HEAD && (size_t)1 << *order <= left &&
+	       pfai_cas8(&p->bytes[offset], byte, (uint8_t)(PFAI_FREEING | *order));
 }
 
-/* Order of the claimed block at offset. */
-static unsigned range_claimed_order(const struct pfa *p, size_t offset, size_t left)
+/* Order of a block that range_claim() has claimed. */
+static inline unsigned range_order(const struct pfa *p, size_t offset)
 {
-	uint8_t next = left > 1 ? pfai_load_relaxed(&p->bytes[offset + 1]) : PFAI_NOTHING;
-	return (next & PFAI_STATE_MASK) == PFAI_QUARANTINE ? next & PFAI_ORDER_MASK : 0;
+	return pfai_load_relaxed(&p->bytes[offset]) & PFAI_ORDER_MASK;
 }
 
 static void range_unclaim(struct pfa *p, size_t offset, size_t nr_frames)
 {
-	for (size_t at = 0; at < nr_frames;) {
-		unsigned order = range_claimed_order(p, offset + at, nr_frames - at);
-		if (order)
-			pfai_store_relaxed(&p->bytes[offset + at + 1], PFAI_NOTHING);
-		pfai_store_release(&p->bytes[offset + at], (uint8_t)(PFAI_HEAD | order));
+	for (size_t at = offset; at < offset + nr_frames;) {
+		unsigned order = range_order(p, at);
+		pfai_store_release(&p->bytes[at], (uint8_t)(PFAI_HEAD | order));
 		at += (size_t)1 << order;
 	}
 }
@@ -108,12 +102,10 @@ static void range_unclaim(struct pfa *p, size_t offset, size_t nr_frames)
 /* Claimed blocks of one zone go back. Zone lock held. */
 static void range_put_locked(struct pfa *p, struct pfai_zone *z, size_t offset, size_t nr_frames)
 {
-	for (size_t at = 0; at < nr_frames;) {
-		unsigned order = range_claimed_order(p, offset + at, nr_frames - at);
-		if (order)
-			pfai_store_relaxed(&p->bytes[offset + at + 1], PFAI_NOTHING);
-		pfai_store_relaxed(&p->bytes[offset + at], PFAI_NOTHING);
-		pfai_zone_put_locked(p, z, offset + at + z->delta, order, false);
+	for (size_t at = offset; at < offset + nr_frames;) {
+		unsigned order = range_order(p, at);
+		pfai_store_relaxed(&p->bytes[at], PFAI_NOTHING);
+		pfai_zone_put_locked(p, z, at + z->delta, order, false);
 		at += (size_t)1 << order;
 	}
 	z->direct_frees += nr_frames;
@@ -169,5 +161,5 @@ int pfa_free_range(struct pfa *p, pfa_pfn first, size_t nr_frames)
 		first += here;
 		nr_frames -= here;
 	}
-	return damaged ? pfai_fault(p, PFA_FAULT_CORRUPT_FREE, first - 1, 0, "pfa_free_range") : PFA_OK;
+	return damaged ? pfai_tell(p, "pfa_free_range") : PFA_OK;
 }

@@ -36,8 +36,10 @@ static enum pfa_fault_kind refuse_of_block(struct pfa *p, pfa_pfn pfn, unsigned 
 	case PFAI_CACHED:
 	case PFAI_CACHED_ZERO:
 		return PFA_FAULT_DOUBLE_FREE_CACHED;
+	case PFAI_FREEING:
+		return PFA_FAULT_DOUBLE_FREE_RACE;
 	case 0:
-		return byte == PFAI_FREEING ? PFA_FAULT_DOUBLE_FREE_RACE : refuse_of_nothing(p, z, pfn);
+		return refuse_of_nothing(p, z, pfn);
 	default:
 		return PFA_FAULT_HELD;
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <pfa/pfa.h>
 
-#include "fault.h"
+#include "damage.h"
 #include "pcpu.h"
 
 static uint64_t service_now(const struct pfa *p)
@@ -63,7 +63,7 @@ int pfa_service(struct pfa *p, unsigned budget_steps, uint64_t *out_next_ns)
 	done = done && next > now;
 	pfai_store_release(&p->serving, 0u);
 	if (result == PFA_ECORRUPT)
-		return pfai_fault(p, PFA_FAULT_CORRUPT_CACHE, p->base, 0, "pfa_service");
+		return pfai_tell(p, "pfa_service");
 	if (result == PFA_OK && out_next_ns)
 		*out_next_ns = done ? next : now;
 	return result == PFA_OK && !done ? PFA_EAGAIN : result;

@@ -31,7 +31,7 @@ void pfai_zone_thaw(struct pfa *p, struct pfai_zone *z)
 
 void pfai_zone_stats_frozen(struct pfa *p, struct pfai_zone *z, struct pfa_zone_stats *out)
 {
-	size_t per_zone = (size_t)PFAI_ROUTE_CODES << p->slot_shift, cached = 0, allocated = 0;
+	size_t per_zone = pfai_slots_per_zone(p), cached = 0, allocated = 0;
 	for (uint32_t cpu = 0; cpu < p->nr_cpus; cpu++) {
 		const struct pfai_cpu *c = pfai_cpu_at(p, cpu);
 		for (size_t slot = z->id * per_zone; slot < (z->id + 1) * per_zone; slot++) {

@@ -19,17 +19,9 @@ void pfai_zone_unlock(struct pfa *p, struct pfai_zone *z)
 	pfai_sleep_unlock(&p->os, &z->lock);
 }
 
-struct pfai_zone *pfai_zone_of(const struct pfa *p, pfa_pfn pfn)
+void pfai_zone_mark_corrupt(struct pfai_zone *z, enum pfai_damage damage)
 {
-	for (uint32_t i = 0; i < p->nr_zones; i++)
-		if (pfn >= p->zones[i].start && pfn < p->zones[i].end)
-			return &p->zones[i];
-	return NULL;
-}
-
-void pfai_zone_mark_corrupt(struct pfai_zone *z)
-{
-	pfai_store_relaxed(&z->corrupt, 1u);
+	(void)pfai_cas32_acquire(&z->corrupt, PFAI_DAMAGE_NONE, (uint32_t)damage);
 }
 
 ptrdiff_t pfai_zone_room_locked(const struct pfai_zone *z, size_t mark, bool high, bool cma)
@@ -145,7 +137,7 @@ static void zone_open_leaf(const struct pfa *p, struct pfai_zone *z, unsigned co
 	int order = pfai_zone_containing_locked(p, z, code, rel);
 	z->leaf[leaf] = PFAI_LEAF_FULL; /* in no class, as a full one */
 	if (PFAI_UNLIKELY(order < 0)) {
-		pfai_zone_mark_corrupt(z);
+		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
 		return;
 	}
 	pfai_index_del(p, z, code, (unsigned)order, rel >> order);
@@ -180,7 +172,7 @@ void pfai_zone_take_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsig
 	}
 	int from = pfai_zone_containing_locked(p, z, code, rel);
 	if (PFAI_UNLIKELY(from < (int)order)) {
-		pfai_zone_mark_corrupt(z);
+		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
 	} else {
 		pfai_index_del(p, z, code, (unsigned)from, rel >> from);
 		zone_split_down(p, z, code, rel, (unsigned)from, order);
@@ -202,7 +194,7 @@ static size_t zone_first_element(const struct pfa *p, struct pfai_zone *z, unsig
 		if (PFAI_LIKELY(i < pfai_set_bits(p, z, *from) && (i + 1) << shift <= z->nr_rel))
 			return i;
 	}
-	pfai_zone_mark_corrupt(z);
+	pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
 	return PFAI_NONE;
 }
 
@@ -215,7 +207,7 @@ size_t pfai_zone_first_locked(const struct pfa *p, struct pfai_zone *z, unsigned
 	int at = pfai_leaf_find(pfai_leaf_at(p, z, i), pfai_leaf_words(p), order, 0);
 	if (PFAI_LIKELY(at >= 0))
 		return (i << p->leaf_order) + (unsigned)at;
-	pfai_zone_mark_corrupt(z); /* the index promised a block that the map does not have */
+	pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE); /* the index promised a block that the map does not have */
 	return PFAI_NONE;
 }
 
@@ -224,7 +216,7 @@ bool pfai_zone_is_free_locked(struct pfai_zone *z, size_t rel, unsigned order)
 	size_t nr = (size_t)1 << order;
 	if (rel < z->nr_rel && nr <= z->nr_rel - rel && pfai_map_is(z->not_free, rel, nr, false))
 		return true;
-	pfai_zone_mark_corrupt(z);
+	pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
 	return false;
 }
 
@@ -302,7 +294,7 @@ unsigned pfai_zone_grab_locked(struct pfa *p, struct pfai_zone *z, unsigned code
 			unsigned more = zone_grab_in_leaf(p, z, code, leaf, order, want - got, out + got);
 			got += more;
 			if (!more) {
-				pfai_zone_mark_corrupt(z); /* as in pfai_zone_first_locked() */
+				pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE); /* as in pfai_zone_first_locked() */
 				break;
 			}
 		}
@@ -320,7 +312,7 @@ static void zone_merge_up(struct pfa *p, struct pfai_zone *z, size_t rel, unsign
 	struct pfai_pb *pb = pfai_pb_at(p, z, rel);
 	for (;;) {
 		/* A common pageblock that became entirely free binds no type: it goes back to MOVABLE. */
-		if (order == p->pb_order && pfai_code_is_common(pb->code) && pb->code != PFAI_CODE_MOVABLE) {
+		if (order == p->pb_order && pfai_code_reverts(pb->code)) {
 			z->free[pb->code] -= (size_t)1 << order;
 			z->free[PFAI_CODE_MOVABLE] += (size_t)1 << order;
 			pfai_zone_set_code_locked(p, z, rel >> p->pb_order, PFAI_CODE_MOVABLE);
@@ -357,7 +349,7 @@ static inline void zone_leaf_gained(struct pfa *p, struct pfai_zone *z, unsigned
 static inline void zone_emptied(struct pfa *p, struct pfai_zone *z, size_t pb)
 {
 	unsigned code = z->pb[pb].code;
-	if (z->pb[pb].used == 0 && z->top_order < p->pb_order && pfai_code_is_common(code) && code != PFAI_CODE_MOVABLE)
+	if (z->pb[pb].used == 0 && z->top_order < p->pb_order && pfai_code_reverts(code))
 		pfai_zone_retype_locked(p, z, pb, PFAI_CODE_MOVABLE);
 }
 
@@ -374,7 +366,7 @@ void pfai_zone_put_word_locked(struct pfa *p, struct pfai_zone *z, size_t word, 
 	unsigned code = pb->code, nr = pfai_popcount(mask);
 	pfai_word used = z->not_free[word] & ~mask;
 	if (PFAI_UNLIKELY((z->not_free[word] & mask) != mask)) {
-		pfai_zone_mark_corrupt(z); /* given back, and free already: the frames are dropped */
+		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE); /* given back, and free already: the frames are dropped */
 		return;
 	}
 	z->not_free[word] = used;
@@ -410,7 +402,7 @@ void pfai_zone_put_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsign
 	size_t nr = (size_t)1 << order;
 	unsigned code = pfai_pb_at(p, z, rel)->code;
 	if (PFAI_UNLIKELY(!pfai_map_is(z->not_free, rel, nr, true))) {
-		pfai_zone_mark_corrupt(z);
+		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
 		return;
 	}
 	pfai_map_fill(z->not_free, rel, nr, false);
@@ -426,7 +418,7 @@ void pfai_zone_put_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsign
 	}
 	memset(z->leaf + (rel >> p->leaf_order), 0, (size_t)1 << (order - p->leaf_order));
 	/* A block above the pageblock: every pageblock in it is entirely free. */
-	if (order > p->pb_order && pfai_code_is_common(code) && code != PFAI_CODE_MOVABLE) {
+	if (order > p->pb_order && pfai_code_reverts(code)) {
 		z->free[code] -= nr;
 		z->free[PFAI_CODE_MOVABLE] += nr;
 		for (size_t i = 0; i < nr >> p->pb_order; i++)
@@ -451,7 +443,7 @@ void pfai_zone_put_run_locked(struct pfa *p, struct pfai_zone *z, size_t rel, si
 
 /* ---- types ----------------------------------------------------------------------------------------------------- */
 
-/* A pageblock that lies in two zones is in the caches of neither. */
+/* A pageblock that lies in two zones is never freed into a cache: its route has room for one zone only. */
 static bool zone_shares_pageblock(const struct pfa *p, const struct pfai_zone *z, size_t pb)
 {
 	pfa_pfn first = z->origin + (pb << p->pb_order), end = first + ((size_t)1 << p->pb_order);
@@ -485,14 +477,14 @@ void pfai_zone_retype_locked(struct pfa *p, struct pfai_zone *z, size_t pb, unsi
 		/* Entirely free, perhaps as part of something larger: it leaves that, changes, and merges again. */
 		int from = pfai_zone_containing_locked(p, z, old, rel);
 		if (PFAI_UNLIKELY(from < (int)p->pb_order)) {
-			pfai_zone_mark_corrupt(z);
+			pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
 			return;
 		}
 		pfai_index_del(p, z, old, (unsigned)from, rel >> from);
 		zone_split_down(p, z, old, rel, (unsigned)from, p->pb_order);
 		pfai_zone_set_code_locked(p, z, pb, code);
 		/* An entirely free pageblock binds a common type only while a request is about to use it: no merging then. */
-		if (pfai_code_is_common(code) && code != PFAI_CODE_MOVABLE)
+		if (pfai_code_reverts(code))
 			pfai_index_add(p, z, code, p->pb_order, pb);
 		else
 			zone_merge_up(p, z, rel, p->pb_order);

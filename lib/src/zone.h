@@ -100,7 +100,13 @@ void pfai_zone_set_code_locked(struct pfa *p, struct pfai_zone *z, size_t pb, un
 /* Watermark: frames that a request may still take. See lib/docs/architecture.md (Marks). */
 ptrdiff_t pfai_zone_room_locked(const struct pfai_zone *z, size_t mark, bool high, bool cma);
 
-/* Damage was met: this zone refuses from now on. */
-void pfai_zone_mark_corrupt(struct pfai_zone *z);
+/* Damage was met: this zone refuses from now on. Whoever gets out of all locks next tells it (pfai_tell). */
+void pfai_zone_mark_corrupt(struct pfai_zone *z, enum pfai_damage damage);
+
+/* Does a request for 2^order frames fit into this room? */
+static inline bool pfai_room_fits(ptrdiff_t room, unsigned order)
+{
+	return room > 0 && (size_t)room >= (size_t)1 << order;
+}
 
 #endif

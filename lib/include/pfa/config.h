@@ -67,7 +67,7 @@ struct pfa_config {
 	void *pool;
 	size_t pool_bytes;
 	pfa_pfn pool_pfn;
-	uint64_t seed;                          /**< mixed into every key; runs with equal seeds are equal */
+	uint64_t seed;                          /**< for keys; none is in use yet */
 };
 
 /** Fills *cfg with zeros and its size. */
@@ -89,8 +89,9 @@ struct pfa_footprint {
 enum pfa_config_problem {
 	PFA_CONFIG_FINE = 0,
 	PFA_CONFIG_NULL,            /**< cfg, out or a required pointer is NULL */
-	PFA_CONFIG_SIZE,            /**< a size field is too small, or an unknown tail is not zero */
-	PFA_CONFIG_PLATFORM,        /**< platform is missing */
+	PFA_CONFIG_SIZE,            /**< a size field is too small, a zone's no multiple of its alignment, or an unknown tail
+	                                 is not zero */
+	PFA_CONFIG_PLATFORM,        /**< platform is missing, or has wait without now_ns */
 	PFA_CONFIG_FLAGS,           /**< unknown flags or policy */
 	PFA_CONFIG_FRAME_SHIFT,
 	PFA_CONFIG_MAX_ORDER,
@@ -133,7 +134,8 @@ PFA_NODISCARD PFA_API int pfa_size(const struct pfa_config *cfg, struct pfa_foot
  * @param out     the instance (it points into memory); untouched on failure
  * @return PFA_OK; PFA_EINVAL with the problem: nothing was built and memory's content is unspecified.
  * @context any; not concurrently on the same memory.
- * @cost with PFA_CONFIG_ZEROED_META O(pageblocks/64 + holes), else a memset of memory as well.
+ * @cost with PFA_CONFIG_ZEROED_META one byte a pageblock, a few ns a block of the largest order, the holes' frames; else a
+ *       memset of memory as well.
  */
 PFA_NODISCARD PFA_API int pfa_init(void *memory, size_t bytes, const struct pfa_config *cfg, struct pfa **out,
                                    enum pfa_config_problem *out_problem, unsigned *out_index);

@@ -66,12 +66,12 @@ struct pfa_platform {
 	int (*wait)(void *ctx, const void *addr, uint32_t value, uint64_t until_ns);
 	/** Wakes every waiter on addr. NULL: nothing to wake. Leaf. */
 	void (*wake)(void *ctx, const void *addr);
-	/** A monotonic clock in ns. NULL: always 0. Leaf. */
+	/** A monotonic clock in ns. NULL: always 0, and then wait must be NULL too. Leaf. */
 	uint64_t (*now_ns)(void *ctx);
 	/** Makes nr_frames frames from first read as zero. ptr is their address where the pool is addressable, else NULL.
 	 *  NULL: memset, or PFA_ENOTSUP for PFA_ZERO where the pool is not addressable. No lock is held. */
 	void (*zero)(void *ctx, pfa_pfn first, size_t nr_frames, void *ptr);
-	/** 64 random bits, for keys. NULL: config.seed is used alone. Leaf; init only. */
+	/** 64 random bits, for keys (none is in use yet). NULL: config.seed is used alone. Leaf; init only. */
 	uint64_t (*random)(void *ctx);
 	/** Told of each misuse and corruption. No lock is held, so that statistics and printing may be called; allocation
 	 *  and free may not. With policy ABORT it must not return (if it does, the core traps). NULL: trap under ABORT,

@@ -40,7 +40,7 @@ extern "C" {
 	X(nr_flush, "events: a cache gave blocks back")                                                             \
 	X(nr_direct, "events: a block was taken past the caches")                                                   \
 	X(nr_claim, "events: an entirely free pageblock changed type for a request")                                \
-	X(nr_steal, "events: a partly used pageblock changed type for a request")                                   \
+	X(nr_steal, "events: a pageblock, half free at least, changed type for a request")                                   \
 	X(nr_borrow, "events: a block was taken from another type without changing it")                             \
 	X(nr_reserve, "events: a pageblock became HIGHATOMIC")                                                      \
 	X(nr_unreserve, "events: a HIGHATOMIC pageblock was given up")                                              \
