@@ -27,7 +27,7 @@ struct world {
 	struct pfa_config cfg;
 	struct pfa_zone_config zones[3];
 	struct pfa_run holes[3][2], cma[3];
-	struct block live[LIVE];
+	struct block live[LIVE], freed; /* freed: the last one */
 	size_t nr_live;
 	unsigned disabled;
 };
@@ -260,6 +260,7 @@ static void witness_put(struct world *w, unsigned how)
 		result = pfa_free(w->pfa, b.pfn, b.order);
 	}
 	witness_note(w, (uint64_t)(unsigned)result);
+	w->freed = b;
 	if (gone && w->nr_live)
 		w->live[i] = w->live[--w->nr_live];
 }
@@ -271,7 +272,7 @@ static void witness_manage(struct world *w, unsigned how)
 	unsigned order = 0;
 	switch (how) {
 	case 0: result = pfa_cache_drain(w->pfa, witness_below(w, 2) ? PFA_ALL_CPUS : w->cpu); break;
-	case 1: result = pfa_cache_purge(w->pfa, w->zones[0].start + witness_below(w, w->zones[0].nr_frames)); break;
+	case 1: result = pfa_cache_purge(w->pfa, w->freed.pfn + witness_below(w, (size_t)1 << w->freed.order)); break;
 	case 2: result = pfa_cache_disable(w->pfa); break;
 	case 3: result = pfa_cache_enable(w->pfa); break;
 	case 4: result = pfa_service(w->pfa, 1 + (unsigned)witness_below(w, 4), &next); break;

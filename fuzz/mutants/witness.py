@@ -5,7 +5,7 @@ import shutil
 
 from copies import Setup, must, run, what
 
-SEEDS = 3000
+SEEDS = 20000
 
 
 def planted_copy(opt, snapshot, mutant):
@@ -16,29 +16,35 @@ def planted_copy(opt, snapshot, mutant):
 	return folder
 
 
-def assembly(folder):
-	"""The machine code of the core, as text without names of files or numbers of lines."""
+def assembly(folder, source):
+	"""Machine code as text, without names of files or numbers of lines."""
 	src = os.path.join(folder, "lib", "src")
 	# From within, so that no path differs.
-	code, out = run(["gcc", "-std=c11", "-O2", "-w", "-S", "-o", "-", "-I../include", "pfa_unity.c"], cwd=src)
+	code, out = run(["gcc", "-std=c11", "-O2", "-w", "-S", "-o", "-", "-I../include", source], cwd=src)
 	if code != 0:
-		raise Setup(f"the core in {folder} does not compile: {what(out)}")
+		raise Setup(f"{source} in {folder} does not compile: {what(out)}")
 	return out
 
 
 def not_equivalent(opt, snapshot, mutants):
 	"""Every bug applies, compiles, and changes the machine code."""
-	original, wrong = assembly(snapshot), []
+	original, wrong = {}, []
 	for mutant in mutants:
+		files = {os.path.basename(file) for file, _, _ in mutant.hunks}
+		# A header may change anything.
+		sources = files if all(f.endswith(".c") for f in files) else {"pfa_unity.c"}
 		try:
 			folder = planted_copy(opt, snapshot, mutant)
-			if assembly(folder) == original:
+			for source in sources:
+				if source not in original:
+					original[source] = assembly(snapshot, source)
+			if all(assembly(folder, s) == original[s] for s in sources):
 				wrong.append(f"{mutant.id} is equivalent: it changes no machine code")
 			shutil.rmtree(folder)
 		except Setup as problem:
 			wrong.append(str(problem))
 	if wrong:
-		raise Setup("; ".join(wrong))
+		raise Setup("\n".join(wrong))
 
 
 def build(folder, source):
