@@ -67,20 +67,36 @@ bool exec_stamp(struct exec_run *run, pfa_pfn pfn, size_t nr, uint32_t generatio
 	return true;
 }
 
+/* First of nr frames whose ends do not both hold their stamp, or nr. Owned frames are readable: the sanitizer's look at
+ * each load would cost a third of all time. */
+__attribute__((no_sanitize("address", "undefined"))) static size_t oracle_stamped(const unsigned char *frame, size_t bytes,
+                                                                                  const uint64_t *stamps, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++, frame += bytes) {
+		const uint64_t *ends = (const uint64_t *)(const void *)frame;
+		if (ends[0] != stamps[i] || ends[bytes / sizeof(*ends) - 1] != stamps[i])
+			return i;
+	}
+	return nr;
+}
+
 bool exec_verify_stamps(struct exec_run *run, pfa_pfn pfn, size_t nr)
 {
 	if (!run->setup.content)
 		return true;
-	for (size_t i = 0; i < nr; i++) {
-		const unsigned char *frame = exec_frame(run, pfn + i);
-		uint64_t head, tail;
+	while (nr) {
 		size_t index;
-		(void)model_zone_of(&run->m, pfn + i, &index);
-		memcpy(&head, frame, sizeof(head));
-		memcpy(&tail, frame + run->setup.frame_bytes - sizeof(tail), sizeof(tail));
-		if (head != run->stamp[index] || tail != run->stamp[index])
-			return exec_fail(run, "I15 stamp", "the content of an owned frame changed", pfn + i,
-			                 (size_t)run->stamp[index], (size_t)(head != run->stamp[index] ? head : tail));
+		const unsigned zone = model_zone_of(&run->m, pfn, &index);
+		const size_t left = run->m.zone[zone].nr - (pfn - run->m.zone[zone].start), here = nr < left ? nr : left;
+		const size_t good = oracle_stamped(exec_frame(run, pfn), run->setup.frame_bytes, &run->stamp[index], here);
+		if (good != here) {
+			uint64_t head;
+			memcpy(&head, exec_frame(run, pfn + good), sizeof(head));
+			return exec_fail(run, "I15 stamp", "the content of an owned frame changed", pfn + good,
+			                 (size_t)run->stamp[index + good], (size_t)head);
+		}
+		pfn += here;
+		nr -= here;
 	}
 	return true;
 }
@@ -91,9 +107,11 @@ bool exec_verify_all_stamps(struct exec_run *run)
 		return true;
 	for (unsigned zone = 0; zone < run->m.nr_zones; zone++) {
 		const struct model_zone *z = &run->m.zone[zone];
-		for (size_t i = 0; i < z->nr; i++) {
-			const unsigned char state = run->m.state[z->base + i];
-			if ((state == MODEL_HEAD || state == MODEL_TAIL) && !exec_verify_stamps(run, z->start + i, 1))
+		const unsigned char *state = run->m.state + z->base;
+		for (size_t i = 0, first; i < z->nr; i++) {
+			for (first = i; i < z->nr && (state[i] == MODEL_HEAD || state[i] == MODEL_TAIL); i++)
+				;
+			if (i > first && !exec_verify_stamps(run, z->start + first, i - first))
 				return false;
 		}
 	}

@@ -261,10 +261,8 @@ static bool check_frames(struct check *c)
 
 /* ---- caches and sums ----------------------------------------------------------------------------------------------- */
 
-static bool check_slot(struct check *c, const struct pfai_cpu *cpu, size_t slot)
+static bool check_slot(struct check *c, const struct pfai_cpu *cpu, const struct pfai_slot *s, unsigned order)
 {
-	const struct pfai_slot *s = &cpu->slots[slot];
-	unsigned order = pfai_slot_order(c->p, slot);
 	if (s->n > s->cap)
 		return check_broken(c, 7, 0, s->cap, s->n, "I7 a slot holds more than its capacity");
 	if (s->n && !pfai_load_relaxed(&cpu->held))
@@ -286,11 +284,15 @@ static bool check_slot(struct check *c, const struct pfai_cpu *cpu, size_t slot)
 static bool check_caches(struct check *c, bool frames)
 {
 	const struct pfa *p = c->p;
-	size_t per_zone = pfai_slots_per_zone(p);
-	for (uint32_t cpu = 0; cpu < p->nr_cpus; cpu++)
-		for (size_t slot = c->z->id * per_zone; slot < (c->z->id + 1) * per_zone; slot++)
-			if (!check_slot(c, pfai_cpu_at(p, cpu), slot))
-				return false;
+	for (uint32_t id = 0; id < p->nr_cpus; id++) {
+		const struct pfai_cpu *cpu = pfai_cpu_at(p, id);
+		for (unsigned code = 0; code < PFAI_ROUTE_CODES; code++) {
+			const struct pfai_slot *s = &cpu->slots[pfai_slot_of(p, c->z->id, code, 0)];
+			for (unsigned order = 0; code != PFAI_ROUTE_SLOW && order < p->cached_orders; order++)
+				if (s[order].n && !check_slot(c, cpu, &s[order], order))
+					return false;
+		}
+	}
 	return !frames || (check_equal(c, 7, 0, c->entries, "I7 cached blocks and slot entries") &&
 	                   check_equal(c, 7, 0, c->entries_sum, "I7 slot entries") &&
 	                   check_equal(c, 7, 0, c->entries_squares, "I7 slot entries, each once"));

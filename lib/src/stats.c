@@ -31,14 +31,16 @@ void pfai_zone_thaw(struct pfa *p, struct pfai_zone *z)
 
 void pfai_zone_stats_frozen(struct pfa *p, struct pfai_zone *z, struct pfa_zone_stats *out)
 {
-	size_t per_zone = pfai_slots_per_zone(p), cached = 0, allocated = 0;
+	size_t cached = 0, allocated = 0;
 	for (uint32_t cpu = 0; cpu < p->nr_cpus; cpu++) {
 		const struct pfai_cpu *c = pfai_cpu_at(p, cpu);
-		for (size_t slot = z->id * per_zone; slot < (z->id + 1) * per_zone; slot++) {
-			const struct pfai_slot *s = &c->slots[slot];
-			cached += (size_t)s->n << pfai_slot_order(p, slot);
-			/* One cpu frees what another took: only the sum over all cpus means something. */
-			allocated += (s->allocs - s->frees) << pfai_slot_order(p, slot);
+		for (unsigned code = 0; code < PFAI_ROUTE_CODES; code++) {
+			const struct pfai_slot *s = &c->slots[pfai_slot_of(p, z->id, code, 0)];
+			for (unsigned order = 0; code != PFAI_ROUTE_SLOW && order < p->cached_orders; order++, s++) {
+				cached += (size_t)s->n << order;
+				/* One cpu frees what another took: only the sum over all cpus means something. */
+				allocated += (s->allocs - s->frees) << order;
+			}
 		}
 	}
 	*out = (struct pfa_zone_stats){
