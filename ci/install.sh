@@ -4,7 +4,7 @@
 # Sourced by ci/test, ci/bench, ci/coverage, fuzz/run and stress/run. Makes sure that the tools of a job are there.
 #
 #   . "$root/ci/install.sh"
-#   pfa_need core fuzz || exit 2      groups: base core fuzz bench stress coverage long
+#   pfa_need core fuzz || exit 2      groups: base core fuzz afl bench stress coverage long
 #   pfa_cmocka32 DIR || exit 2        unpacks Debian's 32-bit cmocka into DIR (PFA_CMOCKA_ROOT)
 #
 # On Debian and Ubuntu, missing packages are installed with apt (as root, or through sudo). Elsewhere, and where that
@@ -24,12 +24,13 @@ pfa_packages() {
 	local clang="clang-$v libclang-rt-$v-dev llvm-$v"
 	case $1 in
 	base) echo $base ;;
-	core) echo $base $clang $multilib libcmocka-dev pkg-config ;;
+	core) echo $base $clang $multilib libcmocka-dev pkg-config zip unzip ;;
 	fuzz) echo $base $clang ;;
+	afl) echo $base $clang afl++ zip unzip ;;
 	bench) echo $base valgrind libjemalloc-dev libmimalloc-dev libgoogle-perftools-dev ;;
 	stress) echo $base $clang ;;
 	coverage) echo $base $clang libcmocka-dev ;;
-	long) echo $base $clang libcmocka-dev pkg-config gcc-12 g++-12 gcc-12-multilib clang-14 libclang-rt-14-dev ;;
+	long) echo $base $clang libcmocka-dev pkg-config zip unzip afl++ gcc-12 g++-12 gcc-12-multilib clang-14 libclang-rt-14-dev ;;
 	*) return 1 ;;
 	esac
 }
@@ -40,9 +41,10 @@ pfa_commands() {
 	local clang="$PFA_CLANG llvm-nm-$PFA_CLANG_VERSION llvm-objdump-$PFA_CLANG_VERSION"
 	case $1 in
 	base) echo $base ;;
-	core) echo $base $clang pkg-config ;;
+	core) echo $base $clang pkg-config zip unzip ;;
+	afl) echo $base $clang afl-clang-fast zip unzip ;;
 	bench) echo $base valgrind ;;
-	long) echo $base $clang gcc-12 clang-14 ;;
+	long) echo $base $clang pkg-config zip unzip afl-clang-fast gcc-12 clang-14 ;;
 	*) echo $base $clang ;;
 	esac
 }
