@@ -101,6 +101,15 @@ bool exec_verify_stamps(struct exec_run *run, pfa_pfn pfn, size_t nr)
 	return true;
 }
 
+/* End of the owned frames, or of those that are not, from i on. */
+__attribute__((no_sanitize("address", "undefined"))) static size_t oracle_owned_until(const unsigned char *state, size_t i,
+                                                                                      size_t nr, bool owned)
+{
+	while (i < nr && (state[i] == MODEL_HEAD || state[i] == MODEL_TAIL) == owned)
+		i++;
+	return i;
+}
+
 bool exec_verify_all_stamps(struct exec_run *run)
 {
 	if (!run->setup.content)
@@ -108,9 +117,9 @@ bool exec_verify_all_stamps(struct exec_run *run)
 	for (unsigned zone = 0; zone < run->m.nr_zones; zone++) {
 		const struct model_zone *z = &run->m.zone[zone];
 		const unsigned char *state = run->m.state + z->base;
-		for (size_t i = 0, first; i < z->nr; i++) {
-			for (first = i; i < z->nr && (state[i] == MODEL_HEAD || state[i] == MODEL_TAIL); i++)
-				;
+		for (size_t i = 0, first; i < z->nr;) {
+			first = oracle_owned_until(state, i, z->nr, false);
+			i = oracle_owned_until(state, first, z->nr, true);
 			if (i > first && !exec_verify_stamps(run, z->start + first, i - first))
 				return false;
 		}
