@@ -167,7 +167,8 @@ bool exec_misuse_handle(struct exec_run *run, const struct prog_op *op, struct e
 	case OP_FREE_BULK_BAD:
 		return misuse_free_bulk(run, h, a[1]);
 	case OP_FREE_RANGE_OFF:
-		return misuse_free_range(run, pfn - (a[2] & 7u), ((size_t)1 << order) + (a[2] & 7u) + (a[2] >> 3 & 7u));
+		return misuse_free_range(run, pfn - ((size_t)a[2] & 7u),
+		                         ((size_t)1 << order) + ((size_t)a[2] & 7u) + ((size_t)(a[2] >> 3) & 7u));
 	case OP_SPLIT_BAD:
 		return misuse_split(run, pfn, (unsigned)a[2], (unsigned)a[3]);
 	default: { /* OP_FREE_PTR_INSIDE */

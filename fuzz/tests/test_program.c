@@ -25,7 +25,7 @@ static uint64_t state;
 
 static size_t random_bytes(size_t most)
 {
-	size_t nr = prog_random(&state) % (most + 1);
+	size_t nr = (size_t)(prog_random(&state) % (most + 1));
 
 	for (size_t i = 0; i < nr; i++)
 		bytes[i] = (uint8_t)prog_random(&state);
@@ -240,7 +240,7 @@ static void damaged_text_is_refused_or_read(void **unused)
 		len = prog_print(&first, text, sizeof(text));
 		for (unsigned i = (unsigned)prog_random(&state) % 4; i > 0; i--)
 			text[prog_random(&state) % len] = (char)prog_random(&state);
-		len = prog_random(&state) % 2 ? len : prog_random(&state) % (len + 1);
+		len = prog_random(&state) % 2 ? len : (size_t)(prog_random(&state) % (len + 1));
 		copy = malloc(len + 1); /* so that a sanitizer sees a read past the end */
 		assert_non_null(copy);
 		memcpy(copy, text, len);
@@ -496,7 +496,7 @@ static void mutants_are_canonical(void **unused)
 	for (unsigned round = 0; round < 30000; round++) {
 		unsigned at = (unsigned)(prog_random(&state) % 32), other = (unsigned)(prog_random(&state) % 32);
 		uint64_t seed = prog_random(&state);
-		size_t max = prog_random(&state) % 2 ? 4096 : PROG_HEADER_BYTES + prog_random(&state) % 400, nr;
+		size_t max = prog_random(&state) % 2 ? 4096 : PROG_HEADER_BYTES + (size_t)(prog_random(&state) % 400), nr;
 
 		first = second = pool[at];
 		if (round % 4) {
