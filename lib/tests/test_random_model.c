@@ -217,10 +217,29 @@ static bool zone_must_serve(struct model *m, unsigned zone, unsigned order, uint
 	return false;
 }
 
+/* Could the zone serve such a request if all of it were free? Requests that no zone could ever serve drain nothing. */
+static bool zone_has_place(struct model *m, unsigned zone, unsigned order, struct pfa_run window)
+{
+	const struct pfa_zone_config *z = &m->rig.zones[zone];
+	const size_t size = (size_t)1 << order;
+	const pfa_pfn lo = z->start > window.first ? z->start : window.first;
+	const pfa_pfn zone_end = z->start + z->nr_frames, window_end = window.first + window.nr_frames;
+	const pfa_pfn hi = zone_end < window_end ? zone_end : window_end;
+	for (pfa_pfn pfn = (lo + size - 1) / size * size; pfn + size <= hi; pfn += size) {
+		const bool cma = rig_info(&m->rig, pfn).type == PFA_TYPE_CMA;
+		size_t i = 0;
+		while (i < size && *at(m, pfn + i) != M_ABSENT && (rig_info(&m->rig, pfn + i).type == PFA_TYPE_CMA) == cma)
+			i++;
+		if (i == size)
+			return true;
+	}
+	return false;
+}
+
 static const struct pfa_run everywhere = {0, SIZE_MAX};
 
-/* A request was refused: no eligible zone may have been able to serve it. A plain request has drained all caches and
- * given up the reserve, so that this holds of everything that is free. */
+/* A request was refused: no eligible zone may have been able to serve it. A plain request that any of them has a place
+ * for has drained all caches and given up the reserve, so that this holds of everything that is free. */
 static void judge_refusal(struct model *m, int code, unsigned order, uint32_t flags, struct pfa_run window)
 {
 	unsigned last = flags & PFA_EXACT_ZONE ? PFA_ZONE_OF(flags) : m->rig.cfg.nr_zones - 1;
@@ -233,13 +252,19 @@ static void judge_refusal(struct model *m, int code, unsigned order, uint32_t fl
 		if (zone_must_serve(m, zone, order, flags, window))
 			rig_fail(__FILE__, __LINE__, "order %u, flags 0x%x refused with %s; zone %u could serve it", order,
 			         flags, pfa_error_name(code), zone);
-	/* ENOMEM of a plain request: nothing is hidden in caches, or kept in the reserve of a zone that was asked. */
-	if (code == PFA_ENOMEM && !(flags & (PFA_NOWAIT | PFA_NORETRY)))
-		for (unsigned zone = 0; zone < m->rig.cfg.nr_zones; zone++)
-			MUST_EQ(rig_stats(&m->rig, zone).cached, 0);
-	if (code == PFA_ENOMEM && !(flags & (PFA_NOWAIT | PFA_NORETRY | PFA_HIGH)))
-		for (unsigned zone = PFA_ZONE_OF(flags); zone <= last; zone++)
+	if (code != PFA_ENOMEM || (flags & (PFA_NOWAIT | PFA_NORETRY)))
+		return;
+	/* Nothing is hidden in caches, or kept in the reserve of a zone that was asked. */
+	bool has_place = false;
+	for (unsigned zone = PFA_ZONE_OF(flags); zone <= last; zone++) {
+		if (!zone_has_place(m, zone, order, window))
+			continue;
+		has_place = true;
+		if (!(flags & PFA_HIGH))
 			MUST_EQ(rig_stats(&m->rig, zone).free_highatomic, 0);
+	}
+	for (unsigned zone = 0; has_place && zone < m->rig.cfg.nr_zones; zone++)
+		MUST_EQ(rig_stats(&m->rig, zone).cached, 0);
 }
 
 static uint32_t random_flags(struct model *m)
