@@ -450,6 +450,33 @@ static void test_window_drains(void **state)
 	rig_stop(&rig);
 }
 
+/* The largest order that can be configured: 2^31 frames do not fit into a signed word of 32 bits. */
+static void test_order_31(void **state)
+{
+	(void)state;
+	struct rig rig;
+	pfa_pfn pfn = 5;
+	unsigned largest;
+	size_t got;
+	base(&rig);
+	rig.cfg.max_order = 31;
+	rig_start(&rig);
+	const uint32_t flags[] = {PFA_MOVABLE, PFA_UNMOVABLE | PFA_HIGH, PFA_RECLAIMABLE | PFA_NORETRY};
+	for (unsigned i = 0; i < 3; i++) {
+		EXPECT(pfa_alloc, PFA_ENOMEM, rig.pfa, 31, flags[i], &pfn);
+		EXPECT(pfa_alloc_bulk, PFA_ENOMEM, rig.pfa, 31, flags[i], 2, more, &got);
+		EXPECT(pfa_alloc_exact, PFA_ENOMEM, rig.pfa, (size_t)1 << 31, 0, flags[i], &pfn);
+		EXPECT(pfa_alloc_window, PFA_ENOMEM, rig.pfa, 31, flags[i], ((struct pfa_run){0, SIZE_MAX}), &pfn);
+		EXPECT(pfa_would_succeed, PFA_ENOMEM, rig.pfa, 31, flags[i]);
+		EXPECT(pfa_largest_free, PFA_OK, rig.pfa, flags[i] & ~(uint32_t)PFA_NORETRY, &largest);
+		assert_int_equal(largest, 12);
+	}
+	assert_int_equal(pfn, 5);
+	EXPECT(pfa_free, PFA_EMISUSE, rig.pfa, 0, 31);
+	EXPECT(pfa_split, PFA_EMISUSE, rig.pfa, 0, 31, 30);
+	rig_stop(&rig);
+}
+
 static void test_fini_refuses_while_live(void **state)
 {
 	(void)state;
@@ -472,5 +499,6 @@ static const struct unit_test tests[] = {
 	TEST(test_bulk_free_stops_at_the_offender), TEST(test_exact), TEST(test_exact_refusals), TEST(test_split),
 	TEST(test_split_misuse), TEST(test_free_range_any_tiling), TEST(test_free_range_all_or_nothing),
 	TEST(test_window), TEST(test_window_drains), TEST(test_fini_refuses_while_live),
+	TEST(test_order_31),
 };
 UNIT_MAIN(tests)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * PFA_EBUSY: a lock is held by another thread on a platform that cannot wait, or another thread serves. The holder is
- * stopped inside the unlock hook, where it holds the zone's lock (and whatever it took before that).
+ * stopped inside the unlock hook, where it holds the zone's lock (and whatever it took before that). The same way calls
+ * are stopped half-way, to look at what others see of them meanwhile.
  */
 #define _GNU_SOURCE
 #include "unit.h"
@@ -70,7 +71,7 @@ static void let_go(pthread_t thread)
 	MUST_EQ(pthread_join(thread, NULL), 0);
 }
 
-static void start(uint32_t cache_high)
+static void prepare(uint32_t cache_high)
 {
 	memset(&busy, 0, sizeof(busy));
 	rig_init(&busy.rig);
@@ -80,10 +81,20 @@ static void start(uint32_t cache_high)
 	busy.rig.cfg.cache_high = cache_high;
 	busy.rig.now_ns = 1;
 	rig_zone(&busy.rig, 0, FRAMES);
+}
+
+static void go(void)
+{
 	rig_start(&busy.rig);
 	MUST_EQ(pthread_barrier_init(&busy.held, NULL, 2), 0);
 	MUST_EQ(pthread_barrier_init(&busy.done, NULL, 2), 0);
 	pfa_debug_on_unlock(busy.rig.pfa, stop_here, NULL);
+}
+
+static void start(uint32_t cache_high)
+{
+	prepare(cache_high);
+	go();
 }
 
 static void stop(void)
@@ -236,8 +247,81 @@ static void test_service_is_busy(void **state)
 	stop();
 }
 
+static uint32_t request_flags;
+static pfa_pfn request_pfn;
+
+static int hold_request(struct pfa *pfa)
+{
+	return pfa_alloc(pfa, 0, request_flags, &request_pfn);
+}
+
+/* Zone 0 has nothing but what cpu 0's cache holds, zone 1 is below its mark. While a request of cpu 1's is past zone 0
+ * that cache is drained: the request meets empty caches then, and must not fail, for the frames are free. */
+static void test_drained_behind_a_request(void **state)
+{
+	(void)state;
+	static pfa_pfn pfns[FRAMES];
+	const uint32_t flags[] = {PFA_MOVABLE, PFA_MOVABLE | PFA_NOWAIT, PFA_MOVABLE | PFA_NORETRY};
+	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+		prepare(32);
+		struct pfa_zone_config *below = rig_zone(&busy.rig, FRAMES, FRAMES);
+		below->mark_min = below->mark_low = below->mark_high = FRAMES;
+		go();
+		struct pfa *pfa = busy.rig.pfa;
+		size_t nr = rig_take_all(&busy.rig, 0, PFA_MOVABLE, PFA_ENOMEM, pfns, FRAMES);
+		assert_int_equal(nr, FRAMES);
+		for (unsigned k = 0; k < 8; k++)
+			EXPECT(pfa_free, PFA_OK, pfa, pfns[k], 0);
+		assert_int_equal(rig_stats(&busy.rig, 0).cached, 8);
+		request_flags = flags[i];
+		pthread_t thread = hold(hold_request); /* in zone 1 now */
+		EXPECT(pfa_cache_drain, PFA_OK, pfa, 0);
+		let_go(thread); /* and it was served */
+		assert_true(request_pfn < FRAMES);
+		assert_int_equal(rig_stats(&busy.rig, 0).allocated, FRAMES - 7);
+		EXPECT(pfa_free, PFA_OK, pfa, request_pfn, 0);
+		for (size_t k = 8; k < nr; k++)
+			EXPECT(pfa_free, PFA_OK, pfa, pfns[k], 0);
+		stop();
+	}
+}
+
+/* Blocks on both sides of the seam of two zones; it stops in zone 0, with all of them claimed. */
+static int hold_range(struct pfa *pfa)
+{
+	return pfa_free_range(pfa, FRAMES - 16, 32);
+}
+
+/* Blocks that are claimed for a range look inside as ever: a free of a frame inside of one is told as that, and a running
+ * check, which compares heads before and after it looks inside, takes no offence. */
+static void test_inside_of_a_claimed_range(void **state)
+{
+	(void)state;
+	pfa_pfn pfn;
+	prepare(PFA_EXPLICIT_0);
+	rig_zone(&busy.rig, FRAMES, FRAMES);
+	go();
+	struct pfa *pfa = busy.rig.pfa;
+	for (pfa_pfn at = FRAMES - 16; at <= FRAMES; at += 16)
+		EXPECT(pfa_alloc_window, PFA_OK, pfa, 4, PFA_MOVABLE, ((struct pfa_run){at, 16}), &pfn);
+	const unsigned char *bytes = rig_region(&busy.rig, "frame_bytes", NULL);
+	const unsigned char inside = bytes[FRAMES + 8];
+	pthread_t thread = hold(hold_range);
+	for (pfa_pfn at = FRAMES - 16; at < FRAMES + 16; at++)
+		if (at % 16)
+			assert_int_equal(bytes[at], inside);
+	EXPECT(pfa_free, PFA_EMISUSE, pfa, FRAMES + 1, 0);
+	assert_int_equal(busy.rig.fault.kind, PFA_FAULT_TAIL);
+	EXPECT(pfa_free, PFA_EMISUSE, pfa, FRAMES, 4);
+	assert_int_equal(busy.rig.fault.kind, PFA_FAULT_DOUBLE_FREE_RACE);
+	let_go(thread);
+	assert_int_equal(busy.rig.fault.nr, 2);
+	assert_int_equal(rig_stats(&busy.rig, 1).free, FRAMES);
+	stop();
+}
+
 static const struct unit_test tests[] = {
 	TEST(test_zone_is_busy), TEST(test_requests_back_out), TEST(test_cache_is_busy), TEST(test_set_is_busy),
-	TEST(test_service_is_busy),
+	TEST(test_service_is_busy), TEST(test_drained_behind_a_request), TEST(test_inside_of_a_claimed_range),
 };
 UNIT_MAIN(tests)

@@ -286,6 +286,29 @@ static void test_other_cpus_blocks_are_found(void **state)
 	rig_stop(&rig);
 }
 
+/* A block larger than any zone: no cache is drained for it, and a second try will not help either. */
+static void test_the_impossible_drains_nothing(void **state)
+{
+	(void)state;
+	struct rig rig;
+	pfa_pfn pfn;
+	base(&rig, 1, 64);
+	rig.cfg.max_order = 20;
+	rig_start(&rig);
+	cycle(&rig, 0, 20);
+	const size_t cached = rig_stats(&rig, 0).cached, drains = rig_events(&rig).nr_drain;
+	assert_true(cached > 0);
+	EXPECT(pfa_alloc, PFA_ENOMEM, rig.pfa, 20, PFA_MOVABLE | PFA_NORETRY, &pfn);
+	EXPECT(pfa_alloc, PFA_ENOMEM, rig.pfa, 20, PFA_MOVABLE | PFA_NOWAIT, &pfn);
+	EXPECT(pfa_alloc, PFA_ENOMEM, rig.pfa, 20, PFA_MOVABLE, &pfn);
+	EXPECT(pfa_alloc, PFA_ENOMEM, rig.pfa, 13, PFA_MOVABLE, &pfn);
+	assert_int_equal(rig_stats(&rig, 0).cached, cached);
+	assert_int_equal(rig_events(&rig).nr_drain, drains);
+	EXPECT(pfa_alloc, PFA_OK, rig.pfa, 12, PFA_MOVABLE, &pfn); /* all of the zone, what was cached included */
+	EXPECT(pfa_free, PFA_OK, rig.pfa, pfn, 12);
+	rig_stop(&rig);
+}
+
 /* Types stay apart in the caches, and a cached block goes back to its pageblock's type of that moment. */
 static void test_types_in_caches(void **state)
 {
@@ -384,6 +407,6 @@ static const struct unit_test tests[] = {
 	TEST(test_bound), TEST(test_single_entry), TEST(test_refill_and_flush_count), TEST(test_max_cached_order),
 	TEST(test_drain), TEST(test_purge), TEST(test_disable_nests), TEST(test_disable_nests_65536_deep),
 	TEST(test_cpu_ids_out_of_range), TEST(test_other_cpus_blocks_are_found), TEST(test_types_in_caches),
-	TEST(test_service_drains_idle_cpus), TEST(test_service_says_when),
+	TEST(test_service_drains_idle_cpus), TEST(test_service_says_when), TEST(test_the_impossible_drains_nothing),
 };
 UNIT_MAIN(tests)

@@ -108,6 +108,8 @@ static void test_scalars(void **state)
 	rig.cfg.cache_high = 4;
 	rig.cfg.cache_batch = 1000; /* cut to the bound */
 	ACCEPT(&rig);
+	rig.cfg.cache_batch = PFA_EXPLICIT_0; /* nothing would ever move */
+	REFUSE(&rig, PFA_CONFIG_CACHE, 0);
 }
 
 static void test_flags_and_policy(void **state)
@@ -245,6 +247,51 @@ static void test_sizes_too_small(void **state)
 	base(&rig);
 	rig_zone(&rig, 2048, 64)->size += 8; /* not the stride of the first */
 	REFUSE(&rig, PFA_CONFIG_SIZE, 1);
+}
+
+/* The stride of an array of zones that are longer than ours keeps each aligned. */
+static void test_misaligned_zone_size(void **state)
+{
+	(void)state;
+	static unsigned char bytes[2 * sizeof(struct pfa_zone_config) + 64]
+		__attribute__((aligned(_Alignof(struct pfa_zone_config))));
+	struct rig rig;
+	base(&rig);
+	rig.cfg.nr_zones = 1;
+	for (size_t more = 1; more <= _Alignof(struct pfa_zone_config); more++) {
+		struct pfa_zone_config zone = rig.zones[0];
+		zone.size += more;
+		memset(bytes, 0, sizeof(bytes));
+		memcpy(bytes, &zone, sizeof(zone));
+		rig.cfg.zones = (const struct pfa_zone_config *)(const void *)bytes;
+		if (more < _Alignof(struct pfa_zone_config))
+			REFUSE(&rig, PFA_CONFIG_SIZE, 0);
+		else
+			ACCEPT(&rig);
+	}
+}
+
+static int waits(void *ctx, const void *addr, uint32_t value, uint64_t until_ns)
+{
+	(void)ctx;
+	(void)addr;
+	(void)value;
+	(void)until_ns;
+	return 0;
+}
+
+/* Waits are bounded by the clock: who can wait has one. */
+static void test_wait_needs_a_clock(void **state)
+{
+	(void)state;
+	struct rig rig;
+	base(&rig);
+	rig.os.wait = waits;
+	ACCEPT(&rig);
+	rig.os.now_ns = NULL;
+	REFUSE(&rig, PFA_CONFIG_PLATFORM, 0);
+	rig.os.wait = NULL;
+	ACCEPT(&rig);
 }
 
 static void test_zones(void **state)
@@ -612,7 +659,7 @@ static void test_every_problem_was_produced(void **state)
 
 static const struct unit_test tests[] = {
 	TEST(test_scalars), TEST(test_flags_and_policy), TEST(test_null), TEST(test_growable), TEST(test_sizes_too_small),
-	TEST(test_zones), TEST(test_overlap), TEST(test_span), TEST(test_holes), TEST(test_cma), TEST(test_marks),
+	TEST(test_misaligned_zone_size), TEST(test_wait_needs_a_clock), TEST(test_zones), TEST(test_overlap), TEST(test_span), TEST(test_holes), TEST(test_cma), TEST(test_marks),
 	TEST(test_pool), TEST(test_cpu_offset), TEST(test_memory), TEST(test_not_kept), TEST(test_zeroed_meta),
 	TEST(test_footprint_grows), TEST(test_texts), TEST(test_every_problem_was_produced),
 };

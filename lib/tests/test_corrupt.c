@@ -136,6 +136,112 @@ static void test_cached_byte_met_by_service(void **state)
 	rig_drop(&rig);
 }
 
+/* Met by the free that flushes the full slot: the zone is closed to the fast paths as well, with and without a cpu op. */
+static void test_cached_byte_met_by_free(void **state)
+{
+	(void)state;
+	for (unsigned way = 0; way < 2; way++) {
+		struct rig rig;
+		pfa_pfn pfn;
+		rig_init(&rig);
+		rig_zone(&rig, 0, FRAMES);
+		rig.cfg.cache_high = 16;
+		if (way)
+			rig.os.cpu = NULL;
+		rig_start(&rig);
+		for (unsigned i = 0; i < 64; i++)
+			EXPECT(pfa_alloc, PFA_OK, rig.pfa, 0, PFA_MOVABLE, &pfns[i]);
+		EXPECT(pfa_cache_drain, PFA_OK, rig.pfa, 0);
+		for (unsigned i = 0; i < 16; i++)
+			EXPECT(pfa_free, PFA_OK, rig.pfa, pfns[i], 0);
+		*byte_of(&rig, pfns[0]) = 0;
+		int err = PFA_OK;
+		for (unsigned i = 16; i < 63 && err == PFA_OK; i++)
+			err = pfa_free(rig.pfa, pfns[i], 0);
+		rig_expect("pfa_free", PFA_ECORRUPT, err, __FILE__, __LINE__);
+		told(&rig, 1, PFA_FAULT_CORRUPT_CACHE);
+		for (unsigned i = 0; i < 100; i++)
+			EXPECT(pfa_alloc, PFA_ECORRUPT, rig.pfa, i % 9, PFA_MOVABLE, &pfn);
+		EXPECT(pfa_free, PFA_ECORRUPT, rig.pfa, pfns[63], 0);
+		told(&rig, 1, PFA_FAULT_CORRUPT_CACHE);
+		rig_drop(&rig);
+	}
+}
+
+/* Met by the drain that a request does before it fails. */
+static void test_cached_byte_met_by_last_resort(void **state)
+{
+	(void)state;
+	const uint32_t flags[] = {PFA_MOVABLE, PFA_MOVABLE | PFA_NOWAIT};
+	for (unsigned i = 0; i < 2; i++) {
+		struct rig rig;
+		pfa_pfn pfn;
+		rig_init(&rig);
+		rig_zone(&rig, 0, FRAMES);
+		rig.cfg.cache_high = 8;
+		rig.cfg.max_order = 10; /* all of the zone */
+		rig_start(&rig);
+		*byte_of(&rig, cached_block(&rig, 0)) = 0;
+		EXPECT(pfa_alloc, PFA_ECORRUPT, rig.pfa, 10, flags[i], &pfn);
+		told(&rig, 1, PFA_FAULT_CORRUPT_CACHE);
+		rig_drop(&rig);
+	}
+}
+
+/* A stray write that makes the fourth frame of the first block free in the map, between its grant and its trim. */
+static void stray_write(void *ctx, struct pfa *pfa, unsigned zone)
+{
+	struct rig *rig = ctx;
+	(void)pfa;
+	(void)zone;
+	pfa_pfn at = 0;
+	if (rig->nr_zero_calls++)
+		return;
+	while (!*byte_of(rig, at))
+		at++;
+	unsigned char *map = rig_region(rig, "not_free", NULL);
+	map[(at + 3) / 8] = (unsigned char)(map[(at + 3) / 8] & ~(1u << (at + 3) % 8));
+}
+
+static void test_map_met_by_exact_trim(void **state)
+{
+	(void)state;
+	struct rig rig;
+	pfa_pfn pfn = 5;
+	base(&rig, PFA_EXPLICIT_0);
+	pfa_debug_on_unlock(rig.pfa, stray_write, &rig);
+	EXPECT(pfa_alloc_exact, PFA_ECORRUPT, rig.pfa, 3, 2, PFA_MOVABLE | PFA_EXACT_ZONE, &pfn);
+	assert_int_equal(pfn, 5);
+	told(&rig, 1, PFA_FAULT_CORRUPT_FREE);
+	assert_string_equal(rig.fault.function, "pfa_alloc_exact");
+	EXPECT(pfa_would_succeed, PFA_ECORRUPT, rig.pfa, 0, PFA_MOVABLE | PFA_EXACT_ZONE);
+	rig_drop(&rig);
+}
+
+/* The call that met it is named. */
+static void test_map_met_by_each_call(void **state)
+{
+	(void)state;
+	const char *const names[] = {"pfa_alloc", "pfa_alloc_bulk", "pfa_alloc_exact"};
+	for (unsigned i = 0; i < 3; i++) {
+		struct rig rig;
+		size_t bytes, nr;
+		pfa_pfn pfn;
+		base(&rig, PFA_EXPLICIT_0);
+		unsigned char *map = rig_region(&rig, "not_free", &bytes);
+		memset(map, 0xFF, bytes); /* nothing is free, says the map; the index offers it all */
+		if (i == 0)
+			EXPECT(pfa_alloc, PFA_ECORRUPT, rig.pfa, 2, PFA_MOVABLE, &pfn);
+		else if (i == 1)
+			EXPECT(pfa_alloc_bulk, PFA_ECORRUPT, rig.pfa, 2, PFA_MOVABLE, 3, pfns, &nr);
+		else
+			EXPECT(pfa_alloc_exact, PFA_ECORRUPT, rig.pfa, 3, 2, PFA_MOVABLE, &pfn);
+		told(&rig, 1, PFA_FAULT_CORRUPT_FREE);
+		assert_string_equal(rig.fault.function, names[i]);
+		rig_drop(&rig);
+	}
+}
+
 /* pfa_fini compares the sums. */
 static void test_fini_compares(void **state)
 {
@@ -230,6 +336,7 @@ static void test_index_scribbles(void **state)
 
 static const struct unit_test tests[] = {
 	TEST(test_cached_byte_met_by_alloc), TEST(test_cached_byte_met_by_drain), TEST(test_cached_byte_met_by_service),
-	TEST(test_fini_compares), TEST(test_pointer_forms), TEST(test_index_scribbles),
+	TEST(test_cached_byte_met_by_free), TEST(test_cached_byte_met_by_last_resort), TEST(test_map_met_by_exact_trim),
+	TEST(test_map_met_by_each_call), TEST(test_fini_compares), TEST(test_pointer_forms), TEST(test_index_scribbles),
 };
 UNIT_MAIN(tests)

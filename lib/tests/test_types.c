@@ -264,6 +264,30 @@ static void test_highatomic_reserve(void **state)
 	rig_stop(&rig);
 }
 
+/* What no zone in question could ever serve gives up no reserve for it, and is no matter of patience. */
+static void test_reserve_outlives_the_impossible(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct pfa_zone_config *z = base(&rig, 512);
+	z->highatomic_frames = 2 * PB;
+	rig_zone(&rig, 4096, 8192);
+	rig.cfg.max_order = 12;
+	rig_start(&rig);
+	pfa_pfn pfn, high = take(&rig, 1, PFA_UNMOVABLE | PFA_HIGH | PFA_EXACT_ZONE);
+	const struct pfa_run outside = {1000000, 64}, small = {high / PB * PB + 33, 62};
+	const uint32_t patience[] = {0, PFA_NORETRY, PFA_NOWAIT};
+	for (unsigned i = 0; i < 3; i++) {
+		EXPECT(pfa_alloc, PFA_ENOMEM, rig.pfa, 12, PFA_EXACT_ZONE | patience[i], &pfn);
+		EXPECT(pfa_alloc_window, PFA_ENOMEM, rig.pfa, 0, patience[i], outside, &pfn);
+		EXPECT(pfa_alloc_window, PFA_ENOMEM, rig.pfa, 6, patience[i], small, &pfn); /* no aligned block in it */
+		assert_int_equal(rig_stats(&rig, 0).reserved_highatomic, PB);
+		assert_int_equal(rig_stats(&rig, 0).nr_unreserve, 0);
+	}
+	EXPECT(pfa_free, PFA_OK, rig.pfa, high, 1);
+	rig_stop(&rig);
+}
+
 static void test_no_reserve_unless_asked_for(void **state)
 {
 	(void)state;
@@ -306,6 +330,6 @@ static const struct unit_test tests[] = {
 	TEST(test_claim), TEST(test_free_pageblock_is_movable), TEST(test_large_grant_retypes),
 	TEST(test_steal_or_borrow), TEST(test_no_type_starves), TEST(test_cma_is_for_movable),
 	TEST(test_cma_frames_past_the_caches), TEST(test_highatomic_reserve), TEST(test_no_reserve_unless_asked_for),
-	TEST(test_reserve_purges_caches),
+	TEST(test_reserve_purges_caches), TEST(test_reserve_outlives_the_impossible),
 };
 UNIT_MAIN(tests)

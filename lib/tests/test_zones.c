@@ -161,6 +161,30 @@ static void test_shared_pageblock(void **state)
 	}
 }
 
+/* Blocks of a zone are cached though its pageblock is shared; a purge by any frame of the pageblock reaches them. */
+static void test_shared_pageblock_purge(void **state)
+{
+	(void)state;
+	for (pfa_pfn by = 64; by < 128; by += 63) { /* the first frame is zone 0's, the last zone 1's */
+		struct rig rig;
+		rig_init(&rig);
+		rig_zone(&rig, 0, 96);
+		rig_zone(&rig, 96, 8192 - 96);
+		rig.cfg.cache_high = 16;
+		rig_start(&rig);
+		unsigned cached = 0;
+		(void)take(&rig, 0, PFA_MOVABLE | PFA_ZONE(1)); /* the refill takes from the broken pageblock first */
+		for (pfa_pfn at = 64; at < 128; at++)
+			cached += rig_info(&rig, at).state == PFA_FRAME_CACHED;
+		assert_true(cached > 0);
+		EXPECT(pfa_cache_purge, PFA_OK, rig.pfa, by);
+		for (pfa_pfn at = 64; at < 128; at++)
+			assert_int_not_equal(rig_info(&rig, at).state, PFA_FRAME_CACHED);
+		rig_check(&rig);
+		rig_drop(&rig);
+	}
+}
+
 static void test_holes(void **state)
 {
 	(void)state;
@@ -256,6 +280,6 @@ static void test_many_zones(void **state)
 
 static const struct unit_test tests[] = {
 	TEST(test_fallback_order), TEST(test_exact_zone_past_another_zones_cache), TEST(test_unaligned),
-	TEST(test_shared_pageblock), TEST(test_holes), TEST(test_far_away), TEST(test_many_zones),
+	TEST(test_shared_pageblock), TEST(test_shared_pageblock_purge), TEST(test_holes), TEST(test_far_away), TEST(test_many_zones),
 };
 UNIT_MAIN(tests)
