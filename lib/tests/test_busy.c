@@ -292,7 +292,7 @@ static int hold_range(struct pfa *pfa)
 	return pfa_free_range(pfa, FRAMES - 16, 32);
 }
 
-/* Blocks that are claimed for a range look inside as ever: a free of a frame inside of one is told as that, and a running
+/* Blocks that are claimed for a range look inside as ever: a free of a frame in one is told as that, and a running
  * check, which compares heads before and after it looks inside, takes no offence. */
 static void test_inside_of_a_claimed_range(void **state)
 {

@@ -659,7 +659,8 @@ static void test_every_problem_was_produced(void **state)
 
 static const struct unit_test tests[] = {
 	TEST(test_scalars), TEST(test_flags_and_policy), TEST(test_null), TEST(test_growable), TEST(test_sizes_too_small),
-	TEST(test_misaligned_zone_size), TEST(test_wait_needs_a_clock), TEST(test_zones), TEST(test_overlap), TEST(test_span), TEST(test_holes), TEST(test_cma), TEST(test_marks),
+	TEST(test_misaligned_zone_size), TEST(test_wait_needs_a_clock), TEST(test_zones), TEST(test_overlap),
+	TEST(test_span), TEST(test_holes), TEST(test_cma), TEST(test_marks),
 	TEST(test_pool), TEST(test_cpu_offset), TEST(test_memory), TEST(test_not_kept), TEST(test_zeroed_meta),
 	TEST(test_footprint_grows), TEST(test_texts), TEST(test_every_problem_was_produced),
 };

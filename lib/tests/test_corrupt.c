@@ -136,7 +136,7 @@ static void test_cached_byte_met_by_service(void **state)
 	rig_drop(&rig);
 }
 
-/* Met by the free that flushes the full slot: the zone is closed to the fast paths as well, with and without a cpu op. */
+/* Met by the free that flushes the full slot: the zone is closed to the fast paths, too, with and without a cpu op. */
 static void test_cached_byte_met_by_free(void **state)
 {
 	(void)state;

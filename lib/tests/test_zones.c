@@ -280,6 +280,7 @@ static void test_many_zones(void **state)
 
 static const struct unit_test tests[] = {
 	TEST(test_fallback_order), TEST(test_exact_zone_past_another_zones_cache), TEST(test_unaligned),
-	TEST(test_shared_pageblock), TEST(test_shared_pageblock_purge), TEST(test_holes), TEST(test_far_away), TEST(test_many_zones),
+	TEST(test_shared_pageblock), TEST(test_shared_pageblock_purge), TEST(test_holes), TEST(test_far_away),
+	TEST(test_many_zones),
 };
 UNIT_MAIN(tests)
