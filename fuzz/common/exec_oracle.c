@@ -305,7 +305,7 @@ static bool oracle_request(struct exec_run *run)
 		return true;
 	for (unsigned zone = PFA_ZONE_OF(asked->r.flags);
 	     zone < ((asked->r.flags & PFA_EXACT_ZONE) ? PFA_ZONE_OF(asked->r.flags) + 1 : run->m.nr_zones); zone++)
-		if (run->now[zone].free_highatomic)
+		if (run->now[zone].free_highatomic && model_has_place(&run->m, &asked->r, zone))
 			return exec_fail(run, "I12 reserve", "refused, though free frames of the reserve were not given up",
 			                 run->m.zone[zone].start, 0, run->now[zone].free_highatomic);
 	return true;
@@ -470,25 +470,38 @@ static bool oracle_free_everything(struct exec_run *run)
 	return true;
 }
 
-/* The reserve outlives its users: plain requests that are refused make the allocator give it up. */
+/* Takes all blocks of the order that the zone grants. *nr: how many. */
+static bool oracle_take_all(struct exec_run *run, unsigned zone, unsigned order, size_t *nr)
+{
+	const uint32_t flags = PFA_MOVABLE | PFA_EXACT_ZONE | PFA_ZONE(zone);
+	const struct request r = request_block(order, flags);
+
+	for (*nr = 0; *nr <= run->m.zone[zone].nr; ++*nr) {
+		struct verdict v;
+		pfa_pfn pfn;
+		int code;
+		EXEC_CALL(run, code, run->ops->alloc(run->sut, order, flags, &pfn));
+		if (code != PFA_OK)
+			break;
+		if (!model_judge_grant(&run->m, &r, pfn, &v))
+			return exec_say(run, &v);
+		model_take(&run->m, pfn, order);
+	}
+	return true;
+}
+
+/* The reserve outlives its users: plain requests that are refused make the allocator give it up, if they are of an order
+ * that the zone has a place for. */
 static bool oracle_give_up_reserve(struct exec_run *run)
 {
 	for (unsigned zone = 0; zone < run->m.nr_zones; zone++) {
+		size_t nr = 0;
+
 		if (!run->have_stats || !run->now[zone].reserved_highatomic)
 			continue;
-		for (size_t tries = 0; tries <= run->m.zone[zone].nr; tries++) {
-			pfa_pfn pfn;
-			int code;
-			EXEC_CALL(run, code, run->ops->alloc(run->sut, run->m.max_order,
-			                                     PFA_MOVABLE | PFA_EXACT_ZONE | PFA_ZONE(zone), &pfn));
-			if (code != PFA_OK)
-				break;
-			const struct request r = request_block(run->m.max_order, PFA_MOVABLE | PFA_EXACT_ZONE | PFA_ZONE(zone));
-			struct verdict v;
-			if (!model_judge_grant(&run->m, &r, pfn, &v))
-				return exec_say(run, &v);
-			model_take(&run->m, pfn, run->m.max_order);
-		}
+		for (unsigned order = run->m.max_order + 1; order-- > 0 && nr == 0;)
+			if (!oracle_take_all(run, zone, order, &nr))
+				return false;
 	}
 	return oracle_free_everything(run);
 }

@@ -289,25 +289,64 @@ static bool model_one_class(const struct model *m, const struct request *r, unsi
 	return class != 0;
 }
 
+/* The part of the zone in which the request's block may lie; false: too small for any. */
+static bool model_range(const struct model *m, const struct request *r, unsigned zone, pfa_pfn *first, pfa_pfn *last)
+{
+	const struct model_zone *z = &m->zone[zone];
+	const size_t nr = model_pow2(r->order);
+
+	*first = z->start;
+	*last = z->start + z->nr;
+	if (r->windowed && r->window.first > *first)
+		*first = r->window.first;
+	if (r->windowed && r->window.first + r->window.nr_frames < *last)
+		*last = r->window.first + r->window.nr_frames;
+	if (*first > *last || *first > SIZE_MAX - nr)
+		return false;
+	*first = (*first + nr - 1) / nr * nr;
+	return true;
+}
+
 bool model_fits(const struct model *m, const struct request *r, unsigned zone, pfa_pfn *out)
 {
 	const struct model_zone *z = &m->zone[zone];
 	const size_t nr = model_pow2(r->order);
-	pfa_pfn first = z->start, last = z->start + z->nr;
+	pfa_pfn pfn, last;
 
-	if (r->windowed && r->window.first > first)
-		first = r->window.first;
-	if (r->windowed && r->window.first + r->window.nr_frames < last)
-		last = r->window.first + r->window.nr_frames;
-	if (first > last || first > SIZE_MAX - nr)
+	if (!model_range(m, r, zone, &pfn, &last))
 		return false;
-	for (pfa_pfn pfn = (first + nr - 1) / nr * nr; pfn < last && nr <= last - pfn; pfn += nr) {
+	for (; pfn < last && nr <= last - pfn; pfn += nr) {
 		if (model_same(m->state + z->base + (pfn - z->start), nr, MODEL_FREE) == nr &&
 		    model_one_class(m, r, zone, pfn, nr)) {
 			*out = pfn;
 			return true;
 		}
 	}
+	return false;
+}
+
+/* No hole in it, and not CMA in part: it would be one block if all of it were free. */
+static bool model_is_place(const struct model *m, unsigned zone, pfa_pfn pfn, size_t nr)
+{
+	const struct model_zone *z = &m->zone[zone];
+	const bool cma = model_type_of(m, zone, pfn) == PFA_TYPE_CMA;
+
+	for (pfa_pfn at = pfn; at < pfn + nr; at++)
+		if (m->state[z->base + (at - z->start)] == MODEL_ABSENT || (model_type_of(m, zone, at) == PFA_TYPE_CMA) != cma)
+			return false;
+	return true;
+}
+
+bool model_has_place(const struct model *m, const struct request *r, unsigned zone)
+{
+	const size_t nr = model_pow2(r->order);
+	pfa_pfn pfn, last;
+
+	if (!model_range(m, r, zone, &pfn, &last))
+		return false;
+	for (; pfn < last && nr <= last - pfn; pfn += nr)
+		if (model_is_place(m, zone, pfn, nr))
+			return true;
 	return false;
 }
 

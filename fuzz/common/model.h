@@ -131,6 +131,8 @@ void model_split(struct model *m, pfa_pfn pfn, unsigned order, unsigned new_orde
 
 /* Is there an aligned block of un-owned frames that the request may have, in this zone? */
 bool model_fits(const struct model *m, const struct request *r, unsigned zone, pfa_pfn *out);
+/* Has the zone a block that could be granted if all of it were free? Requests without one drain and give up nothing. */
+bool model_has_place(const struct model *m, const struct request *r, unsigned zone);
 /* Would the zone's mark let a block of this order go (0: min, 1: low), given its counters? */
 bool model_above_mark(const struct request *r, const struct pfa_zone_stats *s, unsigned order, unsigned mark);
 /* Must this plain request succeed now, whatever is cached (the request drains), or, with from_zone, from what is in
