@@ -27,7 +27,10 @@ class Targets:
 		self.work = os.path.join(tree.folder, "work")
 		self.opt = types.SimpleNamespace(root=tree.src, out=tree.folder, build=None, engine="libfuzzer", jobs=2, timeout=10,
 		                                 rss_limit=2048, targets=[])
-		self.shares = [(name, share) for name, share in SHARES if not re.search(opt.exclude, name)]
+		shares = [(name, share) for name, share in SHARES if not re.search(opt.exclude, name)]
+		if not shares:
+			raise Setup("all targets are excluded")
+		self.shares = [(name, share / sum(s for _, s in shares)) for name, share in shares]
 
 	def make(self):
 		try:

@@ -36,7 +36,7 @@ def must(cmd, what):
 SAYS = [re.compile(p, re.M) for p in (
 	r"pfa-finding:.*?invariant=(?P<say>\S+.*)",
 	r"\b(?P<say>I\d{1,2}) \"I\d+ (?P<more>[^\"]*)\"",
-	r"(?P<say>AddressSanitizer: [\w-]+|ThreadSanitizer: [^(\n]*|libFuzzer: [\w-]+)",
+	r"(?P<say>AddressSanitizer: [a-zA-Z][\w-]*|ThreadSanitizer: [^(\n]*|libFuzzer: [\w-]+)",
 	r"(?P<say>runtime error: .*)",
 	r"^\S*?(?P<say>\w+\.c:\d+: (?!error: Failure).*)",
 	r"^\[  ERROR   \] --- (?P<say>.*\S.*)",
