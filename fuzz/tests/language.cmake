@@ -4,13 +4,17 @@
 if(TARGET pfa_cmocka)
 	add_executable(test_program tests/test_program.c)
 	target_link_libraries(test_program PRIVATE pfa_fuzz_lang pfa_cmocka)
+	if(PFA_LONG_TESTS)
+		target_compile_definitions(test_program PRIVATE PROGRAM_ROUNDS=20000)
+	endif()
 	set_target_properties(test_program PROPERTIES C_STANDARD 11)
 	add_test(NAME fuzz.program COMMAND test_program)
 	set_tests_properties(fuzz.program PROPERTIES LABELS fuzz TIMEOUT 600)
 endif()
 
 find_package(Python3 COMPONENTS Interpreter)
-if(TARGET pfa-trace AND Python3_FOUND)
+# Two costly ones: with sanitizers only where there is time.
+if(TARGET pfa-trace AND Python3_FOUND AND (PFA_LONG_TESTS OR NOT PFA_SANITIZE))
 	# the same tool with targets whose findings are known
 	add_executable(pfa_trace_planted ${pfa_trace_sources} tests/shrink_targets.c)
 	target_link_libraries(pfa_trace_planted PRIVATE pfa_fuzz_exec pfa_fuzz_lang)

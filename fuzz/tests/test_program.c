@@ -16,7 +16,10 @@
 #include <pfa/types.h>
 #include <pfa/config.h>
 
-#define ROUNDS 100000u
+#ifndef PROGRAM_ROUNDS
+#define PROGRAM_ROUNDS 4000u
+#endif
+#define ROUNDS (PROGRAM_ROUNDS * 5)
 
 static struct program first, second, third;
 static uint8_t bytes[PROG_BYTES_MAX + 64], encoded[PROG_BYTES_MAX], again[PROG_BYTES_MAX];
@@ -230,7 +233,7 @@ static void damaged_text_is_refused_or_read(void **unused)
 
 	(void)unused;
 	state = 3;
-	for (unsigned round = 0; round < 20000; round++) {
+	for (unsigned round = 0; round < PROGRAM_ROUNDS; round++) {
 		size_t nr = random_bytes(160), len;
 		struct prog_error error;
 		enum prog_text_kind kind;
@@ -493,7 +496,7 @@ static void mutants_are_canonical(void **unused)
 	state = 5;
 	for (unsigned i = 0; i < 32; i++)
 		prog_decode(bytes, random_bytes(200), &pool[i]);
-	for (unsigned round = 0; round < 30000; round++) {
+	for (unsigned round = 0; round < PROGRAM_ROUNDS * 3 / 2; round++) {
 		unsigned at = (unsigned)(prog_random(&state) % 32), other = (unsigned)(prog_random(&state) % 32);
 		uint64_t seed = prog_random(&state);
 		size_t max = prog_random(&state) % 2 ? 4096 : PROG_HEADER_BYTES + (size_t)(prog_random(&state) % 400), nr;
