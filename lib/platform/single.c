@@ -28,6 +28,13 @@ static void single_wake(void *ctx, const void *addr)
 	(void)addr;
 }
 
+/* The core wants a clock where there is a wait. */
+static uint64_t single_no_clock(void *ctx)
+{
+	(void)ctx;
+	return 0;
+}
+
 void pfa_single_platform(struct pfa_platform *out, uint64_t (*now_ns)(void *ctx), void *ctx)
 {
 	/* One by one: an assignment of the whole struct may become a call of memset. */
@@ -37,7 +44,7 @@ void pfa_single_platform(struct pfa_platform *out, uint64_t (*now_ns)(void *ctx)
 	out->self = single_self;
 	out->wait = single_wait;
 	out->wake = single_wake;
-	out->now_ns = now_ns;
+	out->now_ns = now_ns ? now_ns : single_no_clock;
 	out->zero = NULL;
 	out->random = NULL;
 	out->fatal = NULL;
