@@ -45,7 +45,7 @@ static void mixed_canaries(struct soak_slot *slot, const struct soak_grant *gran
 	if (soak_canary(SOAK_CANARY_fatal) && pfa_free(soak.pfa, grant->first, grant->order + 1) == PFA_OK)
 		soak_fail("accepted", "a free with a wrong order was accepted");
 	if (soak_canary(SOAK_CANARY_segv))
-		*(volatile int *)(uintptr_t)(slot->id & 0) = 1;
+		*(volatile int *)(uintptr_t)(64 + (slot->id & 0)) = 1; /* not NULL, which UBSan would see before the fault */
 	if (soak_canary(SOAK_CANARY_abort))
 		abort();
 }
