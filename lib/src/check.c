@@ -96,6 +96,8 @@ static bool check_pageblock(struct check *c, size_t pb)
 		return check_broken(c, 3, rel, PFAI_CODES, rec->code, "I3 a pageblock's type");
 	if (rec->used == 0 && pfai_code_reverts(rec->code))
 		return check_broken(c, 5, rel, PFAI_CODE_MOVABLE, rec->code, "I5 an entirely free pageblock binds a type");
+	if (rec->code == PFAI_CODE_HIGHATOMIC && (rec->flags & PFAI_PB_PARTIAL))
+		return check_broken(c, 3, rel, 0, rec->code, "I3 a reserved pageblock has absent frames");
 	if (rec->holder)
 		return check_broken(c, 4, rel, 0, rec->holder, "I4 a pageblock is held");
 	c->free[rec->code] += size - used;
