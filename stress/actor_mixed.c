@@ -31,6 +31,9 @@ static void mixed_age(struct soak_slot *slot, struct mixed *m)
 		soak_give(slot, grant);
 }
 
+/* Not NULL, which UBSan would see before the fault; and nothing that a compiler knows. */
+static volatile uintptr_t nobodys_address = 64;
+
 static void mixed_canaries(struct soak_slot *slot, const struct soak_grant *grant)
 {
 	static const struct pfa_fault corruption = {.size = sizeof(corruption),
@@ -45,7 +48,7 @@ static void mixed_canaries(struct soak_slot *slot, const struct soak_grant *gran
 	if (soak_canary(SOAK_CANARY_fatal) && pfa_free(soak.pfa, grant->first, grant->order + 1) == PFA_OK)
 		soak_fail("accepted", "a free with a wrong order was accepted");
 	if (soak_canary(SOAK_CANARY_segv))
-		*(volatile int *)(uintptr_t)(64 + (slot->id & 0)) = 1; /* not NULL, which UBSan would see before the fault */
+		*(volatile int *)nobodys_address = 1;
 	if (soak_canary(SOAK_CANARY_abort))
 		abort();
 }
