@@ -34,7 +34,7 @@ static void mixed_age(struct soak_slot *slot, struct mixed *m)
 /* Not NULL, which UBSan would see before the fault; and nothing that a compiler knows. */
 static volatile uintptr_t nobodys_address = 64;
 
-static void mixed_canaries(struct soak_slot *slot, const struct soak_grant *grant)
+static void mixed_canaries(const struct soak_grant *grant)
 {
 	static const struct pfa_fault corruption = {.size = sizeof(corruption),
 	                                            .code = PFA_ECORRUPT,
@@ -75,7 +75,7 @@ static void mixed_step(struct soak_slot *slot, void *state)
 			soak_give(slot, soak_bag_take(slot));
 		return;
 	}
-	mixed_canaries(slot, &grant);
+	mixed_canaries(&grant);
 	if (soak_chance(&slot->rng, 20)) {
 		soak_give(slot, grant);
 		return;
