@@ -16,7 +16,7 @@
  * CMA and no HIGHATOMIC (they are for some requests only); no exact sizes, splits, windows, misuse and queries. Then
  * for every operation the result code and the number of blocks granted must be the same
  *
- *   - without caches, with the smallest caches, with more cpus;
+ *   - without caches, with the smallest caches, with more cpus, with each way to know the cpu;
  *   - with other gaps between max_order and pageblock_order, in both directions;
  *   - with the other kinds of pool, and with known-zero tracking;
  *   - for the textbook buddy allocator, where the configuration has one zone, no holes and no marks.
@@ -193,12 +193,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (diff_result.outcome == EXEC_REFUSED)
 		return 0;
 	diff_variant = diff_program;
+	const enum prog_cpu_way way = c->cpu_way;
 	c->cache_high = PROG_CACHE_NONE;
+	c->cpu_way = (enum prog_cpu_way)((way + 1u) % PROG_CPU_WAYS);
 	diff_compare("without caches", NULL);
 	c->cache_high = c->cache_batch = 1;
 	c->cpus = c->cpus % 4 + 1;
+	c->cpu_way = (enum prog_cpu_way)((way + 1u) % PROG_CPU_WAYS);
 	diff_compare("with caches of one block, on other cpus", NULL);
 	diff_orders();
+	c->cpu_way = (enum prog_cpu_way)((way + 2u) % PROG_CPU_WAYS);
 	c->pool = c->pool == PROG_POOL_ABSENT ? c->pool : c->pool == PROG_POOL_CONTENT ? PROG_POOL_ZERO_OP : PROG_POOL_CONTENT;
 	c->track_zero = !c->track_zero;
 	c->abort_policy = !c->abort_policy;

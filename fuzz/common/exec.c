@@ -75,6 +75,8 @@ static void exec_on_op(struct pfa_sim *sim, enum pfa_sim_op op)
 {
 	struct exec_run *run = sim->ctx;
 
+	if (op == PFA_SIM_CPU && run->setup.cfg.cpu_offset)
+		run->contract = "the cpu op was called though config.cpu_offset is set";
 	if (op == PFA_SIM_CPU)
 		sim->cpu = exec_site_fails(run, PROG_SITE_CPU) ? run->m.nr_cpus + 7u : run->cpu[run->thread];
 	else if (op == PFA_SIM_SELF)
@@ -192,6 +194,7 @@ static void exec_prepare(struct exec_run *run, const struct program *p, const st
 	run->ops = o->sut ? o->sut : &sut_pfa;
 	run->sut = NULL;
 	run->thread = 0;
+	setup_cpu = 0;
 	run->in_zero = run->jump_armed = run->must_be_unchanged = false;
 	run->any_highatomic = run->stale = false;
 	run->unlocks = 0;
@@ -278,6 +281,7 @@ static bool exec_step_one(struct exec_run *run, unsigned index)
 	run->touched_end = 0;
 	run->nr_told = 0;
 	run->thread = op->thread;
+	setup_cpu = run->cpu[run->thread];
 	run->have_digest = run->o->prove_unchanged && op->kind >= OP_FREE_WRONG_ORDER;
 	if (run->have_digest)
 		run->digest = exec_digest(run);

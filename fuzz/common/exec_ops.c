@@ -716,7 +716,7 @@ bool exec_operation(struct exec_run *run, const struct prog_op *op, unsigned ind
 	case OP_CACHE_DISABLE:
 	case OP_CACHE_ENABLE:
 		return ops_switch(run, op->kind == OP_CACHE_DISABLE);
-	case OP_SET_CPU:
+	case OP_SET_CPU: /* without effect where the allocator cannot learn of it */
 		run->cpu[op->thread] = a[0] == PROG_CPU_ALL ? PFA_ALL_CPUS : (uint32_t)a[0];
 		return true;
 	case OP_SERVICE:

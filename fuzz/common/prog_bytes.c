@@ -5,17 +5,17 @@
  *
  *    0     version                        16     far: the zones' base in steps of 2^26 pfns, 0xC0 | 0..63
  *    1  2  number of operations           17     which zone is which in address order: rank of the permutation
- *    3  4  swarm mask                     18  4  zero (devices, owners)
- *    7     zones - 1 | threads - 1 << 2   22     what to spoil
- *          | abort << 4 | pool << 5       23     and how
- *          | zeroed metadata << 7         24     seed
- *    8     frame shift                    25 12  4 holes: u16 offset in the span, u8 length (0: none)
- *    9     pageblock order                37 27  3 zones in address order: u16 gap before it, u16 frames,
- *   10     largest order                         CMA (first pageblock | number << 4), mark min, low - min,
- *   11     cpus                                  high - low, highatomic frames / 32
- *   12     cache high                     64     operations {kind, a, b, c}; c's top bits are the thread
- *   13     cache batch                    ...    schedule, read from the end backwards
- *   14     largest cached order
+ *    3  4  swarm mask                     18     how the cpu is known
+ *    7     zones - 1 | threads - 1 << 2   19  3  zero (devices, owners)
+ *          | abort << 4 | pool << 5       22     what to spoil
+ *          | zeroed metadata << 7         23     and how
+ *    8     frame shift                    24     seed
+ *    9     pageblock order                25 12  4 holes: u16 offset in the span, u8 length (0: none)
+ *   10     largest order                  37 27  3 zones in address order: u16 gap before it, u16 frames,
+ *   11     cpus                                  CMA (first pageblock | number << 4), mark min, low - min,
+ *   12     cache high                            high - low, highatomic frames / 32
+ *   13     cache batch                    64     operations {kind, a, b, c}; c's top bits are the thread
+ *   14     largest cached order           ...    schedule, read from the end backwards
  *   15     zeroed pool | track zero << 1 | full check << 2 | hardening << 3 with 5 << 5
  */
 #include "prog_internal.h"
@@ -24,7 +24,7 @@
 
 enum {
 	AT_OPS = 1, AT_SWARM = 3, AT_SHAPE = 7, AT_SHIFT, AT_PAGEBLOCK, AT_MAX_ORDER, AT_CPUS, AT_CACHE_HIGH, AT_CACHE_BATCH,
-	AT_CACHE_ORDER, AT_MODES, AT_FAR, AT_RANK, AT_BAD = 22, AT_BAD_VARIANT, AT_SEED, AT_HOLES, AT_ZONES = 37,
+	AT_CACHE_ORDER, AT_MODES, AT_FAR, AT_RANK, AT_CPU_WAY, AT_BAD = 22, AT_BAD_VARIANT, AT_SEED, AT_HOLES, AT_ZONES = 37,
 	HOLE_BYTES = 3, ZONE_BYTES = 9
 };
 #define FAR_SHIFT 26
@@ -96,6 +96,7 @@ static void decode_caches(const uint8_t *h, struct prog_config *c)
 	static const uint8_t orders[] = { 0, 0, 0, 1, 3, 0, 2, PROG_CACHE_ORDER_0 };
 
 	c->cpus = h[AT_CPUS] <= 16 ? h[AT_CPUS] : cpus[h[AT_CPUS] % 4];
+	c->cpu_way = (enum prog_cpu_way)(h[AT_CPU_WAY] % PROG_CPU_WAYS);
 	c->cache_high = h[AT_CACHE_HIGH] <= PROG_CACHE_NONE ? h[AT_CACHE_HIGH] : highs[h[AT_CACHE_HIGH] % 8];
 	c->cache_batch = h[AT_CACHE_BATCH] <= 63 ? h[AT_CACHE_BATCH] : batches[h[AT_CACHE_BATCH] % 8];
 	c->cache_max_order = h[AT_CACHE_ORDER];
@@ -270,6 +271,7 @@ void prog_config_encode(const struct prog_config *c, uint8_t h[PROG_HEADER_BYTES
 	h[AT_PAGEBLOCK] = (uint8_t)c->pageblock_order;
 	h[AT_MAX_ORDER] = (uint8_t)c->max_order;
 	h[AT_CPUS] = (uint8_t)c->cpus;
+	h[AT_CPU_WAY] = (uint8_t)c->cpu_way;
 	h[AT_CACHE_HIGH] = (uint8_t)c->cache_high;
 	h[AT_CACHE_BATCH] = (uint8_t)c->cache_batch;
 	h[AT_CACHE_ORDER] = (uint8_t)c->cache_max_order;

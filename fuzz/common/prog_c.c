@@ -168,8 +168,9 @@ static void put_zones(FILE *f, const struct prog_config *c)
 static void put_setup(FILE *f, const struct prog_config *c)
 {
 	fprintf(f, "\tstatic struct pfa_platform platform = {\n"
-	           "\t\t.size = sizeof(struct pfa_platform), .cpu = platform_cpu, .self = platform_self,\n"
-	           "\t\t.now_ns = platform_now, .fatal = platform_fatal,\n\t};\n\n");
+	           "\t\t.size = sizeof(struct pfa_platform), %s.self = platform_self,\n"
+	           "\t\t.now_ns = platform_now, .fatal = platform_fatal,\n\t};\n\n",
+	        c->cpu_way == PROG_CPU_NONE ? "" : ".cpu = platform_cpu, ");
 	fprintf(f, "\tpfa_config_init(&cfg);\n\tcfg.platform = &platform;\n\tcfg.zones = zones;\n\tcfg.nr_zones = %u;\n",
 	        c->nr_zones);
 	fprintf(f, "\tcfg.flags = %s%s%s0;\n", c->zeroed_meta ? "PFA_CONFIG_ZEROED_META | " : "",
@@ -177,6 +178,8 @@ static void put_setup(FILE *f, const struct prog_config *c)
 	fprintf(f, "\tcfg.frame_shift = %u;\n\tcfg.pageblock_order = %u;\n\tcfg.nr_cpus = %u;\n", c->frame_shift,
 	        c->pageblock_order, c->cpus);
 	fprintf(f, c->max_order ? "\tcfg.max_order = %u;\n" : "\tcfg.max_order = PFA_EXPLICIT_0;\n", c->max_order);
+	if (c->cpu_way == PROG_CPU_OFFSET)
+		fprintf(f, "\tcfg.cpu_offset = cpu_offset();\n");
 	if (c->cache_high)
 		fprintf(f, c->cache_high == PROG_CACHE_NONE ? "\tcfg.cache_high = PFA_EXPLICIT_0;\n" :
 		        "\tcfg.cache_high = %u;\n", c->cache_high);

@@ -153,6 +153,8 @@ void prog_config_canonicalise(struct prog_config *c)
 		c->cache_max_order = bounded(c->cache_max_order, 0, most_cached);
 	if (c->pool >= PROG_POOLS)
 		c->pool = PROG_POOL_CONTENT;
+	if (c->cpu_way >= PROG_CPU_WAYS)
+		c->cpu_way = PROG_CPU_OP;
 	if (c->check >= PROG_CHECKS)
 		c->check = PROG_CHECK_TOUCHED;
 	c->hardening = bounded(c->hardening, 0, 3);

@@ -128,6 +128,13 @@ static const char *check_name(unsigned i)
 	return names[i];
 }
 
+static const char *cpu_way_name(unsigned i)
+{
+	static const char *const names[] = {"op", "offset", "none", NULL};
+
+	return names[i];
+}
+
 /* The words that stand for a number. *known is false if the key is none of them. */
 static bool parse_config_word(struct parser *s, struct word key, struct word value, bool *known)
 {
@@ -149,6 +156,9 @@ static bool parse_config_word(struct parser *s, struct word key, struct word val
 	} else if (parse_is(key, "policy")) {
 		good = parse_choice(s, value, "policy", policy_name, &n);
 		c->abort_policy = n;
+	} else if (parse_is(key, "cpu_way")) {
+		good = parse_choice(s, value, "cpu_way", cpu_way_name, &n);
+		c->cpu_way = (enum prog_cpu_way)n;
 	} else if (parse_is(key, "check")) {
 		good = parse_choice(s, value, "check", check_name, &n);
 		c->check = (enum prog_check)n;

@@ -80,10 +80,13 @@ static void put_config(struct sink *s, const struct prog_config *c)
 {
 	static const char *const zero[] = { NULL, "pool", "track", "both" };
 	static const char *const pools[PROG_POOLS] = { NULL, "absent", "none", "zero_op" };
+	static const char *const ways[PROG_CPU_WAYS] = { NULL, "offset", "none" };
 	unsigned tracking = (unsigned)c->zeroed_pool | (unsigned)c->track_zero << 1;
 
 	put(s, "config frame_shift=%u max_order=%u pageblock_order=%u cpus=%u", c->frame_shift, c->max_order,
 	    c->pageblock_order, c->cpus);
+	if (c->cpu_way)
+		put(s, " cpu_way=%s", ways[c->cpu_way]);
 	put_cache(s, c);
 	if (c->cache_max_order)
 		put(s, " cache_order=%u", c->cache_max_order == PROG_CACHE_ORDER_0 ? 0 : c->cache_max_order);

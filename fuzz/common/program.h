@@ -120,6 +120,13 @@ enum prog_check {
 	PROG_CHECKS
 };
 
+enum prog_cpu_way {
+	PROG_CPU_OP,          /* the platform's cpu op */
+	PROG_CPU_OFFSET,      /* config.cpu_offset: a variable of the thread; as PROG_CPU_OP where there is none */
+	PROG_CPU_NONE,        /* neither: always cpu 0 */
+	PROG_CPU_WAYS
+};
+
 /* [start, start + nr) */
 struct prog_run {
 	uint32_t start, nr;
@@ -141,6 +148,7 @@ struct prog_config {
 	unsigned pageblock_order;  /* 6..20 */
 	unsigned max_order;        /* 0..31 */
 	unsigned cpus;             /* 1..16 */
+	enum prog_cpu_way cpu_way; /* how the allocator learns which cpu it runs on */
 	unsigned cache_high;       /* 0: default, 1..62, PROG_CACHE_NONE */
 	unsigned cache_batch;      /* 0: default, 1..63 */
 	unsigned cache_max_order;  /* 0: default, 1..min(9, max_order), PROG_CACHE_ORDER_0 */

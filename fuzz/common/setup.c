@@ -6,6 +6,19 @@
 
 #include "arena.h"
 
+_Thread_local uint32_t setup_cpu;
+
+/* Where setup_cpu lies; 0, which leaves the cpu op in use, where the library cannot do it. */
+static ptrdiff_t setup_cpu_offset(void)
+{
+#if defined(__has_builtin) && (defined(__x86_64__) || defined(__aarch64__))
+#if __has_builtin(__builtin_thread_pointer)
+	return (ptrdiff_t)((uintptr_t)&setup_cpu - (uintptr_t)__builtin_thread_pointer());
+#endif
+#endif
+	return 0;
+}
+
 static uint32_t setup_or_explicit_0(unsigned value)
 {
 	return value ? value : PFA_EXPLICIT_0;
@@ -90,6 +103,10 @@ void setup_make(struct setup *s, const struct prog_config *c, uint32_t lacks, st
 	s->cfg.max_order = setup_or_explicit_0(c->max_order);
 	s->cfg.pageblock_order = c->pageblock_order;
 	s->cfg.nr_cpus = c->cpus;
+	if (c->cpu_way == PROG_CPU_OFFSET)
+		s->cfg.cpu_offset = setup_cpu_offset();
+	if (c->cpu_way == PROG_CPU_NONE)
+		platform->cpu = NULL;
 	s->cfg.cache_high = c->cache_high == PROG_CACHE_NONE ? PFA_EXPLICIT_0 : c->cache_high;
 	s->cfg.cache_batch = c->cache_batch;
 	s->cfg.cache_max_order = c->cache_max_order == PROG_CACHE_ORDER_0 ? PFA_EXPLICIT_0 : c->cache_max_order;

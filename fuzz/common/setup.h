@@ -19,6 +19,9 @@ enum setup_zero {
 	SETUP_ZERO_LIBRARY /* no zero op: the library writes it */
 };
 
+/* The cpu that the allocator is to believe it runs on, where the configuration says cpu_way=offset. */
+extern _Thread_local uint32_t setup_cpu;
+
 struct setup {
 	struct pfa_config cfg;
 	struct pfa_zone_config zones[SETUP_ZONES];

@@ -58,13 +58,31 @@ static const size_t nr_handles = NR_HANDLES;
 
 /* ---- the platform ---- */
 
+static _Thread_local uint32_t current_cpu;
+
+/* For config.cpu_offset: where current_cpu lies, or 0 where the compiler does not say. */
+HELPER ptrdiff_t cpu_offset(void)
+{
+#if defined(__has_builtin) && (defined(__x86_64__) || defined(__aarch64__))
+#if __has_builtin(__builtin_thread_pointer)
+	return (ptrdiff_t)((uintptr_t)&current_cpu - (uintptr_t)__builtin_thread_pointer());
+#endif
+#endif
+	return 0;
+}
+
+HELPER uint32_t cpu_id(void)
+{
+	return cpu_of[thread] == 255 ? 0xFFFFFFFFu : cpu_of[thread];
+}
+
 HELPER uint32_t platform_cpu(void *ctx)
 {
 	(void)ctx;
 	cpu_calls++;
 	if (bad_cpu_at && cpu_calls >= bad_cpu_at && (!bad_cpu_times || cpu_calls < bad_cpu_at + bad_cpu_times))
 		return 0x7FFFFFFFu;
-	return cpu_of[thread] == 255 ? 0xFFFFFFFFu : cpu_of[thread];
+	return cpu_id();
 }
 
 HELPER uint32_t platform_self(void *ctx)
@@ -101,6 +119,7 @@ HELPER void step(unsigned index, unsigned in_thread, const char *text)
 	printf("%u: %s\n", index, text);
 	fflush(stdout);
 	thread = in_thread;
+	current_cpu = cpu_id();
 	out.calls = 0;
 	out.has_pfn = 0;
 }

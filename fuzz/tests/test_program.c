@@ -151,7 +151,7 @@ static void every_byte_is_a_kind(void **unused)
 static void bytes_round_trip(void **unused)
 {
 	unsigned large = 0, unaligned = 0, shared = 0, gap = 0, holes = 0, cma = 0, single = 0, tiny_cache = 0, whole = 0;
-	unsigned relation[7] = { 0 };
+	unsigned relation[7] = { 0 }, ways[PROG_CPU_WAYS] = { 0 };
 
 	(void)unused;
 	state = 1;
@@ -196,6 +196,7 @@ static void bytes_round_trip(void **unused)
 		large += frames >= 1024;
 		single += c->max_order == 0;
 		tiny_cache += c->cache_high == 1;
+		ways[c->cpu_way]++;
 		if (c->max_order + 3 >= c->pageblock_order && c->max_order <= c->pageblock_order + 3)
 			relation[c->max_order + 3 - c->pageblock_order]++;
 	}
@@ -206,6 +207,8 @@ static void bytes_round_trip(void **unused)
 	assert_true(cma > whole / 50 && single > whole / 100 && tiny_cache > whole / 100);
 	for (unsigned i = 0; i < 7; i++)
 		assert_true(relation[i] > whole / 20);
+	for (unsigned i = 0; i < PROG_CPU_WAYS; i++)
+		assert_true(ways[i] > whole / 4);
 }
 
 static void text_round_trip(void **unused)

@@ -121,6 +121,7 @@ static bool plainer(struct prog_config *c, unsigned way)
 	case 18: c->max_order = c->pageblock_order; return true;
 	case 19: c->frame_shift = 6; return true;
 	case 20: c->bad_variant = 0; return true;
+	case 21: c->cpu_way = PROG_CPU_OP; return true;
 	default: return false;
 	}
 }
