@@ -381,11 +381,16 @@ bool model_judge_refusal(const struct model *m, const struct request *r, int cod
 	for (unsigned zone = model_first_zone(r); zone < model_last_zone(m, r); zone++) {
 		const struct pfa_zone_stats drained = model_drained(&after[zone]);
 		pfa_pfn pfn;
-		if (!drains && after[zone].cached)
+		const bool in_caches = !drains && after[zone].cached; /* then a block may be refused for now: EAGAIN */
+		if (in_caches && code != PFA_ENOMEM)
 			continue;
-		if (model_above_mark(r, &drained, r->order, 0) && model_fits(m, r, zone, &pfn))
-			return model_say(v, "I12 liveness", "refused, but the predicate grants and this block is free", zone,
-			                 pfn, (size_t)PFA_OK, (size_t)(unsigned)-code);
+		if (!model_above_mark(r, &drained, r->order, 0) || !model_fits(m, r, zone, &pfn))
+			continue;
+		if (in_caches)
+			return model_say(v, "I12 final", "refused for good, but a drain of the caches would help: EAGAIN", zone,
+			                 pfn, (size_t)(unsigned)-PFA_EAGAIN, (size_t)(unsigned)-code);
+		return model_say(v, "I12 liveness", "refused, but the predicate grants and this block is free", zone,
+		                 pfn, (size_t)PFA_OK, (size_t)(unsigned)-code);
 	}
 	return true;
 }

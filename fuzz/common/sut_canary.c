@@ -80,6 +80,8 @@ static int canary_alloc(struct sut *s, unsigned order, uint32_t flags, pfa_pfn *
 	if (code == PFA_OK && canary_which == SUT_CANARY_ZERO_OP && (flags & PFA_ZERO) && canary_has_last &&
 	    canary_cfg.platform->zero)
 		canary_cfg.platform->zero(canary_cfg.platform->ctx, last, 1, NULL);
+	if (code == PFA_EAGAIN && canary_which == SUT_CANARY_FOR_GOOD)
+		return PFA_ENOMEM;
 	if (code == PFA_OK)
 		canary_spoil(order, out);
 	else if (canary_which == SUT_CANARY_WRITES_OUT)

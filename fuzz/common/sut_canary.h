@@ -19,6 +19,7 @@
 	X(RESERVE_TO_ALL, "I3 highatomic", "serves every request as a high one")                                   \
 	X(BELOW_MARK, "I12 watermark", "says that the mark is higher than what it asks")                           \
 	X(REFUSES, "I12 liveness", "refuses each fifth request")                                                   \
+	X(FOR_GOOD, "I12 final", "says ENOMEM where EAGAIN is right")                                             \
 	X(NO_RESERVE, "I12 reserve", "refuses without giving up its reserve")                                      \
 	X(FORGETS_ZERO, "zero", "does not zero")                                                                   \
 	X(WRITES_CONTENT, "I15 stamp", "writes into a frame that is owned")                                        \

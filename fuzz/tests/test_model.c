@@ -304,6 +304,8 @@ static void test_refusal(void **state)
 	ASSERT_SAYS(model_judge_refusal(&m, &r, PFA_ENOMEM, stats, &v), "I12 liveness");
 	r.flags |= PFA_NOWAIT;
 	assert_true(model_judge_refusal(&m, &r, PFA_EAGAIN, stats, &v));
+	ASSERT_SAYS(model_judge_refusal(&m, &r, PFA_ENOMEM, stats, &v), "I12 final");
+	assert_int_equal(v.pfn, 322);
 	stats[1] = sound(1);
 	ASSERT_SAYS(model_judge_refusal(&m, &r, PFA_EAGAIN, stats, &v), "I12 liveness");
 	stats[1].mark_min = 5; /* 6 are free, 2 wanted: the mark says no */
