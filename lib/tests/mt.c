@@ -6,6 +6,7 @@
 #include <string.h>
 
 static _Thread_local struct rng cpu_rng;
+static _Thread_local uint32_t cpu_id; /* where cpu_offset points to */
 
 static uint32_t wild_cpu(void *ctx)
 {
@@ -18,6 +19,16 @@ static uint32_t wild_cpu(void *ctx)
 	}
 }
 
+void mt_move(struct mt *mt)
+{
+	if (!mt->rig.cfg.cpu_offset)
+		return;
+	if (mt->wild_cpus)
+		cpu_id = wild_cpu(NULL);
+	else if (rng_one_in(&cpu_rng, 64))
+		cpu_id = (uint32_t)rng_below(&cpu_rng, mt->rig.cfg.nr_cpus);
+}
+
 static void count_fault(void *ctx, const struct pfa_fault *fault)
 {
 	struct mt *mt = ctx;
@@ -25,7 +36,7 @@ static void count_fault(void *ctx, const struct pfa_fault *fault)
 	atomic_fetch_add(&mt->nr_faults, 1);
 }
 
-void mt_init(struct mt *mt, bool wild_cpus)
+void mt_init(struct mt *mt, bool wild_cpus, enum rig_cpu_way way)
 {
 	memset(mt, 0, sizeof(*mt));
 	rig_init(&mt->rig);
@@ -34,6 +45,10 @@ void mt_init(struct mt *mt, bool wild_cpus)
 	mt->rig.os.fatal = count_fault;
 	if (wild_cpus)
 		mt->rig.os.cpu = wild_cpu;
+	if (way == RIG_CPU_NONE)
+		mt->rig.os.cpu = NULL;
+	if (way == RIG_CPU_OFFSET)
+		mt->rig.cfg.cpu_offset = rig_cpu_offset(&cpu_id);
 	mt->rig.cfg.nr_cpus = 4;
 	mt->wild_cpus = wild_cpus;
 	if (!rig_prot_none)
@@ -66,6 +81,7 @@ static void *mt_thread_main(void *arg)
 {
 	struct mt_thread *t = arg;
 	cpu_rng.state = rng_next(&t->rng);
+	cpu_id = t->index % t->mt->rig.cfg.nr_cpus;
 	pthread_barrier_wait(&t->mt->start);
 	t->body(t);
 	return NULL;
@@ -119,6 +135,7 @@ bool mt_take(struct mt_thread *t, unsigned order, uint32_t flags)
 	pfa_pfn pfn;
 	if (t->nr_mine == sizeof(t->mine) / sizeof(t->mine[0]))
 		return false;
+	mt_move(t->mt);
 	int err = pfa_alloc(t->mt->rig.pfa, order, flags, &pfn);
 	if (err != PFA_OK) {
 		MUST(err == PFA_ENOMEM || (err == PFA_EAGAIN && (flags & (PFA_NOWAIT | PFA_NORETRY))));
@@ -136,6 +153,7 @@ void mt_give(struct mt_thread *t, size_t i)
 {
 	struct mt_block b = t->mine[i];
 	t->mine[i] = t->mine[--t->nr_mine];
+	mt_move(t->mt);
 	mt_disown(t->mt, b.pfn, (size_t)1 << b.order);
 	MUST_EQ(pfa_free(t->mt->rig.pfa, b.pfn, b.order), PFA_OK);
 }
@@ -162,6 +180,7 @@ void mt_free_foreign(struct mt_thread *t)
 	pthread_mutex_unlock(&pool->lock);
 	if (b.order == 99)
 		return;
+	mt_move(t->mt);
 	mt_disown(t->mt, b.pfn, (size_t)1 << b.order);
 	MUST_EQ(pfa_free(t->mt->rig.pfa, b.pfn, b.order), PFA_OK);
 }

@@ -37,7 +37,7 @@ struct mt {
 	struct mt_pool handed_over;
 	pthread_barrier_t start;
 	atomic_bool stop;
-	bool wild_cpus; /* the cpu op says anything, also ids that are none */
+	bool wild_cpus; /* the cpu is said to be anything, also ids that are none (not without an op) */
 	atomic_uint nr_faults;
 };
 
@@ -52,8 +52,9 @@ struct mt_thread {
 	size_t nr_granted, nr_refused;
 };
 
-/* As rig_init(), with platform/posix; fill in zones and the rest, then mt_start(). */
-void mt_init(struct mt *mt, bool wild_cpus);
+/* As rig_init(), with platform/posix; fill in zones and the rest, then mt_start(). The ways to name the cpu: platform/posix's
+ * op; all threads on cpu 0; a thread-local id, which mt_move() changes. */
+void mt_init(struct mt *mt, bool wild_cpus, enum rig_cpu_way way);
 void mt_start(struct mt *mt);
 /* Everything handed over and not yet freed goes back; then check and fini. */
 void mt_stop(struct mt *mt);
@@ -64,6 +65,9 @@ void mt_run(struct mt *mt, struct mt_thread threads[], unsigned nr, uint64_t see
 /* The frames were nobody's and are ours now, stamped; or the reverse. */
 void mt_own(struct mt *mt, pfa_pfn pfn, size_t nr);
 void mt_disown(struct mt *mt, pfa_pfn pfn, size_t nr);
+
+/* The thread is on another cpu from now on, if that is told by offset; now and then, where ids are not wild. */
+void mt_move(struct mt *mt);
 
 /* A request and a free with all this around it. mt_take: true if granted. */
 bool mt_take(struct mt_thread *t, unsigned order, uint32_t flags);

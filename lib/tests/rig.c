@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 bool rig_prot_none;
+enum rig_cpu_way rig_cpu_way = RIG_CPU_OP;
+const char *const rig_cpu_way_names[RIG_CPU_WAYS] = {"op", "none", "offset"};
 void (*rig_fail_hook)(const char *file, int line, const char *message);
 
 _Noreturn void rig_fail(const char *file, int line, const char *format, ...)
@@ -54,7 +56,7 @@ void rig_write_codes(const char *program)
 	const char *dir = getenv("PFA_CODES_DIR");
 	const char *base = strrchr(program, '/');
 	char path[4096];
-	if (!dir || rig_prot_none)
+	if (!dir || rig_prot_none || rig_cpu_way != RIG_CPU_OP)
 		return;
 	snprintf(path, sizeof(path), "%s/%s.codes", dir, base ? base + 1 : program);
 	FILE *f = fopen(path, "w");
@@ -86,6 +88,44 @@ size_t rng_below(struct rng *rng, size_t limit)
 static uint32_t rig_op_cpu(void *ctx)
 {
 	return ((struct rig *)ctx)->cpu;
+}
+
+/* With an offset the op is not called. */
+static uint32_t rig_op_not_asked(void *ctx)
+{
+	(void)ctx;
+	rig_fail(__FILE__, __LINE__, "the cpu op was called though cpu_offset is set");
+}
+
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_thread_pointer) && (defined(__x86_64__) || defined(__aarch64__))
+#define RIG_HAVE_THREAD_POINTER 1
+#endif
+#endif
+
+ptrdiff_t rig_cpu_offset(const uint32_t *id)
+{
+#ifdef RIG_HAVE_THREAD_POINTER
+	return (ptrdiff_t)((uintptr_t)id - (uintptr_t)__builtin_thread_pointer());
+#else
+	(void)id;
+	return 0;
+#endif
+}
+
+bool rig_option(const char *arg)
+{
+	if (strcmp(arg, "--prot-none") == 0)
+		return rig_prot_none = true;
+	for (unsigned way = 0; strncmp(arg, "--cpu=", 6) == 0 && way < RIG_CPU_WAYS; way++) {
+		if (strcmp(arg + 6, rig_cpu_way_names[way]) != 0)
+			continue;
+		rig_cpu_way = (enum rig_cpu_way)way;
+		if (way == RIG_CPU_OFFSET && !rig_cpu_offset(&(uint32_t){0}))
+			puts("cpu=offset: no thread pointer here: the cpu op is used");
+		return true;
+	}
+	return false;
 }
 
 static uint64_t rig_op_now(void *ctx)
@@ -162,12 +202,27 @@ static void map_pool(struct rig *rig)
 	rig->cfg.pool_pfn = first;
 }
 
+/* As rig_cpu_way says, unless the test has its own way. */
+static void name_the_cpu(struct rig *rig)
+{
+	if (rig->os.cpu != rig_op_cpu || rig->cfg.cpu_offset)
+		return;
+	if (rig_cpu_way == RIG_CPU_NONE && rig->cfg.nr_cpus <= 1)
+		rig->os.cpu = NULL;
+	if (rig_cpu_way != RIG_CPU_OFFSET)
+		return;
+	rig->cfg.cpu_offset = rig_cpu_offset(&rig->cpu);
+	if (rig->cfg.cpu_offset)
+		rig->os.cpu = rig_op_not_asked;
+}
+
 void rig_start(struct rig *rig)
 {
 	struct pfa_footprint need;
 	enum pfa_config_problem problem = PFA_CONFIG_FINE;
 	unsigned index = 0;
 	map_pool(rig);
+	name_the_cpu(rig);
 	int err = pfa_size(&rig->cfg, &need, &problem, &index);
 	if (err)
 		rig_fail(__FILE__, __LINE__, "pfa_size: %s: %s (%u)", pfa_error_name(err),

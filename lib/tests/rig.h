@@ -59,6 +59,22 @@ enum rig_pool {
 /* Set by --prot-none: instances get a pool that cannot be touched. */
 extern bool rig_prot_none;
 
+/* How the instances under test learn the current cpu. The fast paths of alloc and free are taken only without an op. */
+enum rig_cpu_way {
+	RIG_CPU_OP,     /* platform.cpu */
+	RIG_CPU_NONE,   /* neither op nor offset: one cpu; instances with more keep the op */
+	RIG_CPU_OFFSET, /* config.cpu_offset; the op where the compiler offers no thread pointer */
+	RIG_CPU_WAYS,
+};
+extern enum rig_cpu_way rig_cpu_way; /* of all instances that rig_start() makes from now on */
+extern const char *const rig_cpu_way_names[RIG_CPU_WAYS];
+
+/* Offset of an id from the calling thread's pointer, for config.cpu_offset; 0 where there is no such thing. */
+ptrdiff_t rig_cpu_offset(const uint32_t *id);
+
+/* Takes --prot-none and --cpu=op|none|offset; false: it is neither. */
+bool rig_option(const char *arg);
+
 struct rig_fault {
 	unsigned nr; /* faults told so far; the rest is the last one */
 	int code;
@@ -77,7 +93,7 @@ struct rig {
 	struct pfa_zone_config zones[PFA_ZONES_LIMIT];
 	enum rig_pool pool_kind;
 
-	/* driven by the test, read by the platform's ops */
+	/* driven by the test, read by the platform's ops, or past them (cpu_offset: by the starting thread only) */
 	uint32_t cpu;
 	uint64_t now_ns;
 

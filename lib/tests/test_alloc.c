@@ -431,6 +431,37 @@ static void test_window(void **state)
 	rig_stop(&rig);
 }
 
+/* Windows of some whole blocks and all but one frame of a further one, before and behind: the whole ones, no more. */
+static void test_window_ends_in_a_block(void **state)
+{
+	(void)state;
+	for (unsigned cached = 0; cached < 2; cached++) {
+		struct rig rig;
+		pfa_pfn pfn;
+		base(&rig);
+		rig.zones[0].nr_frames = 1024;
+		rig.cfg.cache_high = cached ? 4 : PFA_EXPLICIT_0;
+		rig_start(&rig);
+		for (unsigned order = 1; order <= 8; order++) {
+			const size_t size = (size_t)1 << order;
+			for (pfa_pfn at = 0; at < 1024; at += size * (order < 4 ? 5 : 1)) {
+				for (size_t nr = 1; nr < 4 && at + (nr + 1) * size <= 1024; nr++) {
+					const pfa_pfn first = at ? at - size + 1 : 0;
+					const struct pfa_run window = {first, at + (nr + 1) * size - 1 - first};
+					for (size_t i = 0; i < nr; i++) {
+						EXPECT(pfa_alloc_window, PFA_OK, rig.pfa, order, PFA_MOVABLE, window, &pfn);
+						assert_true(pfn >= at && pfn + size <= at + nr * size);
+					}
+					EXPECT(pfa_alloc_window, PFA_ENOMEM, rig.pfa, order, PFA_MOVABLE, window, &pfn);
+					EXPECT(pfa_free_range, PFA_OK, rig.pfa, at, nr * size);
+				}
+			}
+			rig_check(&rig);
+		}
+		rig_stop(&rig);
+	}
+}
+
 /* A window overlaps cached blocks: the plain request drains them, the impatient one says EAGAIN. */
 static void test_window_drains(void **state)
 {
@@ -498,7 +529,7 @@ static const struct unit_test tests[] = {
 	TEST(test_every_order), TEST(test_orders_and_pageblocks), TEST(test_arguments), TEST(test_bulk),
 	TEST(test_bulk_free_stops_at_the_offender), TEST(test_exact), TEST(test_exact_refusals), TEST(test_split),
 	TEST(test_split_misuse), TEST(test_free_range_any_tiling), TEST(test_free_range_all_or_nothing),
-	TEST(test_window), TEST(test_window_drains), TEST(test_fini_refuses_while_live),
+	TEST(test_window), TEST(test_window_ends_in_a_block), TEST(test_window_drains), TEST(test_fini_refuses_while_live),
 	TEST(test_order_31),
 };
 UNIT_MAIN(tests)

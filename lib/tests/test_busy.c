@@ -76,6 +76,8 @@ static void prepare(uint32_t cache_high)
 	memset(&busy, 0, sizeof(busy));
 	rig_init(&busy.rig);
 	busy.rig.os.cpu = op_cpu;
+	if (rig_cpu_way == RIG_CPU_OFFSET)
+		busy.rig.cfg.cpu_offset = rig_cpu_offset(&cpu_id);
 	busy.rig.os.self = op_self; /* no wait op: it cannot wait */
 	busy.rig.cfg.nr_cpus = 2;
 	busy.rig.cfg.cache_high = cache_high;

@@ -51,22 +51,22 @@ static void serve(struct mt_thread *t)
 	}
 }
 
-int main(int argc, char **argv)
+static void run(const struct mt_options *o, enum rig_cpu_way way)
 {
 	static struct mt mt;
 	static struct mt_thread threads[AT_ONCE];
-	const struct mt_options o = mt_options(argc, argv, 60);
+	const unsigned generations = o->rounds / RIG_CPU_WAYS;
 	size_t granted = 0;
-	mt_init(&mt, false);
+	mt_init(&mt, false, way);
 	mt.rig.os.now_ns = fast_now;
 	mt.rig.cfg.cache_high = 16;
 	rig_zone(&mt.rig, 5, 6000)->mark_min = 50;
 	mt.rig.zones[0].mark_low = mt.rig.zones[0].mark_high = 100;
 	mt_start(&mt);
-	for (unsigned generation = 0; generation < o.rounds; generation++) {
+	for (unsigned generation = 0; generation < generations; generation++) {
 		for (unsigned i = 0; i < AT_ONCE; i++)
 			threads[i] = (struct mt_thread){.body = i ? short_life : serve};
-		mt_run(&mt, threads, AT_ONCE, o.seed + generation);
+		mt_run(&mt, threads, AT_ONCE, o->seed + generation);
 		for (unsigned i = 0; i < AT_ONCE; i++)
 			granted += threads[i].nr_granted;
 		rig_check(&mt.rig); /* nobody lives now */
@@ -79,6 +79,14 @@ int main(int argc, char **argv)
 	MUST_EQ(rig_stats(&mt.rig, 0).cached, 0);
 	MUST_EQ(atomic_load(&mt.nr_faults), 0);
 	mt_stop(&mt);
-	printf("churn: %u generations of %d threads, %zu blocks granted\n", o.rounds, AT_ONCE, granted);
+	printf("churn, cpu by %s: %u generations of %d threads, %zu blocks granted\n", rig_cpu_way_names[way], generations,
+	       AT_ONCE, granted);
+}
+
+int main(int argc, char **argv)
+{
+	const struct mt_options o = mt_options(argc, argv, 60);
+	for (unsigned way = 0; way < RIG_CPU_WAYS; way++)
+		run(&o, (enum rig_cpu_way)way);
 	return 0;
 }

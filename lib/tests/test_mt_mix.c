@@ -176,12 +176,12 @@ struct shape {
 	bool wild_cpus, small;
 };
 
-static void run_shape(const struct shape *shape, const struct mt_options *o)
+static void run_shape(const struct shape *shape, enum rig_cpu_way way, const struct mt_options *o)
 {
 	static struct mt mt;
 	static struct mt_thread threads[WORKERS];
 	static const struct pfa_run hole = {700, 33}, area = {256, 256};
-	mt_init(&mt, shape->wild_cpus);
+	mt_init(&mt, shape->wild_cpus, way);
 	mt.rig.cfg.cache_high = shape->cache_high;
 	mt.rig.cfg.pageblock_order = shape->pageblock_order;
 	mt.rig.cfg.max_order = shape->max_order;
@@ -197,7 +197,7 @@ static void run_shape(const struct shape *shape, const struct mt_options *o)
 	}
 	rig_zone(&mt.rig, 3 + z->nr_frames, 1500); /* shares a pageblock with the first */
 	mt_start(&mt);
-	mt.rig.fault.nr = o->rounds;
+	mt.rig.fault.nr = o->rounds / RIG_CPU_WAYS;
 	for (unsigned i = 0; i < WORKERS; i++)
 		threads[i] = (struct mt_thread){.body = work};
 	mt_run(&mt, threads, WORKERS, o->seed);
@@ -209,8 +209,8 @@ static void run_shape(const struct shape *shape, const struct mt_options *o)
 	MUST_EQ(atomic_load(&mt.nr_faults), 0);
 	MUST(granted > 0);
 	mt_stop(&mt);
-	printf("mix, %s: %zu blocks granted, %zu requests refused%s\n", shape->name, granted, refused,
-	       rig_prot_none ? ", pool PROT_NONE" : "");
+	printf("mix, %s, cpu by %s: %zu blocks granted, %zu requests refused%s\n", shape->name, rig_cpu_way_names[way],
+	       granted, refused, rig_prot_none ? ", pool PROT_NONE" : "");
 }
 
 int main(int argc, char **argv)
@@ -223,6 +223,7 @@ int main(int argc, char **argv)
 	};
 	const struct mt_options o = mt_options(argc, argv, 6000);
 	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
-		run_shape(&shapes[i], &o);
+		for (unsigned way = 0; way < RIG_CPU_WAYS; way++)
+			run_shape(&shapes[i], (enum rig_cpu_way)way, &o);
 	return 0;
 }

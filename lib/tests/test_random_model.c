@@ -17,12 +17,13 @@ enum { MAX_SPAN = 3000, MAX_BLOCKS = MAX_SPAN };
 enum { M_ABSENT, M_FREE, M_HEAD, M_TAIL };
 
 struct model {
-	struct rig rig;
+	struct rig rig; /* first: it is what ops are told */
 	struct rng rng;
 	pfa_pfn first;            /* pfn of frames[0] */
 	unsigned char frames[MAX_SPAN];
 	unsigned char orders[MAX_SPAN]; /* of a head */
 	unsigned char zone[MAX_SPAN];
+	unsigned char dirty[MAX_SPAN]; /* the content of frames, which need no memory for that */
 	size_t allocated[PFA_ZONES_LIMIT];
 	pfa_pfn heads[MAX_BLOCKS]; /* live blocks, in no order */
 	size_t nr_heads;
@@ -36,6 +37,17 @@ static unsigned char *at(struct model *m, pfa_pfn pfn)
 {
 	MUST(pfn >= m->first && pfn - m->first < MAX_SPAN);
 	return &m->frames[pfn - m->first];
+}
+
+/* The platform's zero op. */
+static void model_zero(void *ctx, pfa_pfn first, size_t nr_frames, void *ptr)
+{
+	struct model *m = ctx;
+	(void)ptr;
+	for (size_t i = 0; i < nr_frames; i++) {
+		MUST_EQ(*at(m, first + i), M_FREE);
+		m->dirty[first + i - m->first] = 0;
+	}
 }
 
 /* ---- geometry --------------------------------------------------------------------------------------------------- */
@@ -116,6 +128,8 @@ static void model_start(struct model *m, uint64_t seed)
 	if (rng_one_in(&m->rng, 3))
 		cfg->flags |= rng_one_in(&m->rng, 2) ? PFA_CONFIG_ZEROED_POOL : PFA_CONFIG_TRACK_ZERO;
 	cfg->seed = seed;
+	m->rig.os.zero = model_zero;
+	memset(m->dirty, cfg->flags & PFA_CONFIG_ZEROED_POOL ? 0 : 1, sizeof(m->dirty));
 	m->has_caches = cfg->cache_high != PFA_EXPLICIT_0;
 	random_zones(m);
 	for (unsigned i = 0; i < cfg->nr_zones; i++) {
@@ -146,6 +160,17 @@ static void model_take(struct model *m, pfa_pfn pfn, unsigned order)
 	m->allocated[m->zone[pfn - m->first]] += (size_t)1 << order;
 	m->heads[m->nr_heads++] = pfn;
 	m->nr_granted++;
+}
+
+/* A fresh grant: zero where that was asked for; then its user writes to it. */
+static void model_grant(struct model *m, pfa_pfn pfn, unsigned order, uint32_t flags)
+{
+	model_take(m, pfn, order);
+	for (pfa_pfn i = pfn - m->first; i < pfn - m->first + ((size_t)1 << order); i++) {
+		if ((flags & PFA_ZERO) && m->dirty[i])
+			rig_fail(__FILE__, __LINE__, "pfn %zu, order %u: frame %zu is not zero", pfn, order, m->first + i);
+		m->dirty[i] = 1;
+	}
 }
 
 static unsigned order_of(struct model *m, pfa_pfn pfn)
@@ -275,6 +300,8 @@ static uint32_t random_flags(struct model *m)
 		flags |= PFA_ZONE(rng_below(&m->rng, m->rig.cfg.nr_zones));
 	if (rng_one_in(&m->rng, 5))
 		flags |= PFA_EXACT_ZONE;
+	if (rng_one_in(&m->rng, 3))
+		flags |= PFA_ZERO;
 	return flags;
 }
 
@@ -312,7 +339,7 @@ static void op_alloc(struct model *m)
 		judge_refusal(m, err, order, flags, everywhere);
 		return;
 	}
-	model_take(m, pfn, order);
+	model_grant(m, pfn, order, flags);
 	zone_is_eligible(m, pfn, flags);
 	enum pfa_type type = rig_type(&m->rig, pfn);
 	MUST(type != PFA_TYPE_CMA || (flags & PFA_TYPE_MASK) == PFA_MOVABLE);
@@ -328,13 +355,16 @@ static void op_window(struct model *m)
 	pfa_pfn pfn;
 	window.first = m->first + rng_below(&m->rng, MAX_SPAN);
 	window.nr_frames = 1 + rng_below(&m->rng, rng_one_in(&m->rng, 2) ? 2000 : 2u << order);
+	if (rng_one_in(&m->rng, 3)) /* ends one frame before a block does */
+		window.nr_frames += ((size_t)1 << order) - 1 - ((window.first + window.nr_frames) & (((size_t)1 << order) - 1));
+	window.nr_frames += !window.nr_frames;
 	int err = pfa_alloc_window(m->rig.pfa, order, flags, window, &pfn);
 	if (err != PFA_OK) {
 		judge_refusal(m, err, order, flags, window);
 		return;
 	}
 	MUST(pfn >= window.first && pfn + ((size_t)1 << order) <= window.first + window.nr_frames);
-	model_take(m, pfn, order);
+	model_grant(m, pfn, order, flags);
 	zone_is_eligible(m, pfn, flags);
 }
 
@@ -353,7 +383,7 @@ static void op_exact(struct model *m)
 	}
 	MUST_EQ(pfn & (((size_t)1 << align) - 1), 0);
 	for (size_t i = 0; i < nr; i++)
-		model_take(m, pfn + i, 0);
+		model_grant(m, pfn + i, 0, flags);
 	zone_is_eligible(m, pfn, flags);
 }
 
@@ -366,7 +396,7 @@ static void op_bulk(struct model *m)
 	int err = pfa_alloc_bulk(m->rig.pfa, order, flags, nr, pfns, &got);
 	MUST((err == PFA_OK) == (got == nr) && got <= nr);
 	for (size_t i = 0; i < got; i++) {
-		model_take(m, pfns[i], order);
+		model_grant(m, pfns[i], order, flags);
 		zone_is_eligible(m, pfns[i], flags);
 	}
 	if (err != PFA_OK)
@@ -544,6 +574,14 @@ static void compare(struct model *m)
 	}
 }
 
+/* Frames count as zero only if they are. */
+static void compare_content(struct model *m)
+{
+	for (size_t i = 0; i < MAX_SPAN; i++)
+		if (m->dirty[i] && *at(m, m->first + i) == M_FREE && rig_info(&m->rig, m->first + i).known_zero)
+			rig_fail(__FILE__, __LINE__, "frame %zu counts as zero, and is not", m->first + i);
+}
+
 static void run_seed(struct model *m, uint64_t seed, unsigned steps)
 {
 	const size_t nr = sizeof(operations) / sizeof(operations[0]);
@@ -557,6 +595,8 @@ static void run_seed(struct model *m, uint64_t seed, unsigned steps)
 		m->rig.cpu = (uint32_t)rng_below(&m->rng, m->rig.cfg.nr_cpus + 1);
 		operations[op](m);
 		compare(m);
+		if (step % 32 == 31)
+			compare_content(m);
 	}
 	while (m->disabled--)
 		MUST_EQ(pfa_cache_enable(m->rig.pfa), PFA_OK);
@@ -583,16 +623,19 @@ static void name_the_seed(const char *file, int line, const char *message)
 static int usage(FILE *f, int code)
 {
 	fputs("usage: test_random_model [--seed N] [--seeds N] [--steps N] [--seconds N] [--prot-none]\n"
+	      "                         [--cpu=op|none|offset]\n"
 	      "  --seed N     first seed (default 1)\n"
 	      "  --seeds N    how many seeds, each a geometry of its own (default 400)\n"
 	      "  --steps N    operations a seed (default 250)\n"
 	      "  --seconds N  begin no further seed after this time (default 15; 0: no limit)\n"
-	      "  --prot-none  with an untouchable pool\n", f);
+	      "  --prot-none  with an untouchable pool\n"
+	      "  --cpu=WAY    how instances learn the current cpu (default: by the seed)\n", f);
 	return code;
 }
 
 int main(int argc, char **argv)
 {
+	bool every_way = true;
 	unsigned long long seed = 1, seeds = 400, steps = 250, seconds = 15;
 	static struct model m;
 	size_t granted = 0, refused = 0, misused = 0;
@@ -605,8 +648,8 @@ int main(int argc, char **argv)
 		char *end;
 		if (strcmp(argv[i], "--help") == 0)
 			return usage(stdout, 0);
-		if (strcmp(argv[i], "--prot-none") == 0) {
-			rig_prot_none = true;
+		if (rig_option(argv[i])) {
+			every_way &= strncmp(argv[i], "--cpu=", 6) != 0;
 			continue;
 		}
 		while (k < 4 && strcmp(argv[i], options[k].name) != 0)
@@ -622,6 +665,8 @@ int main(int argc, char **argv)
 	unsigned long long done = 0;
 	for (; done < seeds && (!seconds || time(NULL) - begin < (time_t)seconds); done++) {
 		current_seed = seed + done;
+		if (every_way)
+			rig_cpu_way = (enum rig_cpu_way)(current_seed % RIG_CPU_WAYS);
 		run_seed(&m, current_seed, (unsigned)steps);
 		granted += m.nr_granted;
 		refused += m.nr_refused;

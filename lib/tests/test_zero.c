@@ -45,6 +45,32 @@ static pfa_pfn take_zero(struct rig *rig, unsigned order)
 	return pfn;
 }
 
+/* What pfa_alloc_exact() gives back at once has the content that it had. */
+static void test_exact_tail_keeps_its_content(void **state)
+{
+	(void)state;
+	for (unsigned zeroed = 0; zeroed < 2; zeroed++) {
+		for (size_t nr = 1; nr < 256; nr += 1 + nr / 8) {
+			struct rig rig;
+			pfa_pfn pfn;
+			base(&rig, zeroed ? PFA_CONFIG_ZEROED_POOL : PFA_CONFIG_TRACK_ZERO, PFA_EXPLICIT_0);
+			rig_start(&rig);
+			EXPECT(pfa_alloc_exact, PFA_OK, rig.pfa, nr, 8, PFA_MOVABLE, &pfn);
+			memset(dirty + pfn, 1, nr);
+			for (size_t i = nr; i < 256; i++)
+				assert_int_equal(rig_info(&rig, pfn + i).known_zero, zeroed);
+			EXPECT(pfa_free_range, PFA_OK, rig.pfa, pfn, nr);
+			for (size_t i = 0; i < nr; i++)
+				assert_false(rig_info(&rig, pfn + i).known_zero);
+			for (size_t i = 0; i < FRAMES; i++)
+				pfns[i] = take_zero(&rig, 0);
+			assert_int_equal(rig.nr_zeroed, zeroed ? nr : FRAMES);
+			EXPECT(pfa_free_range, PFA_OK, rig.pfa, 0, FRAMES);
+			rig_stop(&rig);
+		}
+	}
+}
+
 static void test_fresh_frames_are_not_zeroed(void **state)
 {
 	(void)state;
@@ -300,6 +326,7 @@ static void test_ptr_refusals(void **state)
 }
 
 static const struct unit_test tests[] = {
+	TEST(test_exact_tail_keeps_its_content),
 	TEST(test_fresh_frames_are_not_zeroed), TEST(test_untracked_is_always_zeroed), TEST(test_tracked_from_dirty),
 	TEST(test_knowledge_survives_the_cache), TEST(test_mixed), TEST(test_every_form_zeroes),
 	TEST(test_exact_tail_stays_known), TEST_CONTENT(test_memset, "it reads what PFA_ZERO wrote"),

@@ -13,8 +13,10 @@ static void unit_fail_in_cmocka(const char *file, int line, const char *message)
 static int unit_usage(const char *program, FILE *f, int code)
 {
 	fprintf(f,
-	        "usage: %s [--prot-none] [--help]\n"
-	        "  --prot-none  map the pool PROT_NONE; leaves out the tests that need the content of frames\n",
+	        "usage: %s [--prot-none] [--cpu=op|none|offset] [--help]\n"
+	        "  --prot-none  map the pool PROT_NONE; leaves out the tests that need the content of frames\n"
+	        "  --cpu=WAY    the current cpu comes from the platform's op (default), is always 0 (instances of several\n"
+	        "               cpus keep the op), or is read at cpu_offset\n",
 	        program);
 	return code;
 }
@@ -22,12 +24,11 @@ static int unit_usage(const char *program, FILE *f, int code)
 int unit_main(int argc, char **argv, const struct unit_test tests[], size_t nr)
 {
 	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--prot-none") == 0)
-			rig_prot_none = true;
-		else if (strcmp(argv[i], "--help") == 0)
+		if (rig_option(argv[i]))
+			continue;
+		if (strcmp(argv[i], "--help") == 0)
 			return unit_usage(argv[0], stdout, 0);
-		else
-			return unit_usage(argv[0], stderr, 2);
+		return unit_usage(argv[0], stderr, 2);
 	}
 	rig_fail_hook = unit_fail_in_cmocka;
 	struct CMUnitTest *run = calloc(nr, sizeof(*run));

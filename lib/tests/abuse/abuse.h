@@ -30,6 +30,8 @@ extern const char abuse_expected[];
 enum { ABUSE_FIRST = 64, ABUSE_FRAMES = 1024, ABUSE_SHIFT = 6 };
 
 static bool abuse_prot_none;
+static const char *abuse_way = "op"; /* how the cpu is named: op, none, offset */
+static uint32_t abuse_cpu_id;
 
 /* What is not the misuse itself must work; exit code 2 says that the program is wrong. */
 static inline void must(int code)
@@ -43,7 +45,17 @@ static inline void must(int code)
 static uint32_t abuse_cpu(void *ctx)
 {
 	(void)ctx;
-	return 0;
+	return abuse_cpu_id;
+}
+
+static inline ptrdiff_t abuse_cpu_offset(void)
+{
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_thread_pointer) && (defined(__x86_64__) || defined(__aarch64__))
+	return (ptrdiff_t)((uintptr_t)&abuse_cpu_id - (uintptr_t)__builtin_thread_pointer());
+#endif
+#endif
+	return 0; /* the op is asked */
 }
 
 static inline struct pfa *abuse_instance(void)
@@ -56,8 +68,10 @@ static inline struct pfa *abuse_instance(void)
 	struct pfa_footprint need;
 	struct pfa *pfa;
 	pfa_posix_platform(&os);
-	os.cpu = abuse_cpu;
+	os.cpu = strcmp(abuse_way, "none") == 0 ? NULL : abuse_cpu;
 	pfa_config_init(&cfg);
+	if (strcmp(abuse_way, "offset") == 0)
+		cfg.cpu_offset = abuse_cpu_offset();
 	cfg.platform = &os;
 	cfg.zones = &zone;
 	cfg.nr_zones = 1;
@@ -99,11 +113,16 @@ int main(int argc, char **argv)
 		puts(abuse_expected);
 		return 0;
 	}
-	if (argc == 2 && strcmp(argv[1], "--prot-none") == 0)
-		abuse_prot_none = true;
-	else if (argc != 1) {
-		fprintf(stderr, "usage: %s [--expect | --prot-none]\n", argv[0]);
-		return 2;
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--prot-none") == 0) {
+			abuse_prot_none = true;
+		} else if (strcmp(argv[i], "--cpu=op") == 0 || strcmp(argv[i], "--cpu=none") == 0 ||
+		           strcmp(argv[i], "--cpu=offset") == 0) {
+			abuse_way = argv[i] + 6;
+		} else {
+			fprintf(stderr, "usage: %s [--expect | [--prot-none] [--cpu=op|none|offset]]\n", argv[0]);
+			return 2;
+		}
 	}
 	abuse_body(abuse_instance());
 	return 1;
