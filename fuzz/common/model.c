@@ -84,6 +84,8 @@ static bool model_init_zone(struct model *m, struct model_zone *z, const struct 
 	memset(m->owner + z->base, 0, z->nr * sizeof(m->owner[0]));
 	memset(m->order + z->base, 0, z->nr);
 	memset(m->type + z->pb_base, PFA_TYPE_MOVABLE, z->nr_pb);
+	memset(m->owned_in + z->pb_base, 0, z->nr_pb * sizeof(m->owned_in[0]));
+	memset(m->fewest_in + z->pb_base, 0, z->nr_pb * sizeof(m->fewest_in[0]));
 	for (size_t i = 0; i < c->nr_holes; i++) {
 		memset(m->state + z->base + (c->holes[i].first - c->start), MODEL_ABSENT, c->holes[i].nr_frames);
 		z->present -= c->holes[i].nr_frames;
@@ -130,10 +132,16 @@ unsigned model_zone_of(const struct model *m, pfa_pfn pfn, size_t *out_index)
 	return m->nr_zones;
 }
 
-enum pfa_type model_type_of(const struct model *m, unsigned zone, pfa_pfn pfn)
+/* Of a pfn in the zone: where the arrays have its pageblock. */
+static size_t model_pageblock(const struct model *m, unsigned zone, pfa_pfn pfn)
 {
 	const struct model_zone *z = &m->zone[zone];
-	return (enum pfa_type)m->type[z->pb_base + (pfn / model_pow2(m->pageblock_order) - z->pb_first)];
+	return z->pb_base + ((pfn >> m->pageblock_order) - z->pb_first);
+}
+
+enum pfa_type model_type_of(const struct model *m, unsigned zone, pfa_pfn pfn)
+{
+	return (enum pfa_type)m->type[model_pageblock(m, zone, pfn)];
 }
 
 /* Is [pfn, pfn + nr) inside of one zone? */
@@ -439,6 +447,8 @@ static uint32_t model_own(struct model *m, pfa_pfn pfn, size_t nr)
 	}
 	m->zone[zone].owned += nr;
 	m->zone[zone].owned_cma += model_count_cma(m, zone, pfn, nr);
+	for (size_t i = 0; i < nr; i++)
+		m->owned_in[model_pageblock(m, zone, pfn + i)]++;
 	return m->generation;
 }
 
@@ -473,6 +483,9 @@ void model_release_range(struct model *m, pfa_pfn first, size_t nr_frames)
 		m->owner[index] = 0;
 		m->zone[zone].owned--;
 		m->zone[zone].owned_cma -= model_type_of(m, zone, pfn) == PFA_TYPE_CMA;
+		const size_t pb = model_pageblock(m, zone, pfn);
+		if (--m->owned_in[pb] < m->fewest_in[pb])
+			m->fewest_in[pb] = m->owned_in[pb];
 	}
 }
 
@@ -613,6 +626,9 @@ bool model_set_type(struct model *m, unsigned zone, size_t pageblock, enum pfa_t
 	unsigned char *now = &m->type[z->pb_base + pageblock];
 	const pfa_pfn pfn = (z->pb_first + pageblock) * model_pow2(m->pageblock_order);
 
+	const size_t fewest = m->fewest_in[z->pb_base + pageblock], half = model_pow2(m->pageblock_order) / 2;
+
+	m->fewest_in[z->pb_base + pageblock] = m->owned_in[z->pb_base + pageblock];
 	if (!m->has_types || *now == (unsigned char)type)
 		return true;
 	if (*now == PFA_TYPE_CMA || type == PFA_TYPE_CMA)
@@ -623,6 +639,9 @@ bool model_set_type(struct model *m, unsigned zone, size_t pageblock, enum pfa_t
 		                 *now, type);
 	if ((unsigned)type >= PFA_TYPE_CMA)
 		return model_say(v, "I3 type", "a pageblock has a type that nothing gave it", zone, pfn, *now, type);
+	if (fewest > half && z->highatomic_frames == 0) /* the reserve takes pageblocks that are in use, and gives them up */
+		return model_say(v, "I3 steal", "a pageblock changed its type though never half of it was free", zone, pfn,
+		                 half, fewest);
 	*now = (unsigned char)type;
 	return true;
 }

@@ -64,6 +64,8 @@ struct model {
 	unsigned char zero[MODEL_FRAMES];   /* 1: the frame's content is known to be zero */
 	uint32_t owner[MODEL_FRAMES];       /* generation of the grant that owns the frame; 0: nobody */
 	unsigned char type[MODEL_PAGEBLOCKS];
+	uint32_t owned_in[MODEL_PAGEBLOCKS]; /* owned frames of the zone in the pageblock; and the fewest of them */
+	uint32_t fewest_in[MODEL_PAGEBLOCKS]; /* since its type was last looked at */
 };
 
 /* A request of any kind, as one. */

@@ -201,6 +201,8 @@ static int canary_frame_info(struct sut *s, pfa_pfn pfn, struct pfa_frame_info *
 	const int code = sut_pfa.frame_info(s, pfn, out);
 	if (code == PFA_OK && canary_which == SUT_CANARY_TYPE && out->type == PFA_TYPE_CMA)
 		out->type = PFA_TYPE_MOVABLE;
+	if (code == PFA_OK && canary_which == SUT_CANARY_STEALS && out->type == PFA_TYPE_UNMOVABLE && canary_calls > 8)
+		out->type = PFA_TYPE_RECLAIMABLE;
 	if (code == PFA_OK && canary_which == SUT_CANARY_NOT_COALESCED && !canary_has_last &&
 	    out->type == PFA_TYPE_MOVABLE && canary_calls == 0)
 		out->type = PFA_TYPE_RECLAIMABLE;

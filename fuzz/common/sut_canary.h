@@ -44,6 +44,7 @@
 	X(PTR, "model ptr", "gives the address of the next frame")                                                 \
 	X(HOLDER, "I4 holder", "holds a pageblock")                                                                \
 	X(TYPE, "I3 cma type", "turns CMA pageblocks into movable ones")                                           \
+	X(STEALS, "I3 steal", "turns unmovable pageblocks into reclaimable ones, however full")                    \
 	X(PRINT, "contract print", "writes text without an end of line")                                           \
 	X(SERVICE, "contract service", "wants to be called in the past")                                           \
 	X(FINI, "teardown", "does not end")                                                                        \

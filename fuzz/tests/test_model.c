@@ -231,6 +231,11 @@ static void test_types(void **state)
 	ASSERT_SAYS(model_set_type(&m, 1, 0, PFA_TYPE_HIGHATOMIC, &v), "I3 reserve");
 	ASSERT_SAYS(model_set_type(&m, 1, 0, PFA_TYPE_ISOLATE, &v), "I3 type");
 	assert_true(model_set_type(&m, 0, 1, PFA_TYPE_MOVABLE, &v));
+	model_take(&m, 448, 5); /* half of the pageblock: may be stolen */
+	assert_true(model_set_type(&m, 1, 3, PFA_TYPE_UNMOVABLE, &v));
+	model_take(&m, 480, 0); /* could have come after it was stolen */
+	assert_true(model_set_type(&m, 1, 3, PFA_TYPE_RECLAIMABLE, &v));
+	ASSERT_SAYS(model_set_type(&m, 1, 3, PFA_TYPE_UNMOVABLE, &v), "I3 steal");
 }
 
 static void test_marks(void **state)
