@@ -356,6 +356,7 @@ static void test_service_drains_idle_cpus(void **state)
 			assert_true(i < 99);
 		}
 		rig_check(&rig);
+		assert_true(rig_stats(&rig, 0).cached > 0); /* cpu 0 has worked since it was last visited: it keeps its blocks */
 		rig.cpu = 0; /* this one stays busy */
 		cycle(&rig, 0, 10);
 		rig.now_ns += PFA_SERVICE_IDLE_NS;
