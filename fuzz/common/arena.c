@@ -90,7 +90,7 @@ void *arena_metadata(size_t bytes, bool zeroed)
 	return at;
 }
 
-void *arena_pool_content(size_t bytes, bool zeroed)
+void *arena_pool_content(size_t bytes)
 {
 	if (bytes > ARENA_CONTENT_MAX)
 		return NULL;
@@ -99,8 +99,12 @@ void *arena_pool_content(size_t bytes, bool zeroed)
 		const uintptr_t raw = (uintptr_t)arena_map(2 * ARENA_CONTENT_MAX, PROT_READ | PROT_WRITE);
 		arena_content_base = (unsigned char *)((raw + ARENA_CONTENT_MAX - 1) & ~(uintptr_t)(ARENA_CONTENT_MAX - 1));
 	}
-	arena_wipe(arena_content_base, bytes, zeroed ? 0 : 0xC5);
 	return arena_content_base;
+}
+
+void arena_pool_wipe(size_t bytes, bool zeroed)
+{
+	arena_wipe(arena_content_base, bytes, zeroed ? 0 : 0xC5);
 }
 
 void *arena_pool_none(size_t bytes, unsigned align_shift)

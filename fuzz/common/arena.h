@@ -29,8 +29,10 @@
 /* bytes (rounded up to 64) of metadata memory, all zero or all 0xA5; NULL if it is more than ARENA_METADATA_MAX. */
 void *arena_metadata(size_t bytes, bool zeroed);
 
-/* A pool of frames with content: all zero, or all 0xC5 if it is small. NULL if it is more than ARENA_CONTENT_MAX. */
-void *arena_pool_content(size_t bytes, bool zeroed);
+/* A pool of frames with content. NULL if it is more than ARENA_CONTENT_MAX. */
+void *arena_pool_content(size_t bytes);
+/* Makes its first bytes accessible, and all zero, or all 0xC5 if they are few. */
+void arena_pool_wipe(size_t bytes, bool zeroed);
 
 /* A pool that faults on any access, aligned to 2^align_shift. NULL if too large. */
 void *arena_pool_none(size_t bytes, unsigned align_shift);

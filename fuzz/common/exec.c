@@ -71,16 +71,20 @@ static bool exec_site_fails(struct exec_run *run, enum prog_site site)
 	return true;
 }
 
-static void exec_on_op(struct pfa_sim *sim, enum pfa_sim_op op)
+static uint32_t exec_platform_cpu(void *ctx)
 {
-	struct exec_run *run = sim->ctx;
+	struct exec_run *run = ((struct pfa_sim *)ctx)->ctx;
 
-	if (op == PFA_SIM_CPU && run->setup.cfg.cpu_offset)
+	if (run->setup.cfg.cpu_offset)
 		run->contract = "the cpu op was called though config.cpu_offset is set";
-	if (op == PFA_SIM_CPU)
-		sim->cpu = exec_site_fails(run, PROG_SITE_CPU) ? run->m.nr_cpus + 7u : run->cpu[run->thread];
-	else if (op == PFA_SIM_SELF)
-		sim->self = run->thread + (exec_site_fails(run, PROG_SITE_SELF) ? 100u : 1u);
+	return exec_site_fails(run, PROG_SITE_CPU) ? run->m.nr_cpus + 7u : run->cpu[run->thread];
+}
+
+static uint32_t exec_platform_self(void *ctx)
+{
+	struct exec_run *run = ((struct pfa_sim *)ctx)->ctx;
+
+	return run->thread + (exec_site_fails(run, PROG_SITE_SELF) ? 100u : 1u);
 }
 
 /* One thread: whoever waits, waits for ever. */
@@ -206,7 +210,8 @@ static void exec_prepare(struct exec_run *run, const struct program *p, const st
 	pfa_sim_init(&run->sim, p->config.seed);
 	pfa_sim_platform(&run->sim, &run->platform);
 	run->sim.ctx = run;
-	run->sim.on_op = exec_on_op;
+	run->platform.cpu = exec_platform_cpu;
+	run->platform.self = exec_platform_self;
 	run->platform.wait = exec_platform_wait;
 	run->platform.zero = exec_platform_zero;
 	run->platform.fatal = exec_platform_fatal;

@@ -420,35 +420,26 @@ void model_largest(const struct model *m, uint32_t flags, const struct pfa_zone_
 
 /* ---- ownership --------------------------------------------------------------------------------------------------- */
 
-static size_t model_count_cma(const struct model *m, unsigned zone, pfa_pfn pfn, size_t nr)
-{
-	const size_t pb = model_pow2(m->pageblock_order);
-	size_t count = 0;
-
-	for (pfa_pfn at = pfn, next; at < pfn + nr; at = next) {
-		next = (at / pb + 1) * pb;
-		if (next > pfn + nr)
-			next = pfn + nr;
-		if (model_type_of(m, zone, at) == PFA_TYPE_CMA)
-			count += next - at;
-	}
-	return count;
-}
-
 static uint32_t model_own(struct model *m, pfa_pfn pfn, size_t nr)
 {
 	size_t index;
 	const unsigned zone = model_zone_of(m, pfn, &index);
 
 	m->generation++;
-	for (size_t i = 0; i < nr; i++) {
-		m->owner[index + i] = m->generation;
-		m->zero[index + i] = 0; /* the program may write there from now on */
-	}
-	m->zone[zone].owned += nr;
-	m->zone[zone].owned_cma += model_count_cma(m, zone, pfn, nr);
+	memset(m->zero + index, 0, nr); /* the program may write there from now on */
 	for (size_t i = 0; i < nr; i++)
-		m->owned_in[model_pageblock(m, zone, pfn + i)]++;
+		m->owner[index + i] = m->generation;
+	m->zone[zone].owned += nr;
+	for (pfa_pfn at = pfn, next; at < pfn + nr; at = next) {
+		const size_t in_pb = model_pow2(m->pageblock_order), pb = model_pageblock(m, zone, at);
+
+		next = (at / in_pb + 1) * in_pb;
+		if (next > pfn + nr)
+			next = pfn + nr;
+		m->owned_in[pb] += (uint32_t)(next - at);
+		if (m->type[pb] == PFA_TYPE_CMA)
+			m->zone[zone].owned_cma += next - at;
+	}
 	return m->generation;
 }
 
@@ -476,15 +467,27 @@ uint32_t model_take_exact(struct model *m, pfa_pfn pfn, size_t nr_frames)
 
 void model_release_range(struct model *m, pfa_pfn first, size_t nr_frames)
 {
-	for (pfa_pfn pfn = first; pfn < first + nr_frames; pfn++) { /* one by one: a range may cross zones */
-		size_t index;
+	const size_t in_pb = model_pow2(m->pageblock_order);
+
+	for (pfa_pfn pfn = first, next; pfn < first + nr_frames; pfn = next) { /* a range may cross pageblocks and zones */
+		size_t index, nr;
 		const unsigned zone = model_zone_of(m, pfn, &index);
-		m->state[index] = MODEL_FREE;
-		m->owner[index] = 0;
-		m->zone[zone].owned--;
-		m->zone[zone].owned_cma -= model_type_of(m, zone, pfn) == PFA_TYPE_CMA;
+		const pfa_pfn zone_end = m->zone[zone].start + m->zone[zone].nr;
 		const size_t pb = model_pageblock(m, zone, pfn);
-		if (--m->owned_in[pb] < m->fewest_in[pb])
+
+		next = (pfn / in_pb + 1) * in_pb;
+		if (next > zone_end)
+			next = zone_end;
+		if (next > first + nr_frames)
+			next = first + nr_frames;
+		nr = next - pfn;
+		memset(m->state + index, MODEL_FREE, nr);
+		memset(m->owner + index, 0, nr * sizeof(m->owner[0]));
+		m->zone[zone].owned -= nr;
+		if (m->type[pb] == PFA_TYPE_CMA)
+			m->zone[zone].owned_cma -= nr;
+		m->owned_in[pb] -= (uint32_t)nr;
+		if (m->owned_in[pb] < m->fewest_in[pb])
 			m->fewest_in[pb] = m->owned_in[pb];
 	}
 }

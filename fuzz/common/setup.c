@@ -66,7 +66,7 @@ static void setup_pool(struct setup *s, const struct prog_config *c)
 	const bool fits = frames <= (SIZE_MAX >> c->frame_shift);
 	const size_t bytes = fits ? frames << c->frame_shift : 0;
 	if (pool == PROG_POOL_CONTENT && fits) {
-		s->cfg.pool = arena_pool_content(bytes, c->zeroed_pool);
+		s->cfg.pool = arena_pool_content(bytes);
 		s->content = s->cfg.pool;
 		s->content_bytes = s->content ? bytes : 0;
 		s->content_pfn = first;
@@ -121,7 +121,7 @@ void setup_wipe_pool(struct setup *s)
 {
 	if (!s->content)
 		return;
-	(void)arena_pool_content(s->content_bytes, (s->cfg.flags & PFA_CONFIG_ZEROED_POOL) != 0);
+	arena_pool_wipe(s->content_bytes, (s->cfg.flags & PFA_CONFIG_ZEROED_POOL) != 0);
 	if (s->zero == SETUP_ZERO_OP)
 		arena_poison(s->content, s->content_bytes);
 }

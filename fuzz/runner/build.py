@@ -79,9 +79,11 @@ def configure(opt, compiler, folder, log):
         cmd += ["-G", "Ninja"]
     if opt.engine == "libfuzzer":
         ignore = os.path.join(opt.root, "fuzz", "no-coverage.txt")
+        judges = os.path.join(opt.root, "fuzz", "no-sanitize.txt")
         # Comparisons are not traced: the inputs are made of typed operations, so hints on constants gain nothing, and
         # their callbacks took 60 % of the time.
-        cmd.append(f"-DCMAKE_C_FLAGS=-fsanitize-coverage-ignorelist={ignore} -fno-sanitize-coverage=trace-cmp")
+        cmd.append(f"-DCMAKE_C_FLAGS=-fsanitize-coverage-ignorelist={ignore} -fsanitize-ignorelist={judges} "
+                   "-fno-sanitize-coverage=trace-cmp")
     run_logged(cmd, log)
 
 
