@@ -33,7 +33,7 @@ void pfai_request_finish(struct pfa *p, const struct pfai_request *rq, pfa_pfn p
 	if (!(rq->flags & PFA_ZERO))
 		return;
 	if (rq->zero) {
-		pfai_add_relaxed(&p->nr_zero_skipped, nr_frames);
+		pfai_add_relaxed(&p->st->nr_zero_skipped, nr_frames);
 		return;
 	}
 	unsigned char *ptr = p->pool ? p->pool + ((pfn - p->pool_pfn) << p->frame_shift) : NULL;
@@ -41,7 +41,7 @@ void pfai_request_finish(struct pfa *p, const struct pfai_request *rq, pfa_pfn p
 		p->os.zero(p->os.ctx, pfn, nr_frames, ptr);
 	else
 		memset(ptr, 0, nr_frames << p->frame_shift);
-	pfai_add_relaxed(&p->nr_zeroed, nr_frames);
+	pfai_add_relaxed(&p->st->nr_zeroed, nr_frames);
 }
 
 /* ---- one zone -------------------------------------------------------------------------------------------------- */
@@ -56,11 +56,11 @@ static inline size_t request_mark(const struct pfai_zone *z, const struct pfai_r
 /* Without lock: could this zone have a fitting block? What was freed before the call is seen. */
 static inline bool request_hint(const struct pfai_zone *z, const struct pfai_request *rq)
 {
-	uint32_t orders = pfai_load_relaxed(&z->avail_common);
+	uint32_t orders = pfai_load_relaxed(&z->st->avail_common);
 	if (rq->code == PFAI_CODE_MOVABLE)
-		orders |= pfai_load_relaxed(&z->avail_cma);
+		orders |= pfai_load_relaxed(&z->st->avail_cma);
 	if (rq->flags & PFA_HIGH)
-		orders |= pfai_load_relaxed(&z->avail_high);
+		orders |= pfai_load_relaxed(&z->st->avail_high);
 	return orders >> rq->order != 0;
 }
 
@@ -126,8 +126,8 @@ static void request_grant_locked(struct pfa *p, struct pfai_zone *z, struct pfai
 	pfai_store_relaxed(&p->bytes[offset], (uint8_t)(PFAI_HEAD | rq->order));
 	rq->pfn = p->base + offset;
 	rq->zone = z;
-	z->direct_allocs += nr;
-	z->events.direct++;
+	z->st->direct_allocs += nr;
+	z->st->events.direct++;
 	if ((rq->flags & PFA_HIGH) && pfai_fallback_may_reserve_locked(p, z, rel, rq->order)) {
 		pfai_fallback_reserve_locked(p, z, rel);
 		rq->reserved = z;
@@ -152,13 +152,13 @@ static bool request_refill_locked(struct pfa *p, struct pfai_cpu *c, struct pfai
 /* Nothing was got from a zone: because there is nothing, or because damage was met. */
 static int request_nothing(const struct pfai_zone *z)
 {
-	return pfai_load_relaxed(&z->corrupt) ? PFA_ECORRUPT : PFA_ENOMEM;
+	return pfai_load_relaxed(&z->st->corrupt) ? PFA_ECORRUPT : PFA_ENOMEM;
 }
 
 /* A block was got, and if damage was met on the way it is lost all the same: the zone refuses. */
 static int request_sound(const struct pfai_zone *z)
 {
-	return PFAI_UNLIKELY(pfai_load_relaxed(&z->corrupt)) ? PFA_ECORRUPT : PFA_OK;
+	return PFAI_UNLIKELY(pfai_load_relaxed(&z->st->corrupt)) ? PFA_ECORRUPT : PFA_OK;
 }
 
 /* One block from one zone; c: this cpu's cache, locked, to be filled on the way, or NULL.
@@ -200,7 +200,7 @@ static bool request_low_pass(const struct pfa *p, const struct pfai_request *rq)
 /* One zone: its slot in this cpu's cache, then the zone itself. */
 static int request_try_zone(struct pfa *p, struct pfai_cpu *c, struct pfai_zone *z, struct pfai_request *rq, bool low)
 {
-	if (PFAI_UNLIKELY(pfai_load_relaxed(&z->corrupt))) {
+	if (PFAI_UNLIKELY(pfai_load_relaxed(&z->st->corrupt))) {
 		rq->met_corrupt = true;
 		return PFA_ENOMEM;
 	}
@@ -237,7 +237,7 @@ static bool request_reserve_left(const struct pfa *p, const struct pfai_request 
 	if (rq->flags & PFA_HIGH)
 		return false;
 	for (unsigned i = rq->first_zone; i <= rq->last_zone; i++)
-		if (request_possible(&p->zones[i], rq) && pfai_load_relaxed(&p->zones[i].avail_high))
+		if (request_possible(&p->zones[i], rq) && pfai_load_relaxed(&p->zones[i].st->avail_high))
 			return true;
 	return false;
 }
@@ -260,7 +260,7 @@ static bool request_any_possible(const struct pfa *p, const struct pfai_request 
 static int request_unreserve(struct pfa *p, struct pfai_zone *z, struct pfai_request *rq)
 {
 	int result = PFA_ENOMEM;
-	if (!request_possible(z, rq) || !pfai_load_relaxed(&z->avail_high) || pfai_load_relaxed(&z->corrupt))
+	if (!request_possible(z, rq) || !pfai_load_relaxed(&z->st->avail_high) || pfai_load_relaxed(&z->st->corrupt))
 		return PFA_ENOMEM;
 	if (!pfai_zone_lock(p, z))
 		return PFA_EBUSY;
@@ -272,7 +272,7 @@ static int request_unreserve(struct pfa *p, struct pfai_zone *z, struct pfai_req
 
 static int request_failed(struct pfa *p, const struct pfai_request *rq, int code)
 {
-	pfai_add_relaxed(&p->nr_fail, 1u);
+	pfai_add_relaxed(&p->st->nr_fail, 1u);
 	return rq->met_corrupt ? PFA_ECORRUPT : code;
 }
 
@@ -380,7 +380,7 @@ static int PFAI_COLD alloc_damaged(struct pfa *p, struct pfai_cpu *c, const stru
 int pfa_alloc(struct pfa *p, unsigned order, uint32_t flags, pfa_pfn *out)
 {
 	uint32_t cpu = pfai_fast_cpu(p);
-	if (PFAI_UNLIKELY(flags > PFA_RECLAIMABLE || order >= p->cached_orders || cpu >= p->nr_cpus))
+	if (PFAI_UNLIKELY(flags > PFA_RECLAIMABLE || order >= p->fast_orders || cpu >= p->nr_cpus))
 		return alloc_slow(p, order, flags, out);
 	struct pfai_cpu *c = pfai_cpu_at(p, cpu);
 	if (PFAI_UNLIKELY(!pfai_cpu_try_lock(p, c)))
@@ -409,7 +409,7 @@ static size_t bulk_pop(struct pfa *p, struct pfai_cpu *c, const struct pfai_requ
 	size_t got = 0, at;
 	bool zero;
 	if (zone < rq->first_zone || zone > rq->last_zone || (rq->flags & PFA_ZERO) || !request_cacheable(p, c, rq) ||
-	    pfai_load_relaxed(&p->zones[zone].corrupt))
+	    pfai_load_relaxed(&p->zones[zone].st->corrupt))
 		return 0;
 	struct pfai_slot *s = &c->slots[pfai_slot_of(p, zone, rq->code, rq->order)];
 	while (got < nr && s->n) {

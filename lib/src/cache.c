@@ -35,7 +35,7 @@ static void cache_set_caps(struct pfa *p, struct pfai_cpu *c, bool disabled)
 	for (size_t slot = 0; slot < pfai_slots_per_cpu(p); slot++) {
 		unsigned code = (unsigned)(slot >> p->slot_shift) % PFAI_ROUTE_CODES;
 		uint16_t cap = p->caps[pfai_slot_zone(p, slot) * orders + pfai_slot_order(p, slot)];
-		bool none = disabled || code == PFAI_ROUTE_SLOW || pfai_load_relaxed(&p->zones[pfai_slot_zone(p, slot)].corrupt);
+		bool none = disabled || code == PFAI_ROUTE_SLOW || pfai_load_relaxed(&p->zones[pfai_slot_zone(p, slot)].st->corrupt);
 		c->slots[slot].cap = none ? 0 : cap;
 	}
 }
@@ -70,17 +70,17 @@ static int cache_switch(struct pfa *p, bool disabled)
 
 static bool cache_set_lock(struct pfa *p)
 {
-	pfai_rank_check(p, &p->set_lock, PFAI_RANK_SET);
-	if (!pfai_sleep_lock(&p->os, &p->set_lock))
+	pfai_rank_check(p, &p->st->set_lock, PFAI_RANK_SET);
+	if (!pfai_sleep_lock(&p->os, &p->st->set_lock))
 		return false;
-	pfai_rank_note(p, &p->set_lock);
+	pfai_rank_note(p, &p->st->set_lock);
 	return true;
 }
 
 static void cache_set_unlock(struct pfa *p)
 {
-	pfai_rank_forget(&p->set_lock);
-	pfai_sleep_unlock(&p->os, &p->set_lock);
+	pfai_rank_forget(&p->st->set_lock);
+	pfai_sleep_unlock(&p->os, &p->st->set_lock);
 }
 
 int pfa_cache_disable(struct pfa *p)
@@ -88,12 +88,12 @@ int pfa_cache_disable(struct pfa *p)
 	if (!cache_set_lock(p))
 		return PFA_EBUSY;
 	int result = PFA_OK;
-	if (p->disabled == CACHE_NEST_LIMIT)
+	if (p->st->disabled == CACHE_NEST_LIMIT)
 		result = PFA_EAGAIN;
-	else if (p->disabled == 0)
+	else if (p->st->disabled == 0)
 		result = cache_switch(p, true);
 	if (result == PFA_OK)
-		p->disabled++;
+		p->st->disabled++;
 	cache_set_unlock(p);
 	return pfai_told(p, result, "pfa_cache_disable");
 }
@@ -103,10 +103,10 @@ int pfa_cache_enable(struct pfa *p)
 	if (!cache_set_lock(p))
 		return PFA_EBUSY;
 	int result = PFA_EINVAL;
-	if (p->disabled)
-		result = p->disabled == 1 ? cache_switch(p, false) : PFA_OK;
+	if (p->st->disabled)
+		result = p->st->disabled == 1 ? cache_switch(p, false) : PFA_OK;
 	if (result == PFA_OK)
-		p->disabled--;
+		p->st->disabled--;
 	cache_set_unlock(p);
 	return result;
 }

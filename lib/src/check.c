@@ -119,16 +119,16 @@ static bool check_sets(struct check *c)
 	struct pfai_zone *z = c->z;
 	for (unsigned code = 0; code < PFAI_CODES; code++) {
 		for (unsigned order = 0; order <= z->top_order; order++) {
-			bool offered = z->nonempty[code] >> order & 1;
+			bool offered = z->st->nonempty[code] >> order & 1;
 			size_t count = pfai_bitset_verify(pfai_set_at(z, code, order), pfai_set_bits(c->p, z, order));
 			if (!check_equal(c, 2, c->counts[code][order], count, "I2 elements of an index set") ||
 			    !check_equal(c, 2, count != 0, offered, "I2 the mask of orders on offer"))
 				return false;
 		}
-		if (!check_equal(c, 6, c->free[code], z->free[code], "I6 free frames of a type"))
+		if (!check_equal(c, 6, c->free[code], z->st->free[code], "I6 free frames of a type"))
 			return false;
 	}
-	return check_equal(c, 6, c->reserved, z->reserved_high, "I6 reserved HIGHATOMIC frames");
+	return check_equal(c, 6, c->reserved, z->st->reserved_high, "I6 reserved HIGHATOMIC frames");
 }
 
 static bool check_index(struct check *c)
@@ -258,7 +258,7 @@ static bool check_frames(struct check *c)
 			                    pfai_load_relaxed(&c->p->bytes[pfai_offset_of_rel(z, rel + clean)]),
 			                    "I1 a free frame's byte");
 	}
-	return check_equal(c, 6, c->present, z->present, "I6 present frames");
+	return check_equal(c, 6, c->present, z->st->present, "I6 present frames");
 }
 
 /* ---- caches and sums ----------------------------------------------------------------------------------------------- */

@@ -31,6 +31,17 @@ typedef uintptr_t pfai_word;
 #define PFAI_WORD_MASK ((size_t)PFAI_WORD_BITS - 1)
 #define PFAI_ONES (~(pfai_word)0)
 
+/* Hardening levels (lib/docs/hardening.md): the highest that is built in, and what an instance gets that does not say.
+ * Level 0, for benchmarks only, cannot be asked for: it is what remains where nothing else is built in. */
+#ifndef PFA_HARDENING
+#define PFA_HARDENING 3
+#endif
+#ifndef PFA_HARDENING_DEFAULT
+#define PFA_HARDENING_DEFAULT (PFA_HARDENING < 1 ? PFA_HARDENING : 1)
+#endif
+_Static_assert(PFA_HARDENING >= 0 && PFA_HARDENING <= 3 && PFA_HARDENING_DEFAULT <= PFA_HARDENING,
+               "PFA_HARDENING is 0..3, and no less than PFA_HARDENING_DEFAULT");
+
 /* Debug asserts: always type-checked, evaluated in PFA_DEBUG builds only. */
 #ifdef PFA_DEBUG
 #define PFAI_DEBUG_ON 1

@@ -15,6 +15,7 @@ static const char *const config_problem_text[PFA_CONFIG_PROBLEMS] = {
 	[PFA_CONFIG_CPUS] = "nr_cpus is not 1..4096",
 	[PFA_CONFIG_CACHE] = "cache_high is over 32767, cache_batch is 0, or cache_max_order is over min(9, max_order)",
 	[PFA_CONFIG_CPU_OFFSET] = "cpu_offset is not supported by this compiler or target",
+	[PFA_CONFIG_HARDENING] = "the hardening level is not one that this library was built with",
 	[PFA_CONFIG_ZONES] = "the number of zones is not 1..62",
 	[PFA_CONFIG_ZONE_EMPTY] = "a zone has no frames",
 	[PFA_CONFIG_ZONE_OVERFLOW] = "a zone's end overflows",
@@ -104,6 +105,9 @@ static enum pfa_config_problem config_check_scalars(const struct pfa_config *cfg
 	if (cfg->cpu_offset)
 		return PFA_CONFIG_CPU_OFFSET;
 #endif
+	g->level = config_value(cfg->hardening, PFA_HARDENING_DEFAULT);
+	if (g->level > PFA_HARDENING || (cfg->hardening && !g->level))
+		return PFA_CONFIG_HARDENING;
 	return PFA_CONFIG_FINE;
 }
 

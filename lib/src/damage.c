@@ -8,9 +8,9 @@ int PFAI_COLD pfai_tell(struct pfa *p, const char *function)
 {
 	for (uint32_t i = 0; i < p->nr_zones; i++) {
 		struct pfai_zone *z = &p->zones[i];
-		if (!pfai_load_relaxed(&z->corrupt))
+		if (!pfai_load_relaxed(&z->st->corrupt))
 			continue;
-		uint32_t damage = pfai_exchange32(&z->corrupt, PFAI_DAMAGE_TOLD);
+		uint32_t damage = pfai_exchange32(&z->st->corrupt, PFAI_DAMAGE_TOLD);
 		if (damage == PFAI_DAMAGE_TOLD)
 			continue;
 		pfai_cache_abandon(p, z);

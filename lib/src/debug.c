@@ -80,6 +80,9 @@ void pfa_debug_regions(const struct pfa *p, void (*visit)(void *ctx, const char 
 {
 	visit(ctx, "root", p, sizeof(*p));
 	visit(ctx, "zones", p->zones, p->nr_zones * sizeof(*p->zones));
+	visit(ctx, "caps", p->caps, (size_t)p->nr_zones << p->slot_shift << 1);
+	visit(ctx, "state", p->st, sizeof(*p->st));
+	visit(ctx, "zone_states", p->zones[0].st, p->nr_zones * sizeof(*p->zones[0].st));
 	visit(ctx, "cpus", p->cpus, p->nr_cpus * p->cpu_bytes);
 	visit(ctx, "routes", (const void *)(uintptr_t)p->routes, (p->span >> p->pb_order) + 1);
 	visit(ctx, "frame_bytes", (const void *)(uintptr_t)p->bytes, p->span);

@@ -11,7 +11,7 @@ static const uint8_t fallback_lenders[4][2] = {
 
 static inline bool fallback_has(const struct pfai_zone *z, unsigned code, unsigned order)
 {
-	return z->nonempty[code] >> order != 0;
+	return z->st->nonempty[code] >> order != 0;
 }
 
 bool pfai_fallback_possible_locked(const struct pfai_zone *z, unsigned code, unsigned order, bool high)
@@ -34,7 +34,7 @@ static bool fallback_claim(struct pfa *p, struct pfai_zone *z, unsigned code, un
 			return false;
 		pfai_zone_retype_locked(p, z, rel >> p->pb_order, code);
 	}
-	z->events.claim++;
+	z->st->events.claim++;
 	return true;
 }
 
@@ -43,7 +43,7 @@ static bool fallback_steal(struct pfa *p, struct pfai_zone *z, unsigned code, un
 {
 	if (!fallback_has(z, lender, order))
 		return false;
-	unsigned largest = pfai_log2_32(z->nonempty[lender]);
+	unsigned largest = pfai_log2_32(z->st->nonempty[lender]);
 	size_t rel = pfai_zone_first_locked(p, z, lender, largest);
 	if (rel == PFAI_NONE)
 		return false;
@@ -51,7 +51,7 @@ static bool fallback_steal(struct pfa *p, struct pfai_zone *z, unsigned code, un
 	size_t size = (size_t)1 << p->pb_order;
 	if (largest > p->pb_order || size - pb->used < size / 2)
 		return false;
-	z->events.steal++;
+	z->st->events.steal++;
 	pfai_zone_retype_locked(p, z, rel >> p->pb_order, code);
 	return true;
 }
@@ -71,7 +71,7 @@ int pfai_fallback_prepare_locked(struct pfa *p, struct pfai_zone *z, unsigned co
 			return (int)code;
 	for (unsigned i = 0; i < 2; i++) {
 		if (fallback_has(z, fallback_lenders[code][i], order)) {
-			z->events.borrow++;
+			z->st->events.borrow++;
 			return fallback_lenders[code][i];
 		}
 	}
@@ -108,19 +108,19 @@ bool pfai_fallback_may_reserve_locked(const struct pfa *p, const struct pfai_zon
 	const struct pfai_pb *pb = pfai_pb_at(p, z, rel);
 	size_t size = (size_t)1 << p->pb_order;
 	return order >= 1 && order <= p->pb_order && pfai_code_is_common(pb->code) && !(pb->flags & PFAI_PB_PARTIAL) &&
-	       z->highatomic_limit >= size && z->reserved_high <= z->highatomic_limit - size;
+	       z->highatomic_limit >= size && z->st->reserved_high <= z->highatomic_limit - size;
 }
 
 void pfai_fallback_reserve_locked(struct pfa *p, struct pfai_zone *z, size_t rel)
 {
 	pfai_zone_retype_locked(p, z, rel >> p->pb_order, PFAI_CODE_HIGHATOMIC);
-	z->reserved_high += (size_t)1 << p->pb_order;
-	z->events.reserve++;
+	z->st->reserved_high += (size_t)1 << p->pb_order;
+	z->st->events.reserve++;
 }
 
 bool pfai_fallback_unreserve_locked(struct pfa *p, struct pfai_zone *z, unsigned code)
 {
-	uint32_t orders = z->nonempty[PFAI_CODE_HIGHATOMIC];
+	uint32_t orders = z->st->nonempty[PFAI_CODE_HIGHATOMIC];
 	if (!orders)
 		return false;
 	/* The one with the largest block: most likely to serve the request that is about to fail. */
@@ -134,8 +134,8 @@ bool pfai_fallback_unreserve_locked(struct pfa *p, struct pfai_zone *z, unsigned
 		size_t pb = (rel >> p->pb_order) + i;
 		/* An entirely free pageblock binds no type. */
 		pfai_zone_retype_locked(p, z, pb, z->pb[pb].used ? code : PFAI_CODE_MOVABLE);
-		z->reserved_high -= (size_t)1 << p->pb_order;
-		z->events.unreserve++;
+		z->st->reserved_high -= (size_t)1 << p->pb_order;
+		z->st->events.unreserve++;
 	}
 	return true;
 }

@@ -47,7 +47,7 @@ int PFAI_COLD pfai_fault(struct pfa *p, enum pfa_fault_kind kind, pfa_pfn pfn, u
 		.order = order,
 		.function = function,
 	};
-	pfai_add_relaxed(corrupt ? &p->nr_corrupt : &p->nr_misuse, 1u);
+	pfai_add_relaxed(corrupt ? &p->st->nr_corrupt : &p->st->nr_misuse, 1u);
 	if (p->os.fatal)
 		p->os.fatal(p->os.ctx, &fault);
 	if (p->policy == PFA_FATAL_ABORT)

@@ -12,7 +12,7 @@ static int free_direct(struct pfa *p, pfa_pfn pfn, unsigned order, const char *f
 	struct pfai_zone *z = pfai_zone_of(p, pfn);
 	if (!z || order > p->max_order)
 		return pfai_refuse_block(p, pfn, order, function);
-	if (pfai_load_relaxed(&z->corrupt))
+	if (pfai_load_relaxed(&z->st->corrupt))
 		return pfai_tell(p, function);
 	pfai_a8 *byte = &p->bytes[pfn - p->base];
 	if (!pfai_cas8(byte, (uint8_t)(PFAI_HEAD | order), (uint8_t)(PFAI_FREEING | order)))
@@ -23,9 +23,9 @@ static int free_direct(struct pfa *p, pfa_pfn pfn, unsigned order, const char *f
 	}
 	pfai_store_relaxed(byte, PFAI_NOTHING);
 	pfai_zone_put_locked(p, z, pfn - z->origin, order, false);
-	z->direct_frees += (size_t)1 << order;
+	z->st->direct_frees += (size_t)1 << order;
 	pfai_zone_unlock(p, z);
-	if (PFAI_UNLIKELY(pfai_load_relaxed(&z->corrupt)))
+	if (PFAI_UNLIKELY(pfai_load_relaxed(&z->st->corrupt)))
 		return pfai_tell(p, function);
 	return PFA_OK;
 }
@@ -95,7 +95,7 @@ int pfa_free(struct pfa *p, pfa_pfn pfn, unsigned order)
 {
 	size_t offset = pfn - p->base;
 	uint32_t cpu = pfai_fast_cpu(p);
-	if (PFAI_UNLIKELY(offset >= p->span || order >= p->cached_orders || cpu >= p->nr_cpus))
+	if (PFAI_UNLIKELY(offset >= p->span || order >= p->fast_orders || cpu >= p->nr_cpus))
 		return free_slow(p, pfn, order);
 	struct pfai_cpu *c = pfai_cpu_at(p, cpu);
 	if (PFAI_UNLIKELY(!pfai_cpu_try_lock(p, c)))

@@ -39,7 +39,7 @@ static void init_edge_leaf(struct pfa *p, struct pfai_zone *z, unsigned code, si
 static void init_run(struct pfa *p, struct pfai_zone *z, unsigned code, size_t rel, size_t end, size_t *next_leaf)
 {
 	size_t leaf_size = (size_t)1 << p->leaf_order;
-	z->free[code] += end - rel;
+	z->st->free[code] += end - rel;
 	while (rel < end) {
 		size_t leaf = rel >> p->leaf_order, leaf_end = (leaf + 1) << p->leaf_order;
 		if ((rel & (leaf_size - 1)) || end < leaf_end) {
@@ -80,13 +80,13 @@ static void init_zone_holes(struct pfa *p, struct pfai_zone *z, const struct pfa
 {
 	init_absent(p, z, 0, z->start - z->origin);
 	init_absent(p, z, z->end - z->origin, z->nr_rel - (z->end - z->origin));
-	z->present = zc->nr_frames;
+	z->st->present = zc->nr_frames;
 	for (size_t i = 0; i < zc->nr_holes; i++) {
 		size_t rel = zc->holes[i].first - z->origin, nr = zc->holes[i].nr_frames;
 		init_absent(p, z, rel, nr);
 		for (size_t j = 0; j < nr; j++)
 			pfai_store_relaxed(&p->bytes[pfai_offset_of_rel(z, rel + j)], PFAI_ABSENT);
-		z->present -= nr;
+		z->st->present -= nr;
 	}
 }
 
@@ -181,6 +181,8 @@ static void init_root(struct pfa *p, const struct pfai_geometry *g, const struct
 	p->slot_shift = (uint8_t)g->slot_shift;
 	p->cached_orders = (uint8_t)g->cached_orders;
 	p->leaf_order = (uint8_t)g->leaf_order;
+	p->level = (uint8_t)g->level;
+	p->fast_orders = g->level > 1 ? 0 : p->cached_orders;
 	p->os = *cfg->platform;
 	p->nr_zones = g->nr_zones;
 	p->max_order = g->max_order;
@@ -190,7 +192,7 @@ static void init_root(struct pfa *p, const struct pfai_geometry *g, const struct
 	p->pool = cfg->pool;
 	p->pool_pfn = cfg->pool_pfn;
 	p->policy = cfg->fatal_policy;
-	p->service_next = UINT64_MAX;
+	p->st->service_next = UINT64_MAX;
 }
 
 /* Checks cfg and the memory for it. */

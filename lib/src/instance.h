@@ -102,14 +102,24 @@ struct pfai_zone_events {
 	size_t refill, flush, direct, claim, steal, borrow, reserve, unreserve, lock_steps;
 };
 
-/* Guard of everything: lock, unless stated. */
-struct pfai_zone {
+/* What changes in a zone, apart from the maps. Guard of everything: lock, unless stated. */
+struct pfai_zone_state {
 	struct pfai_lock lock;
 	/* Hints for failing without a lock: bit o: a free block of order o is on offer. Published at each unlock. */
 	pfai_a32 avail_common, avail_cma, avail_high;
 	pfai_a32 corrupt; /* enum pfai_damage; damage was met: the zone refuses */
 
-	/* constant after init */
+	uint32_t nonempty[PFAI_CODES]; /* bit per order: the set is not empty */
+	size_t present;
+	size_t free[PFAI_CODES];       /* free frames on offer by the type of their pageblock */
+	size_t reserved_high;          /* frames of HIGHATOMIC pageblocks */
+	size_t direct_allocs, direct_frees; /* frames granted and given back past the caches, ever */
+	struct pfai_zone_events events;
+};
+
+/* What is constant after init: platform/posix can make it read-only, as struct pfa and the capacities. */
+struct pfai_zone {
+	struct pfai_zone_state *st;
 	const char *name;
 	uint32_t id;
 	unsigned top_order;  /* largest order that fits the zone: min(max_order, log2 of its frames) */
@@ -121,11 +131,10 @@ struct pfai_zone {
 	size_t nr_pb, nr_leaves;
 	size_t mark_min, mark_low, mark_high;
 	size_t highatomic_limit; /* frames */
-	size_t present;
 	size_t set_words;    /* words of all sets of one type */
 	uint32_t set_start[PFA_ORDER_LIMIT + 1]; /* first word of the set of an order within its type's words */
 
-	/* maps */
+	/* maps. Guard of what they point to: st->lock */
 	pfai_word *not_free; /* authoritative. bit per rel; zeroed memory is an entirely free zone */
 	pfai_word *zero;     /* known-zero, xor pfa.zero_invert; NULL: not tracked. Counts for free frames only */
 	struct pfai_pb *pb;
@@ -135,17 +144,25 @@ struct pfai_zone {
 	/* Sets, per type and order. order < leaf order: the leaves whose largest block is exactly this. From the leaf
 	 * order on: the free blocks themselves, each once, at its full size, as rel >> order. */
 	pfai_word *sets;
-
-	/* state */
-	uint32_t nonempty[PFAI_CODES]; /* bit per order: the set is not empty */
-	size_t free[PFAI_CODES];       /* free frames on offer by the type of their pageblock */
-	size_t reserved_high;          /* frames of HIGHATOMIC pageblocks */
-	size_t direct_allocs, direct_frees; /* frames granted and given back past the caches, ever */
-	struct pfai_zone_events events;
 };
 
 #define PFAI_LEAF_FULL 0xFFu
 
+/* What changes in the instance, apart from zones and caches. */
+struct pfai_state {
+	/* under set_lock */
+	struct pfai_lock set_lock;
+	uint32_t disabled;      /* nesting of pfa_cache_disable */
+
+	pfai_a32 serving;       /* busy word of pfa_service */
+	uint32_t next_served;   /* under the busy word: the round's next cpu, */
+	uint64_t service_next;  /* and the earliest time that the round has found so far */
+
+	/* events */
+	pfai_aword nr_fail, nr_drain, nr_misuse, nr_corrupt, nr_zeroed, nr_zero_skipped;
+};
+
+/* Constant after init. */
 struct pfa {
 	/* the fast path's line */
 	unsigned char *cpus;    /* nr_cpus of struct pfai_cpu, cpu_bytes apart */
@@ -158,8 +175,12 @@ struct pfa {
 	uint32_t nr_cpus;
 	uint32_t cpu_fixed;     /* without cpu_offset: 0 where there is no cpu op, else out of range */
 	uint8_t pb_order, slot_shift, cached_orders /* 0 .. cached_orders-1 have slots */, leaf_order;
+	/* Orders below this one take the fast paths of pfa_alloc and pfa_free. 0 where something has to be done at each
+	 * allocation or free that those do not do: so they need no test for it. */
+	uint8_t fast_orders;
+	uint8_t level;          /* hardening, 0..3 */
 
-	/* constant after init */
+	struct pfai_state *st;
 	struct pfa_platform os;
 	struct pfai_zone *zones;
 	uint32_t nr_zones;
@@ -171,21 +192,13 @@ struct pfa {
 	enum pfa_fatal_policy policy;
 	const uint16_t *caps;   /* configured capacity, [zone][order padded to 2^slot_shift] */
 
-	/* under set_lock */
-	struct pfai_lock set_lock;
-	uint32_t disabled;      /* nesting of pfa_cache_disable */
-
-	pfai_a32 serving;       /* busy word of pfa_service */
-	uint32_t next_served;   /* under the busy word: the round's next cpu, */
-	uint64_t service_next;  /* and the earliest time that the round has found so far */
-
-	/* events */
-	pfai_aword nr_fail, nr_drain, nr_misuse, nr_corrupt, nr_zeroed, nr_zero_skipped;
-
-	/* set before threads come */
+	/* set before threads come, and before the root is made read-only */
 	void (*on_unlock)(void *ctx, struct pfa *pfa, unsigned zone);
 	void *on_unlock_ctx;
 };
+
+/* Is this hardening level on? A constant where it is not built in. */
+#define pfai_level(p, n) (PFA_HARDENING >= (n) && (p)->level >= (n))
 
 static inline struct pfai_cpu *pfai_cpu_at(const struct pfa *p, uint32_t cpu)
 {

@@ -91,6 +91,8 @@ bool pfai_layout(const struct pfa_config *cfg, const struct pfai_geometry *g, un
 	}
 	size_t cpu_bytes = sizeof(struct pfai_cpu) + slots * sizeof(struct pfai_slot);
 	cpu_bytes = (cpu_bytes + LAYOUT_ALIGN - 1) & ~(size_t)(LAYOUT_ALIGN - 1);
+	struct pfai_state *state = layout_take(&c, 1, sizeof(*state));
+	struct pfai_zone_state *zone_states = layout_take(&c, g->nr_zones, sizeof(*zone_states));
 	unsigned char *cpus = layout_take(&c, g->nr_cpus, cpu_bytes);
 	uint32_t *pool = layout_take(&c, g->nr_cpus, entries * sizeof(uint32_t));
 	for (uint32_t i = 0; i < g->nr_zones; i++)
@@ -101,7 +103,10 @@ bool pfai_layout(const struct pfa_config *cfg, const struct pfai_geometry *g, un
 	if (!p || !bytes)
 		return !c.overflow;
 	p->zones = zones;
+	for (uint32_t i = 0; i < g->nr_zones; i++)
+		zones[i].st = &zone_states[i];
 	p->caps = caps;
+	p->st = state;
 	p->cpus = cpus;
 	p->cpu_bytes = cpu_bytes;
 	p->routes = routes;

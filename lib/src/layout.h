@@ -10,7 +10,7 @@
 /* The configuration, checked and with its defaults filled in. */
 struct pfai_geometry {
 	unsigned frame_shift, max_order, pb_order, leaf_order;
-	unsigned cached_orders, slot_shift;
+	unsigned cached_orders, slot_shift, level;
 	uint32_t nr_cpus, nr_zones, cache_high, cache_batch;
 	bool caches_default_high, track_zero;
 	pfa_pfn base;

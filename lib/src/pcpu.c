@@ -28,7 +28,7 @@ unsigned pfai_slot_refill_locked(struct pfa *p, struct pfai_cpu *c, struct pfai_
 		pfai_store_relaxed(&p->bytes[entries[i]], (uint8_t)byte);
 	}
 	s->n = (uint16_t)got;
-	z->events.refill++;
+	z->st->events.refill++;
 	pfai_store_relaxed(&c->held, 1u);
 	return got;
 }
@@ -82,11 +82,11 @@ bool pfai_slot_flush_locked(struct pfa *p, struct pfai_cpu *c, struct pfai_zone 
 	pcpu_word_put(p, z, &w);
 	s->n = (uint16_t)(s->n - nr);
 	memmove(entries, entries + nr, s->n * sizeof(*entries));
-	z->events.flush++;
+	z->st->events.flush++;
 	pfai_zone_steps(z, nr);
 	if (!ok)
 		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_CACHE);
-	return !pfai_load_relaxed(&z->corrupt);
+	return !pfai_load_relaxed(&z->st->corrupt);
 }
 
 int pfai_cache_drain_locked(struct pfa *p, struct pfai_cpu *c)
@@ -109,7 +109,7 @@ int pfai_cache_drain_locked(struct pfa *p, struct pfai_cpu *c)
 			pfai_zone_unlock(p, z);
 	}
 	pfai_store_release(&c->held, 0u); /* after the zones' hints: see pfai_cache_any_held() */
-	pfai_add_relaxed(&p->nr_drain, 1u);
+	pfai_add_relaxed(&p->st->nr_drain, 1u);
 	return result;
 }
 

@@ -15,7 +15,7 @@ static bool query_cached(struct pfa *p, const struct pfai_request *rq)
 	if (!c)
 		return false;
 	for (unsigned i = rq->first_zone; i <= rq->last_zone; i++)
-		if (!pfai_load_relaxed(&p->zones[i].corrupt) && c->slots[pfai_slot_of(p, i, rq->code, rq->order)].n)
+		if (!pfai_load_relaxed(&p->zones[i].st->corrupt) && c->slots[pfai_slot_of(p, i, rq->code, rq->order)].n)
 			held = true;
 	pfai_cpu_unlock(p, c);
 	return held;
@@ -27,7 +27,7 @@ static int query_zones(struct pfa *p, const struct pfai_request *rq)
 	bool high = rq->flags & PFA_HIGH, corrupt = false;
 	for (unsigned i = rq->first_zone; i <= rq->last_zone; i++) {
 		struct pfai_zone *z = &p->zones[i];
-		if (pfai_load_relaxed(&z->corrupt)) {
+		if (pfai_load_relaxed(&z->st->corrupt)) {
 			corrupt = true;
 			continue;
 		}

@@ -24,10 +24,10 @@ static int exact_trim(struct pfa *p, const struct pfai_request *rq, size_t nr_fr
 		return PFA_EBUSY;
 	range_write_heads(p, offset, nr_frames, 0);
 	pfai_zone_put_run_locked(p, z, rq->pfn - z->origin + nr_frames, whole - nr_frames, rq->zero);
-	z->direct_frees += whole - nr_frames;
+	z->st->direct_frees += whole - nr_frames;
 	pfai_zone_steps(z, nr_frames);
 	pfai_zone_unlock(p, z);
-	return pfai_load_relaxed(&z->corrupt) ? pfai_tell(p, "pfa_alloc_exact") : PFA_OK;
+	return pfai_load_relaxed(&z->st->corrupt) ? pfai_tell(p, "pfa_alloc_exact") : PFA_OK;
 }
 
 int pfa_alloc_exact(struct pfa *p, size_t nr_frames, unsigned align_order, uint32_t flags, pfa_pfn *out)
@@ -108,7 +108,7 @@ static void range_put_locked(struct pfa *p, struct pfai_zone *z, size_t offset, 
 		pfai_zone_put_locked(p, z, at + z->delta, order, false);
 		at += (size_t)1 << order;
 	}
-	z->direct_frees += nr_frames;
+	z->st->direct_frees += nr_frames;
 	pfai_zone_steps(z, nr_frames);
 }
 
@@ -135,7 +135,7 @@ int pfa_free_range(struct pfa *p, pfa_pfn first, size_t nr_frames)
 	if (offset >= p->span || nr_frames > p->span - offset)
 		return pfai_fault(p, PFA_FAULT_MIXED_RANGE, first, 0, "pfa_free_range");
 	for (uint32_t i = 0; i < p->nr_zones; i++)
-		if (p->zones[i].end > first && p->zones[i].start < first + nr_frames && pfai_load_relaxed(&p->zones[i].corrupt))
+		if (p->zones[i].end > first && p->zones[i].start < first + nr_frames && pfai_load_relaxed(&p->zones[i].st->corrupt))
 			return PFA_ECORRUPT;
 	while (claimed < nr_frames) {
 		unsigned order;
@@ -156,7 +156,7 @@ int pfa_free_range(struct pfa *p, pfa_pfn first, size_t nr_frames)
 			return PFA_EBUSY;
 		range_put_locked(p, z, first - p->base, here);
 		pfai_zone_unlock(p, z);
-		if (PFAI_UNLIKELY(pfai_load_relaxed(&z->corrupt)))
+		if (PFAI_UNLIKELY(pfai_load_relaxed(&z->st->corrupt)))
 			damaged = true;
 		first += here;
 		nr_frames -= here;

@@ -21,11 +21,11 @@ static bool rank_broken(const struct pfai_lock *held, enum pfai_rank held_rank, 
 void pfai_rank_check(struct pfa *p, const struct pfai_lock *lock, enum pfai_rank rank)
 {
 	uint32_t self = rank_self(p);
-	bool broken = rank_broken(&p->set_lock, PFAI_RANK_SET, self, lock, rank);
+	bool broken = rank_broken(&p->st->set_lock, PFAI_RANK_SET, self, lock, rank);
 	for (uint32_t cpu = 0; cpu < p->nr_cpus; cpu++)
 		broken |= rank_broken(&pfai_cpu_at(p, cpu)->lock, PFAI_RANK_CPU, self, lock, rank);
 	for (uint32_t i = 0; i < p->nr_zones; i++)
-		broken |= rank_broken(&p->zones[i].lock, PFAI_RANK_ZONE, self, lock, rank);
+		broken |= rank_broken(&p->zones[i].st->lock, PFAI_RANK_ZONE, self, lock, rank);
 	if (broken)
 		(void)pfai_fault(p, PFA_FAULT_LOCK, p->base, 0, "lock");
 }

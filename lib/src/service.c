@@ -46,22 +46,22 @@ int pfa_service(struct pfa *p, unsigned budget_steps, uint64_t *out_next_ns)
 {
 	if (!budget_steps)
 		return PFA_EINVAL;
-	if (!pfai_cas32_acquire(&p->serving, 0, 1))
+	if (!pfai_cas32_acquire(&p->st->serving, 0, 1))
 		return PFA_EBUSY;
 	uint64_t now = service_now(p), next = UINT64_MAX;
 	int result = PFA_OK;
-	while (budget_steps-- && p->next_served < p->nr_cpus && result == PFA_OK)
-		result = service_visit(p, pfai_cpu_at(p, p->next_served++), now, &next);
+	while (budget_steps-- && p->st->next_served < p->nr_cpus && result == PFA_OK)
+		result = service_visit(p, pfai_cpu_at(p, p->st->next_served++), now, &next);
 	/* A round that was cut short has not seen every cpu, and what its earlier calls found may be due by now: in both
 	 * cases there is more to do at once. */
-	bool done = p->next_served >= p->nr_cpus;
+	bool done = p->st->next_served >= p->nr_cpus;
 	if (done)
-		p->next_served = 0;
-	if (next > p->service_next)
-		next = p->service_next;
-	p->service_next = done ? UINT64_MAX : next;
+		p->st->next_served = 0;
+	if (next > p->st->service_next)
+		next = p->st->service_next;
+	p->st->service_next = done ? UINT64_MAX : next;
 	done = done && next > now;
-	pfai_store_release(&p->serving, 0u);
+	pfai_store_release(&p->st->serving, 0u);
 	if (result == PFA_ECORRUPT)
 		return pfai_tell(p, "pfa_service");
 	if (result == PFA_OK && out_next_ns)

@@ -44,25 +44,25 @@ void pfai_zone_stats_frozen(struct pfa *p, struct pfai_zone *z, struct pfa_zone_
 		}
 	}
 	*out = (struct pfa_zone_stats){
-		.present = z->present,
+		.present = z->st->present,
 		.free = (size_t)pfai_zone_room_locked(z, 0, true, true),
 		.cached = cached,
-		.allocated = allocated + z->direct_allocs - z->direct_frees,
-		.free_cma = z->free[PFAI_CODE_CMA],
-		.free_highatomic = z->free[PFAI_CODE_HIGHATOMIC],
-		.reserved_highatomic = z->reserved_high,
+		.allocated = allocated + z->st->direct_allocs - z->st->direct_frees,
+		.free_cma = z->st->free[PFAI_CODE_CMA],
+		.free_highatomic = z->st->free[PFAI_CODE_HIGHATOMIC],
+		.reserved_highatomic = z->st->reserved_high,
 		.mark_min = z->mark_min,
 		.mark_low = z->mark_low,
 		.mark_high = z->mark_high,
-		.nr_refill = z->events.refill,
-		.nr_flush = z->events.flush,
-		.nr_direct = z->events.direct,
-		.nr_claim = z->events.claim,
-		.nr_steal = z->events.steal,
-		.nr_borrow = z->events.borrow,
-		.nr_reserve = z->events.reserve,
-		.nr_unreserve = z->events.unreserve,
-		.max_lock_steps = z->events.lock_steps,
+		.nr_refill = z->st->events.refill,
+		.nr_flush = z->st->events.flush,
+		.nr_direct = z->st->events.direct,
+		.nr_claim = z->st->events.claim,
+		.nr_steal = z->st->events.steal,
+		.nr_borrow = z->st->events.borrow,
+		.nr_reserve = z->st->events.reserve,
+		.nr_unreserve = z->st->events.unreserve,
+		.max_lock_steps = z->st->events.lock_steps,
 	};
 }
 
@@ -86,12 +86,12 @@ int pfa_stats_get(struct pfa *p, struct pfa_stats *out, size_t size)
 	struct pfa_stats all = {
 		.nr_zones = p->nr_zones,
 		.nr_cpus = p->nr_cpus,
-		.nr_fail = pfai_load_relaxed(&p->nr_fail),
-		.nr_drain = pfai_load_relaxed(&p->nr_drain),
-		.nr_misuse = pfai_load_relaxed(&p->nr_misuse),
-		.nr_corrupt = pfai_load_relaxed(&p->nr_corrupt),
-		.nr_zeroed = pfai_load_relaxed(&p->nr_zeroed),
-		.nr_zero_skipped = pfai_load_relaxed(&p->nr_zero_skipped),
+		.nr_fail = pfai_load_relaxed(&p->st->nr_fail),
+		.nr_drain = pfai_load_relaxed(&p->st->nr_drain),
+		.nr_misuse = pfai_load_relaxed(&p->st->nr_misuse),
+		.nr_corrupt = pfai_load_relaxed(&p->st->nr_corrupt),
+		.nr_zeroed = pfai_load_relaxed(&p->st->nr_zeroed),
+		.nr_zero_skipped = pfai_load_relaxed(&p->st->nr_zero_skipped),
 	};
 	memcpy(out, &all, size);
 	return PFA_OK;

@@ -5,32 +5,32 @@
 
 void pfai_zone_unlock(struct pfa *p, struct pfai_zone *z)
 {
-	uint32_t common = z->nonempty[PFAI_CODE_MOVABLE] | z->nonempty[PFAI_CODE_UNMOVABLE] |
-	                  z->nonempty[PFAI_CODE_RECLAIMABLE];
-	if (pfai_load_relaxed(&z->avail_common) != common)
-		pfai_store_relaxed(&z->avail_common, common);
-	if (pfai_load_relaxed(&z->avail_cma) != z->nonempty[PFAI_CODE_CMA])
-		pfai_store_relaxed(&z->avail_cma, z->nonempty[PFAI_CODE_CMA]);
-	if (pfai_load_relaxed(&z->avail_high) != z->nonempty[PFAI_CODE_HIGHATOMIC])
-		pfai_store_relaxed(&z->avail_high, z->nonempty[PFAI_CODE_HIGHATOMIC]);
+	uint32_t common = z->st->nonempty[PFAI_CODE_MOVABLE] | z->st->nonempty[PFAI_CODE_UNMOVABLE] |
+	                  z->st->nonempty[PFAI_CODE_RECLAIMABLE];
+	if (pfai_load_relaxed(&z->st->avail_common) != common)
+		pfai_store_relaxed(&z->st->avail_common, common);
+	if (pfai_load_relaxed(&z->st->avail_cma) != z->st->nonempty[PFAI_CODE_CMA])
+		pfai_store_relaxed(&z->st->avail_cma, z->st->nonempty[PFAI_CODE_CMA]);
+	if (pfai_load_relaxed(&z->st->avail_high) != z->st->nonempty[PFAI_CODE_HIGHATOMIC])
+		pfai_store_relaxed(&z->st->avail_high, z->st->nonempty[PFAI_CODE_HIGHATOMIC]);
 	if (PFAI_UNLIKELY(p->on_unlock != NULL))
 		p->on_unlock(p->on_unlock_ctx, p, z->id);
-	pfai_rank_forget(&z->lock);
-	pfai_sleep_unlock(&p->os, &z->lock);
+	pfai_rank_forget(&z->st->lock);
+	pfai_sleep_unlock(&p->os, &z->st->lock);
 }
 
 void pfai_zone_mark_corrupt(struct pfai_zone *z, enum pfai_damage damage)
 {
-	(void)pfai_cas32_acquire(&z->corrupt, PFAI_DAMAGE_NONE, (uint32_t)damage);
+	(void)pfai_cas32_acquire(&z->st->corrupt, PFAI_DAMAGE_NONE, (uint32_t)damage);
 }
 
 ptrdiff_t pfai_zone_room_locked(const struct pfai_zone *z, size_t mark, bool high, bool cma)
 {
-	size_t free = z->free[PFAI_CODE_MOVABLE] + z->free[PFAI_CODE_UNMOVABLE] + z->free[PFAI_CODE_RECLAIMABLE];
+	size_t free = z->st->free[PFAI_CODE_MOVABLE] + z->st->free[PFAI_CODE_UNMOVABLE] + z->st->free[PFAI_CODE_RECLAIMABLE];
 	if (high)
-		free += z->free[PFAI_CODE_HIGHATOMIC];
+		free += z->st->free[PFAI_CODE_HIGHATOMIC];
 	if (cma)
-		free += z->free[PFAI_CODE_CMA];
+		free += z->st->free[PFAI_CODE_CMA];
 	return (ptrdiff_t)free - (ptrdiff_t)mark;
 }
 
@@ -39,13 +39,13 @@ ptrdiff_t pfai_zone_room_locked(const struct pfai_zone *z, size_t mark, bool hig
 void pfai_index_add(const struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order, size_t i)
 {
 	pfai_bitset_add(pfai_set_at(z, code, order), pfai_set_bits(p, z, order), i);
-	z->nonempty[code] |= 1u << order;
+	z->st->nonempty[code] |= 1u << order;
 }
 
 void pfai_index_del(const struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order, size_t i)
 {
 	if (pfai_bitset_del(pfai_set_at(z, code, order), pfai_set_bits(p, z, order), i))
-		z->nonempty[code] &= ~(1u << order);
+		z->st->nonempty[code] &= ~(1u << order);
 }
 
 static inline bool index_has(const struct pfa *p, const struct pfai_zone *z, unsigned code, unsigned order, size_t i)
@@ -56,7 +56,7 @@ static inline bool index_has(const struct pfa *p, const struct pfai_zone *z, uns
 int pfai_zone_containing_locked(const struct pfa *p, const struct pfai_zone *z, unsigned code, size_t rel)
 {
 	for (unsigned order = p->leaf_order; order <= z->top_order; order++)
-		if (z->nonempty[code] >> order & 1 && index_has(p, z, code, order, rel >> order))
+		if (z->st->nonempty[code] >> order & 1 && index_has(p, z, code, order, rel >> order))
 			return (int)order;
 	return -1;
 }
@@ -107,9 +107,9 @@ static inline void leaf_reclass(const struct pfa *p, struct pfai_zone *z, unsign
 static void zone_account(struct pfa *p, struct pfai_zone *z, unsigned code, size_t rel, size_t nr, bool take)
 {
 	if (take)
-		z->free[code] -= nr;
+		z->st->free[code] -= nr;
 	else
-		z->free[code] += nr;
+		z->st->free[code] += nr;
 	while (nr) {
 		size_t left = ((size_t)1 << p->pb_order) - (rel & (((size_t)1 << p->pb_order) - 1));
 		size_t here = nr < left ? nr : left;
@@ -184,7 +184,7 @@ void pfai_zone_take_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsig
 /* The lowest element of the smallest set that fits; PFAI_NONE: there is none, or the index is damaged. */
 static size_t zone_first_element(const struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order, unsigned *from)
 {
-	uint32_t fits = z->nonempty[code] >> order;
+	uint32_t fits = z->st->nonempty[code] >> order;
 	if (!fits)
 		return PFAI_NONE;
 	*from = order + pfai_ctz32(fits);
@@ -240,7 +240,7 @@ static size_t zone_fit_in(const struct pfa *p, const struct pfai_zone *z, unsign
 size_t pfai_zone_first_in_locked(const struct pfa *p, const struct pfai_zone *z, unsigned code, unsigned order,
                                  size_t lo, size_t hi)
 {
-	for (uint32_t fits = z->nonempty[code] >> order << order; fits; fits &= fits - 1) {
+	for (uint32_t fits = z->st->nonempty[code] >> order << order; fits; fits &= fits - 1) {
 		unsigned from = pfai_ctz32(fits), shift = from < p->leaf_order ? p->leaf_order : from;
 		size_t nbits = pfai_set_bits(p, z, from), i = lo >> shift;
 		const pfai_word *set = pfai_set_at(z, code, from);
@@ -313,8 +313,8 @@ static void zone_merge_up(struct pfa *p, struct pfai_zone *z, size_t rel, unsign
 	for (;;) {
 		/* A common pageblock that became entirely free binds no type: it goes back to MOVABLE. */
 		if (order == p->pb_order && pfai_code_reverts(pb->code)) {
-			z->free[pb->code] -= (size_t)1 << order;
-			z->free[PFAI_CODE_MOVABLE] += (size_t)1 << order;
+			z->st->free[pb->code] -= (size_t)1 << order;
+			z->st->free[PFAI_CODE_MOVABLE] += (size_t)1 << order;
 			pfai_zone_set_code_locked(p, z, rel >> p->pb_order, PFAI_CODE_MOVABLE);
 		}
 		if (order >= z->top_order || !index_has(p, z, pb->code, order, (rel >> order) ^ 1))
@@ -372,7 +372,7 @@ void pfai_zone_put_word_locked(struct pfa *p, struct pfai_zone *z, size_t word, 
 	z->not_free[word] = used;
 	zone_set_zero(p, z, word, mask, zero);
 	pb->used -= nr;
-	z->free[code] += nr;
+	z->st->free[code] += nr;
 
 	unsigned order = 0;
 	int old = leaf_order_of(z, leaf);
@@ -419,8 +419,8 @@ void pfai_zone_put_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsign
 	memset(z->leaf + (rel >> p->leaf_order), 0, (size_t)1 << (order - p->leaf_order));
 	/* A block above the pageblock: every pageblock in it is entirely free. */
 	if (order > p->pb_order && pfai_code_reverts(code)) {
-		z->free[code] -= nr;
-		z->free[PFAI_CODE_MOVABLE] += nr;
+		z->st->free[code] -= nr;
+		z->st->free[PFAI_CODE_MOVABLE] += nr;
 		for (size_t i = 0; i < nr >> p->pb_order; i++)
 			pfai_zone_set_code_locked(p, z, (rel >> p->pb_order) + i, PFAI_CODE_MOVABLE);
 	}
@@ -471,8 +471,8 @@ void pfai_zone_retype_locked(struct pfa *p, struct pfai_zone *z, size_t pb, unsi
 	size_t rel = pb << p->pb_order, size = (size_t)1 << p->pb_order, end = rel + size;
 	if (old == code)
 		return;
-	z->free[old] -= size - z->pb[pb].used;
-	z->free[code] += size - z->pb[pb].used;
+	z->st->free[old] -= size - z->pb[pb].used;
+	z->st->free[code] += size - z->pb[pb].used;
 	if (z->pb[pb].used == 0 && z->top_order >= p->pb_order) {
 		/* Entirely free, perhaps as part of something larger: it leaves that, changes, and merges again. */
 		int from = pfai_zone_containing_locked(p, z, old, rel);

@@ -11,10 +11,10 @@
 /* False: the platform cannot wait. */
 static inline bool pfai_zone_lock(struct pfa *p, struct pfai_zone *z)
 {
-	pfai_rank_check(p, &z->lock, PFAI_RANK_ZONE);
-	if (!pfai_sleep_lock(&p->os, &z->lock))
+	pfai_rank_check(p, &z->st->lock, PFAI_RANK_ZONE);
+	if (!pfai_sleep_lock(&p->os, &z->st->lock))
 		return false;
-	pfai_rank_note(p, &z->lock);
+	pfai_rank_note(p, &z->st->lock);
 	return true;
 }
 
@@ -23,8 +23,8 @@ void pfai_zone_unlock(struct pfa *p, struct pfai_zone *z);
 
 static inline void pfai_zone_steps(struct pfai_zone *z, size_t steps)
 {
-	if (steps > z->events.lock_steps)
-		z->events.lock_steps = steps;
+	if (steps > z->st->events.lock_steps)
+		z->st->events.lock_steps = steps;
 }
 
 /* Words of one leaf; the leaf of a rel. */

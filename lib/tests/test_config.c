@@ -522,6 +522,22 @@ static void test_cpu_offset(void **state)
 	problem_seen[PFA_CONFIG_CPU_OFFSET] = true; /* produced on 32-bit builds; here the compiler has the builtin */
 }
 
+static void test_hardening(void **state)
+{
+	(void)state;
+	struct rig rig;
+	base(&rig);
+	for (uint32_t level = 1; level <= 3; level++) {
+		struct pfa_footprint need;
+		rig.cfg.hardening = level;
+		assert_int_equal(pfa_size(&rig.cfg, &need, NULL, NULL), PFA_OK);
+	}
+	rig.cfg.hardening = 4;
+	REFUSE(&rig, PFA_CONFIG_HARDENING, 0);
+	rig.cfg.hardening = PFA_EXPLICIT_0; /* level 0 is a way to build, and cannot be asked for */
+	REFUSE(&rig, PFA_CONFIG_HARDENING, 0);
+}
+
 static void test_memory(void **state)
 {
 	(void)state;
@@ -661,7 +677,7 @@ static const struct unit_test tests[] = {
 	TEST(test_scalars), TEST(test_flags_and_policy), TEST(test_null), TEST(test_growable), TEST(test_sizes_too_small),
 	TEST(test_misaligned_zone_size), TEST(test_wait_needs_a_clock), TEST(test_zones), TEST(test_overlap),
 	TEST(test_span), TEST(test_holes), TEST(test_cma), TEST(test_marks),
-	TEST(test_pool), TEST(test_cpu_offset), TEST(test_memory), TEST(test_not_kept), TEST(test_zeroed_meta),
+	TEST(test_pool), TEST(test_cpu_offset), TEST(test_hardening), TEST(test_memory), TEST(test_not_kept), TEST(test_zeroed_meta),
 	TEST(test_footprint_grows), TEST(test_texts), TEST(test_every_problem_was_produced),
 };
 UNIT_MAIN(tests)

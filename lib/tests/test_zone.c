@@ -36,7 +36,7 @@ static void take(struct rig *rig, struct pfai_zone *z, size_t rel, unsigned orde
 {
 	MUST(pfai_zone_lock(rig->pfa, z));
 	pfai_zone_take_locked(rig->pfa, z, rel, order);
-	z->direct_allocs += (size_t)1 << order; /* the sums are the caller's business */
+	z->st->direct_allocs += (size_t)1 << order; /* the sums are the caller's business */
 	pfai_zone_unlock(rig->pfa, z);
 	memset(used + rel, 1, (size_t)1 << order);
 }
@@ -45,7 +45,7 @@ static void put_run(struct rig *rig, struct pfai_zone *z, size_t rel, size_t nr)
 {
 	MUST(pfai_zone_lock(rig->pfa, z));
 	pfai_zone_put_run_locked(rig->pfa, z, rel, nr, false);
-	z->direct_frees += nr;
+	z->st->direct_frees += nr;
 	pfai_zone_unlock(rig->pfa, z);
 	memset(used + rel, 0, nr);
 }
@@ -175,7 +175,7 @@ static void test_grab(void **state)
 			possible += is_free(rel, (size_t)1 << order);
 		MUST(pfai_zone_lock(rig.pfa, z));
 		unsigned got = pfai_zone_grab_locked(rig.pfa, z, PFAI_CODE_MOVABLE, order, want, out);
-		z->direct_allocs += (size_t)got << order;
+		z->st->direct_allocs += (size_t)got << order;
 		pfai_zone_unlock(rig.pfa, z);
 		assert_int_equal(got, want < possible ? want : possible);
 		for (unsigned i = 0; i < got; i++) {

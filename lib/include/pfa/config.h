@@ -68,6 +68,10 @@ struct pfa_config {
 	size_t pool_bytes;
 	pfa_pfn pool_pfn;
 	uint64_t seed;                          /**< for keys; none is in use yet */
+	/** Hardening level, 1..3 (lib/docs/hardening.md): 1 basic, 2 moderate, 3 full. Default: PFA_HARDENING_DEFAULT as the
+	 *  library was built (1). A level above PFA_HARDENING, the highest that was built in, is refused: an instance never has
+	 *  less than it asked for. */
+	uint32_t hardening;
 };
 
 /** Fills *cfg with zeros and its size. */
@@ -99,6 +103,7 @@ enum pfa_config_problem {
 	PFA_CONFIG_CPUS,
 	PFA_CONFIG_CACHE,
 	PFA_CONFIG_CPU_OFFSET,
+	PFA_CONFIG_HARDENING,       /**< the level is not one that the library was built with */
 	PFA_CONFIG_ZONES,           /**< none, or too many */
 	PFA_CONFIG_ZONE_EMPTY,
 	PFA_CONFIG_ZONE_OVERFLOW,   /**< start + nr_frames overflows */
