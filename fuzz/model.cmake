@@ -5,10 +5,13 @@
 add_library(pfa_fuzz_exec STATIC
 	common/arena.c
 	common/exec.c
+	common/exec_frees.c
 	common/exec_misuse.c
 	common/exec_ops.c
 	common/exec_oracle.c
 	common/exec_report.c
+	common/exec_requests.c
+	common/exec_state.c
 	common/exec_views.c
 	common/model.c
 	common/setup.c

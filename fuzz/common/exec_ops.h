@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * exec_ops.h - what the three files with operations share: exec_ops.c (legal ones), exec_misuse.c (illegal ones),
- * exec_views.c (checker, statistics, text).
+ * exec_ops.h - what the files with operations share: exec_ops.c (dispatch), exec_requests.c, exec_frees.c and
+ * exec_state.c (legal ones), exec_misuse.c (illegal ones), exec_views.c (checker, statistics, text).
  */
 #ifndef FUZZ_EXEC_OPS_H
 #define FUZZ_EXEC_OPS_H
@@ -21,6 +21,22 @@ struct pfa_run exec_run_of(const struct exec_run *run, uint64_t first, uint64_t 
 /* Removes the first block of a handle that the allocator has taken back. */
 void exec_drop_first(struct exec_run *run, struct exec_handle *h);
 
+/* The flags of a request, from the arguments of the operation. */
+uint32_t exec_flags(const struct exec_run *run, uint64_t flags, uint64_t zone);
+/* The steps that requests and frees of this size may take under one zone lock. */
+void exec_allow_steps(struct exec_run *run, size_t nr);
+
+bool exec_request(struct exec_run *run, const struct prog_op *op, struct exec_handle *h);
+/* Operations on the blocks of a handle that is not empty. */
+bool exec_on_handle(struct exec_run *run, const struct prog_op *op, struct exec_handle *h);
+bool exec_largest_free(struct exec_run *run, uint32_t flags);
+bool exec_would_succeed(struct exec_run *run, const struct request *r);
+bool exec_drain(struct exec_run *run, uint64_t cpu);
+bool exec_switch(struct exec_run *run, bool disable);
+bool exec_service(struct exec_run *run, unsigned budget);
+bool exec_content(struct exec_run *run, const struct exec_handle *h, bool fill, uint64_t number);
+void exec_fault(struct exec_run *run, const struct prog_op *op);
+bool exec_fini(struct exec_run *run);
 bool exec_misuse_handle(struct exec_run *run, const struct prog_op *op, struct exec_handle *h);
 bool exec_misuse_dead(struct exec_run *run, const struct prog_op *op, const struct exec_handle *h);
 bool exec_misuse(struct exec_run *run, const struct prog_op *op);

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * exec_frees.c - the operations that give blocks back, or cut them: lists of blocks, and what each free must answer.
+ */
+#include "exec_ops.h"
+
+/* Buffer of bulk calls. */
+static pfa_pfn frees_pfns[MODEL_FRAMES];
+
+/* ---- handles ----------------------------------------------------------------------------------------------------- */
+
+/* Takes the first block off a list. */
+static uint32_t frees_pop(struct exec_run *run, struct exec_handle *h)
+{
+	const uint32_t node = h->first;
+	h->first = run->next[node];
+	h->nr--;
+	return node;
+}
+
+uint32_t exec_nth(struct exec_run *run, const struct exec_handle *h, uint64_t at)
+{
+	uint32_t node = h->first;
+	for (uint64_t i = at % h->nr; i > 0; i--)
+		node = run->next[node];
+	return node;
+}
+
+/* Moves nr blocks from position at on (fewer at the end) from a handle's list to another list. */
+static struct exec_handle frees_cut(struct exec_run *run, struct exec_handle *h, uint32_t at, uint32_t nr)
+{
+	struct exec_handle cut = { .nr = 0 };
+	uint32_t before = EXEC_NONE, node = h->first;
+
+	for (uint32_t i = 0; i < at; i++) {
+		before = node;
+		node = run->next[node];
+	}
+	if (nr > h->nr - at)
+		nr = h->nr - at;
+	cut.first = node;
+	cut.nr = nr;
+	for (uint32_t i = 0; i < nr; i++) {
+		cut.last = node;
+		node = run->next[node];
+	}
+	if (before == EXEC_NONE)
+		h->first = node;
+	else
+		run->next[before] = node;
+	if (at + nr == h->nr)
+		h->last = before;
+	h->nr -= nr;
+	return cut;
+}
+
+/* ---- frees ------------------------------------------------------------------------------------------------------- */
+
+/* The allocator took [pfn, nr) back. */
+static void frees_released(struct exec_run *run, pfa_pfn pfn, size_t nr)
+{
+	exec_touch(run, pfn, nr);
+	model_release_range(&run->m, pfn, nr);
+	exec_unowned(run, pfn, nr);
+}
+
+void exec_drop_first(struct exec_run *run, struct exec_handle *h)
+{
+	const uint32_t node = frees_pop(run, h);
+	frees_released(run, run->pfn_of[node], (size_t)1 << run->order_of[node]);
+}
+
+static bool frees_block(struct exec_run *run, uint32_t node, bool by_pointer)
+{
+	const pfa_pfn pfn = run->pfn_of[node];
+	const unsigned order = run->order_of[node];
+	int code;
+
+	run->step.has_pfn = true;
+	run->step.pfn = pfn;
+	run->step.nr_frames = (size_t)1 << order;
+	if (!exec_verify_stamps(run, pfn, (size_t)1 << order))
+		return false;
+	if (by_pointer) {
+		void *ptr = NULL;
+		EXEC_CALL(run, code, run->ops->ptr(run->sut, pfn, &ptr));
+		if (!exec_expect_code(run, PFA_OK, code))
+			return false;
+		EXEC_CALL(run, code, run->ops->free_ptr(run->sut, ptr, order));
+	} else {
+		EXEC_CALL(run, code, run->ops->free(run->sut, pfn, order));
+	}
+	if (!exec_expect(run, model_expect_free(&run->m, pfn, order), code, pfn, true))
+		return false;
+	frees_released(run, pfn, (size_t)1 << order);
+	return true;
+}
+
+static bool frees_list(struct exec_run *run, struct exec_handle *list, bool by_pointer)
+{
+	while (list->nr)
+		if (!frees_block(run, frees_pop(run, list), by_pointer))
+			return false;
+	return true;
+}
+
+static bool frees_list_bulk(struct exec_run *run, struct exec_handle *list)
+{
+	while (list->nr) {
+		const unsigned order = run->order_of[list->first];
+		size_t nr = 0, done = SIZE_MAX;
+		int code;
+		while (list->nr && run->order_of[list->first] == order) {
+			const pfa_pfn pfn = run->pfn_of[frees_pop(run, list)];
+			if (!exec_verify_stamps(run, pfn, (size_t)1 << order))
+				return false;
+			frees_pfns[nr++] = pfn;
+		}
+		EXEC_CALL(run, code, run->ops->free_bulk(run->sut, order, nr, frees_pfns, &done));
+		run->step.value = done;
+		if (!exec_expect_code(run, PFA_OK, code))
+			return false;
+		if (done != nr)
+			return exec_fail(run, "contract out", "not all were freed, though the result is OK", frees_pfns[0], nr, done);
+		for (size_t i = 0; i < nr; i++)
+			frees_released(run, frees_pfns[i], (size_t)1 << order);
+	}
+	return true;
+}
+
+static bool frees_list_range(struct exec_run *run, struct exec_handle *list)
+{
+	while (list->nr) {
+		uint32_t node = frees_pop(run, list);
+		const pfa_pfn first = run->pfn_of[node];
+		pfa_pfn end = first + ((size_t)1 << run->order_of[node]);
+		int code;
+		while (list->nr && run->pfn_of[list->first] == end) {
+			node = frees_pop(run, list);
+			end += (size_t)1 << run->order_of[node];
+		}
+		if (!exec_verify_stamps(run, first, end - first))
+			return false;
+		exec_allow_steps(run, end - first);
+		run->step.has_pfn = true;
+		run->step.pfn = first;
+		run->step.nr_frames = end - first;
+		EXEC_CALL(run, code, run->ops->free_range(run->sut, first, end - first));
+		if (!exec_expect(run, model_expect_range(&run->m, first, end - first), code, first, false))
+			return false;
+		frees_released(run, first, end - first);
+	}
+	return true;
+}
+
+static bool frees_split(struct exec_run *run, struct exec_handle *h, uint64_t at, uint64_t to)
+{
+	const uint32_t node = exec_nth(run, h, at);
+	const pfa_pfn pfn = run->pfn_of[node];
+	const unsigned order = run->order_of[node], new_order = (unsigned)(to % (order + 1u));
+	uint32_t after = run->next[node], last = node;
+	const bool was_last = h->last == node;
+	int code;
+
+	run->step.has_pfn = true;
+	run->step.pfn = pfn;
+	run->step.nr_frames = (size_t)1 << order;
+	run->step.value = new_order;
+	EXEC_CALL(run, code, run->ops->split(run->sut, pfn, order, new_order));
+	if (!exec_expect(run, model_expect_split(&run->m, pfn, order, new_order), code, pfn, true))
+		return false;
+	exec_touch(run, pfn, (size_t)1 << order);
+	model_split(&run->m, pfn, order, new_order);
+	run->order_of[node] = (unsigned char)new_order;
+	for (size_t i = (size_t)1 << new_order; i < (size_t)1 << order; i += (size_t)1 << new_order) {
+		const uint32_t piece = node + (uint32_t)i;
+		run->pfn_of[piece] = pfn + i;
+		run->order_of[piece] = (unsigned char)new_order;
+		run->next[last] = piece;
+		last = piece;
+		h->nr++;
+	}
+	run->next[last] = was_last ? EXEC_NONE : after;
+	if (was_last)
+		h->last = last;
+	return true;
+}
+
+/* Operations on the blocks of a handle that is not empty. */
+bool exec_on_handle(struct exec_run *run, const struct prog_op *op, struct exec_handle *h)
+{
+	struct exec_handle part;
+
+	switch (op->kind) {
+	case OP_FREE:
+		return frees_list(run, h, false);
+	case OP_FREE_BULK:
+		return frees_list_bulk(run, h);
+	case OP_FREE_RANGE:
+		return frees_list_range(run, h);
+	case OP_FREE_PTR:
+		if (!run->setup.cfg.pool) /* no addresses: by pfn, so that the handle ends as it should */
+			return frees_list(run, h, false);
+		return frees_list(run, h, true);
+	case OP_FREE_PART:
+		part = frees_cut(run, h, (uint32_t)(op->arg[1] % h->nr), (uint32_t)op->arg[2]);
+		return frees_list(run, &part, false);
+	case OP_FREE_RANGE_PART:
+		part = frees_cut(run, h, (uint32_t)(op->arg[1] % h->nr), (uint32_t)op->arg[2]);
+		return frees_list_range(run, &part);
+	case OP_SPLIT:
+		return frees_split(run, h, op->arg[1], op->arg[2]);
+	case OP_FILL:
+		return exec_content(run, h, true, op->arg[1]);
+	case OP_VERIFY:
+		return exec_content(run, h, false, 0);
+	default:
+		return exec_misuse_handle(run, op, h);
+	}
+}
