@@ -227,6 +227,14 @@ static bool misuse_alloc_raw(struct exec_run *run, const uint64_t *a)
 		return false;
 	if (got != 0 || pfn != 77)
 		return exec_fail(run, "contract out", "a refusal handed something out", pfn, 0, got);
+	if (run->ops->alloc_ptr) {
+		void *ptr = &got;
+		EXEC_CALL(run, code, run->ops->alloc_ptr(run->sut, r.order, flags, &ptr));
+		if (!misuse_codes(run, run->setup.cfg.pool ? codes : codes | MODEL_CODE(PFA_ENOTSUP), code))
+			return false;
+		if (ptr != &got)
+			return exec_fail(run, "contract out", "a refusal wrote to the out parameter", 0, 0, 1);
+	}
 	const struct request any = request_block(0, flags);
 	const uint32_t of_flags = model_request_codes(&run->m, &any);
 	unsigned largest = 0;

@@ -565,12 +565,14 @@ HELPER void bad_request(unsigned order, uint32_t flags)
 	int no_zero = (flags & PFA_ZERO) && !cfg.platform->zero && !cfg.pool;
 	pfa_pfn pfn = 0;
 	size_t got = 0;
+	void *ptr = NULL;
 
 	if (legal && order <= max_order && !no_zero)
 		return;
 	CALL(pfa_alloc(pfa, order, flags, &pfn));
 	CALL(pfa_would_succeed(pfa, order, flags));
 	CALL(pfa_alloc_bulk(pfa, order, flags, 1, &pfn, &got));
+	CALL(pfa_alloc_ptr(pfa, order, flags, &ptr));
 	if (!legal)
 		CALL(pfa_largest_free(pfa, flags, &largest));
 }
