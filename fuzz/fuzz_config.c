@@ -29,13 +29,15 @@ static struct program config_program;
 static struct pfa_config config_cfg;
 static struct pfa_zone_config config_zones[PFA_ZONES_LIMIT + 2u];
 static struct pfa_run config_holes[CONFIG_ZONES][CONFIG_RUNS], config_cma[CONFIG_ZONES][CONFIG_RUNS];
+static bool config_wild; /* cpu_offset leads anywhere: the answer is judged, the instance not used */
 static struct pfa_platform config_platform = { .size = sizeof(struct pfa_platform) };
 
 static void config_fail(const char *what, size_t expected, size_t actual)
 {
 	fprintf(stderr, "pfa-finding: id=c0f1%04x invariant=config op=init step=0 message=%s (expected %zu, actual %zu)\n",
 	        (unsigned)strlen(what) & 0xFFFFu, what, expected, actual);
-	fprintf(stderr, "\nframe_shift %u max_order %u pageblock_order %u cpus %u cache %u/%u/%u flags %x policy %d\n",
+	fprintf(stderr, "\ncpu_offset %td hardening %u\n", config_cfg.cpu_offset, config_cfg.hardening);
+	fprintf(stderr, "frame_shift %u max_order %u pageblock_order %u cpus %u cache %u/%u/%u flags %x policy %d\n",
 	        config_cfg.frame_shift, config_cfg.max_order, config_cfg.pageblock_order, config_cfg.nr_cpus,
 	        config_cfg.cache_high, config_cfg.cache_batch, config_cfg.cache_max_order, config_cfg.flags,
 	        (int)config_cfg.fatal_policy);
@@ -175,6 +177,13 @@ static void config_decode(struct config_input *in)
 		c->pool_bytes = config_frames(in, 65536);
 		c->pool_pfn = config_frames(in, 1024);
 	}
+	/* Fields that came later; where the bytes have ended they are 0, so that older inputs keep their meaning. */
+	const uint8_t cpu = config_byte(in);
+	setup_cpu = cpu >> 2;
+	config_wild = (cpu & 3) == 2;
+	c->cpu_offset = (cpu & 3) == 1 ? setup_cpu_offset() : config_wild ? (ptrdiff_t)config_bytes(in, 8) : 0;
+	if (config_byte(in) & 1)
+		c->hardening = (uint32_t)config_value(in, 1, 3);
 }
 
 /* ---- judging ----------------------------------------------------------------------------------------------------- */
@@ -243,9 +252,9 @@ static void config_judge(void)
 	const int init = pfa_init(memory, code == PFA_OK ? need.core_bytes : 4096, &config_cfg, &pfa, &again, &index);
 	if (init != code || again != problem)
 		config_fail("pfa_init and pfa_size disagree about the problem", problem, again);
-	if (init == PFA_OK)
+	if (init == PFA_OK && !config_wild)
 		config_use(pfa);
-	else if (pfa)
+	else if (init != PFA_OK && pfa)
 		config_fail("out was written though init refused", 0, 1);
 }
 

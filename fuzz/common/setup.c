@@ -8,8 +8,7 @@
 
 _Thread_local uint32_t setup_cpu;
 
-/* Where setup_cpu lies; 0, which leaves the cpu op in use, where the library cannot do it. */
-static ptrdiff_t setup_cpu_offset(void)
+ptrdiff_t setup_cpu_offset(void)
 {
 #if defined(__has_builtin) && (defined(__x86_64__) || defined(__aarch64__))
 #if __has_builtin(__builtin_thread_pointer)

@@ -21,6 +21,8 @@ enum setup_zero {
 
 /* The cpu that the allocator is to believe it runs on, where the configuration says cpu_way=offset. */
 extern _Thread_local uint32_t setup_cpu;
+/* Where setup_cpu lies; 0, which leaves the cpu op in use, where the library cannot do it. */
+ptrdiff_t setup_cpu_offset(void);
 
 struct setup {
 	struct pfa_config cfg;

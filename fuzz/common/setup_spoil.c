@@ -165,6 +165,11 @@ static bool spoil_number(struct pfa_config *c, enum prog_spoil bad, unsigned var
 		c->pageblock_order = values[variant % 6];
 		return true;
 	}
+	case PROG_SPOIL_HARDENING: {
+		static const uint32_t values[] = { 4, 256, 0x80000001u, 0xFFFFFFFEu, PFA_EXPLICIT_0 };
+		c->hardening = values[variant % 5];
+		return true;
+	}
 	case PROG_SPOIL_CPUS: {
 		static const uint32_t values[] = { 4097, 65536, 0x80000000u, 0xFFFFFFFEu, PFA_EXPLICIT_0 };
 		c->nr_cpus = values[variant % 5];
@@ -235,6 +240,15 @@ static bool spoil_memory_of(struct setup_spoilt *out, unsigned variant)
 	}
 }
 
+/* Spoils keep their numbers for ever; those of the library's problems may move. */
+static const enum pfa_config_problem spoil_problems[PROG_SPOILS] = {
+#define PFA_CONFIG_NONE PFA_CONFIG_FINE
+#define PFA_SPOIL(number, ID, name) [number] = PFA_CONFIG_##ID,
+#include "spoils.def"
+#undef PFA_SPOIL
+#undef PFA_CONFIG_NONE
+};
+
 bool setup_spoil(const struct setup *s, enum prog_spoil bad, unsigned variant, struct setup_spoilt *out)
 {
 	struct pfa_config *c = &spoil_cfg.c;
@@ -251,7 +265,7 @@ bool setup_spoil(const struct setup *s, enum prog_spoil bad, unsigned variant, s
 	c->zones = spoil_zones;
 	c->platform = &spoil_platform.p;
 	*out = (struct setup_spoilt){ .cfg = c, .footprint = &spoil_footprint,
-	                              .problem = (enum pfa_config_problem)bad };
+	                              .problem = spoil_problems[bad] };
 	z += variant / 8 % c->nr_zones;
 	switch (bad) {
 	case PROG_SPOIL_NULL: return spoil_null(out, c, z, variant);
@@ -262,6 +276,7 @@ bool setup_spoil(const struct setup *s, enum prog_spoil bad, unsigned variant, s
 	case PROG_SPOIL_MAX_ORDER:
 	case PROG_SPOIL_PAGEBLOCK_ORDER:
 	case PROG_SPOIL_CPUS:
+	case PROG_SPOIL_HARDENING:
 	case PROG_SPOIL_CACHE: return spoil_number(c, bad, variant);
 	case PROG_SPOIL_ZONES:
 	case PROG_SPOIL_ZONE_EMPTY:

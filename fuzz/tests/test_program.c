@@ -120,9 +120,9 @@ static void table_is_sound(void **unused)
 				assert_string_not_equal(k->args[a].name, k->args[b].name);
 		}
 	}
-	assert_int_equal(PROG_SPOILS, PFA_CONFIG_PROBLEMS); /* one spoil for each problem, with its number */
-	assert_string_equal(prog_spoil_name(PFA_CONFIG_ZONE_OVERLAP), "zone_overlap");
-	assert_string_equal(prog_spoil_name(PFA_CONFIG_MEMORY), "memory");
+	assert_int_equal(PROG_SPOILS, PFA_CONFIG_PROBLEMS); /* one spoil for each problem */
+	assert_string_equal(prog_spoil_name(PROG_SPOIL_ZONE_OVERLAP), "zone_overlap");
+	assert_string_equal(prog_spoil_name(PROG_SPOIL_MEMORY), "memory");
 	assert_int_equal(prog_flags(1 | 4 | 128, 2), PFA_MOVABLE | PFA_ZERO | PFA_EXACT_ZONE | PFA_ZONE(2));
 	assert_int_equal(prog_flags(2 | 8 | 16 | 32 | 64, 0),
 	                 PFA_RECLAIMABLE | PFA_NOWAIT | PFA_HIGH | PFA_COMPACT | PFA_NORETRY);
