@@ -236,8 +236,9 @@ static bool exec_volleys(struct exec_run *run)
 			return false;
 		memcpy(run->before, run->now, sizeof(run->now[0]) * run->m.nr_zones);
 	}
+	if (!run->have_digest || !run->must_be_unchanged) /* else it was just compared, and is that of the state now */
+		run->digest = exec_digest(run);
 	run->have_digest = true;
-	run->digest = exec_digest(run);
 	run->asked.asked = false;
 	for (unsigned i = 0; i < run->o->volley; i++) {
 		run->nr_told = 0;
