@@ -5,6 +5,7 @@
 
 #include "damage.h"
 #include "fallback.h"
+#include "hook.h"
 
 #define ALLOC_FLAGS                                                                                              \
 	(PFA_TYPE_MASK | PFA_ZERO | PFA_NOWAIT | PFA_HIGH | PFA_COMPACT | PFA_NORETRY | PFA_EXACT_ZONE | 0xFF000000u)
@@ -28,13 +29,14 @@ int pfai_request_parse(const struct pfa *p, struct pfai_request *rq, unsigned or
 	return PFA_OK;
 }
 
-void pfai_request_finish(struct pfa *p, const struct pfai_request *rq, pfa_pfn pfn, size_t nr_frames)
+int pfai_request_finish(struct pfa *p, const struct pfai_request *rq, pfa_pfn pfn, size_t nr_frames, unsigned order)
 {
-	if (!(rq->flags & PFA_ZERO))
-		return;
+	int result = pfai_hook_granted(p, rq, pfn, nr_frames, order);
+	if (result != PFA_OK || !(rq->flags & PFA_ZERO))
+		return result;
 	if (rq->zero) {
 		pfai_add_relaxed(&p->st->nr_zero_skipped, nr_frames);
-		return;
+		return PFA_OK;
 	}
 	unsigned char *ptr = p->pool ? p->pool + ((pfn - p->pool_pfn) << p->frame_shift) : NULL;
 	if (p->os.zero)
@@ -42,6 +44,7 @@ void pfai_request_finish(struct pfa *p, const struct pfai_request *rq, pfa_pfn p
 	else
 		memset(ptr, 0, nr_frames << p->frame_shift);
 	pfai_add_relaxed(&p->st->nr_zeroed, nr_frames);
+	return PFA_OK;
 }
 
 /* ---- one zone -------------------------------------------------------------------------------------------------- */
@@ -336,9 +339,7 @@ int pfai_request_serve(struct pfa *p, struct pfai_request *rq)
 static int request_alloc(struct pfa *p, struct pfai_cpu *c, struct pfai_request *rq)
 {
 	int result = request_serve(p, c, rq);
-	if (result == PFA_OK)
-		pfai_request_finish(p, rq, rq->pfn, (size_t)1 << rq->order);
-	return result;
+	return result == PFA_OK ? pfai_request_finish(p, rq, rq->pfn, (size_t)1 << rq->order, rq->order) : result;
 }
 
 /* Everything but the plain hit. */
@@ -408,7 +409,8 @@ static size_t bulk_pop(struct pfa *p, struct pfai_cpu *c, const struct pfai_requ
 	unsigned zone = pfai_slot_zone(p, c->first);
 	size_t got = 0, at;
 	bool zero;
-	if (zone < rq->first_zone || zone > rq->last_zone || (rq->flags & PFA_ZERO) || !request_cacheable(p, c, rq) ||
+	/* Zeroing and hooks are for when the cache is unlocked. */
+	if (zone < rq->first_zone || zone > rq->last_zone || (rq->flags & PFA_ZERO) || p->hooks || !request_cacheable(p, c, rq) ||
 	    pfai_load_relaxed(&p->zones[zone].st->corrupt))
 		return 0;
 	struct pfai_slot *s = &c->slots[pfai_slot_of(p, zone, rq->code, rq->order)];
@@ -461,9 +463,10 @@ int pfa_alloc_window(struct pfa *p, unsigned order, uint32_t flags, struct pfa_r
 	result = pfai_request_serve(p, &rq);
 	if (result != PFA_OK)
 		return result;
-	pfai_request_finish(p, &rq, rq.pfn, (size_t)1 << order);
-	*out = rq.pfn;
-	return PFA_OK;
+	result = pfai_request_finish(p, &rq, rq.pfn, (size_t)1 << order, order);
+	if (result == PFA_OK)
+		*out = rq.pfn;
+	return result;
 }
 
 int pfa_alloc_ptr(struct pfa *p, unsigned order, uint32_t flags, void **out)

@@ -30,7 +30,8 @@ int pfai_request_parse(const struct pfa *p, struct pfai_request *rq, unsigned or
 /* Serves it from the zones, draining caches before it fails. No lock held. The block is HEAD | order. */
 int pfai_request_serve(struct pfa *p, struct pfai_request *rq);
 
-/* What remains after a block was got: zeroing. No lock held. */
-void pfai_request_finish(struct pfa *p, const struct pfai_request *rq, pfa_pfn pfn, size_t nr_frames);
+/* What remains after nr_frames frames were got, as blocks of `order`: hooks and zeroing. No lock held. PFA_OK, or
+ * PFA_ECORRUPT: the frames are bad, which was told. */
+int pfai_request_finish(struct pfa *p, const struct pfai_request *rq, pfa_pfn pfn, size_t nr_frames, unsigned order);
 
 #endif

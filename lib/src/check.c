@@ -16,7 +16,7 @@ struct check {
 	/* derived */
 	size_t counts[PFAI_CODES][PFA_ORDER_LIMIT + 1];
 	size_t free[PFAI_CODES];
-	size_t reserved, present, allocated, cached;
+	size_t reserved, present, allocated, cached, bad;
 	size_t entries, entries_sum, entries_squares; /* of cached blocks, by their offsets */
 };
 
@@ -231,6 +231,10 @@ static bool check_used(struct check *c, size_t rel, size_t *step)
 	*step = 1;
 	if (byte & PFAI_STATE_MASK)
 		return check_head(c, rel, byte, step);
+	if (byte == PFAI_BAD) {
+		c->bad++;
+		return true;
+	}
 	if (byte != PFAI_ABSENT)
 		return check_broken(c, 1, rel, 0, byte, "I1 a frame in no state");
 	c->present--;
@@ -310,7 +314,8 @@ static bool check_sums(struct check *c, bool frames)
 	if (!frames)
 		return true;
 	return check_equal(c, 6, c->cached, s.cached, "I6 cached frames") &&
-	       check_equal(c, 6, c->allocated, s.allocated, "I6 allocated frames");
+	       check_equal(c, 6, c->allocated, s.allocated, "I6 allocated frames") &&
+	       check_equal(c, 6, c->bad, s.bad, "I6 bad frames");
 }
 
 /* ---- API ----------------------------------------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
 
 #include "damage.h"
 #include "fault.h"
+#include "freeing.h"
 #include "pcpu.h"
 #include "refuse.h"
 
@@ -85,6 +86,8 @@ static int PFAI_NOINLINE free_refused(struct pfa *p, struct pfai_cpu *c, size_t 
 static int PFAI_NOINLINE free_slow(struct pfa *p, pfa_pfn pfn, unsigned order)
 {
 	struct pfai_cpu *c = NULL;
+	if (PFAI_UNLIKELY(p->hooks))
+		return pfai_free_hooked(p, pfn, order, "pfa_free");
 	if (order < p->cached_orders && pfn - p->base < p->span)
 		c = pfai_cpu_mine(p);
 	return c ? free_full(p, c, pfn - p->base, order) : free_direct(p, pfn, order, "pfa_free");
@@ -129,14 +132,15 @@ int pfa_free_bulk(struct pfa *p, unsigned order, size_t nr, const pfa_pfn pfns[]
 	size_t done = 0;
 	int result = PFA_OK;
 	while (done < nr) {
-		struct pfai_cpu *c = order < p->cached_orders ? pfai_cpu_mine(p) : NULL;
+		struct pfai_cpu *c = order < p->cached_orders && !p->hooks ? pfai_cpu_mine(p) : NULL;
 		if (c) {
 			done += bulk_push(p, c, order, nr - done, pfns + done);
 			pfai_cpu_unlock(p, c);
 		}
 		if (done == nr)
 			break;
-		result = free_direct(p, pfns[done], order, "pfa_free_bulk");
+		result = p->hooks ? pfai_free_hooked(p, pfns[done], order, "pfa_free_bulk")
+		                  : free_direct(p, pfns[done], order, "pfa_free_bulk");
 		if (result != PFA_OK)
 			break;
 		done++;

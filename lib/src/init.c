@@ -182,7 +182,7 @@ static void init_root(struct pfa *p, const struct pfai_geometry *g, const struct
 	p->cached_orders = (uint8_t)g->cached_orders;
 	p->leaf_order = (uint8_t)g->leaf_order;
 	p->level = (uint8_t)g->level;
-	p->fast_orders = g->level > 1 ? 0 : p->cached_orders;
+	p->fast_orders = g->level > 1 || p->hooks ? 0 : p->cached_orders;
 	p->os = *cfg->platform;
 	p->nr_zones = g->nr_zones;
 	p->max_order = g->max_order;
@@ -257,7 +257,7 @@ int pfa_fini(struct pfa *p)
 			return PFA_EBUSY;
 		pfai_zone_stats_frozen(p, &p->zones[i], &s);
 		pfai_zone_thaw(p, &p->zones[i]);
-		if (s.free + s.cached + s.allocated != s.present)
+		if (s.free + s.cached + s.allocated + s.bad != s.present)
 			result = PFA_ECORRUPT;
 		else if (s.allocated)
 			result = PFA_EBUSY;

@@ -114,6 +114,7 @@ struct pfai_zone_state {
 	size_t free[PFAI_CODES];       /* free frames on offer by the type of their pageblock */
 	size_t reserved_high;          /* frames of HIGHATOMIC pageblocks */
 	size_t direct_allocs, direct_frees; /* frames granted and given back past the caches, ever */
+	size_t bad;                    /* frames that are marked bad */
 	struct pfai_zone_events events;
 };
 
@@ -179,6 +180,7 @@ struct pfa {
 	 * allocation or free that those do not do: so they need no test for it. */
 	uint8_t fast_orders;
 	uint8_t level;          /* hardening, 0..3 */
+	uint8_t hooks;          /* enum pfai_hook: what is done at each grant and free */
 
 	struct pfai_state *st;
 	struct pfa_platform os;

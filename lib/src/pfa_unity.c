@@ -15,6 +15,8 @@
 #include "damage.c"
 #include "cache.c"
 #include "alloc.c"
+#include "hook.c"
+#include "freeing.c"
 #include "free.c"
 #include "range.c"
 #include "query.c"

@@ -4,6 +4,7 @@
 #include "alloc.h"
 #include "damage.h"
 #include "fault.h"
+#include "hook.h"
 #include "refuse.h"
 
 /* ---- exact ------------------------------------------------------------------------------------------------------- */
@@ -51,9 +52,10 @@ int pfa_alloc_exact(struct pfa *p, size_t nr_frames, unsigned align_order, uint3
 		int undone = pfa_free(p, rq.pfn, order);
 		return undone == PFA_OK ? result : undone;
 	}
-	pfai_request_finish(p, &rq, rq.pfn, nr_frames);
-	*out = rq.pfn;
-	return PFA_OK;
+	result = pfai_request_finish(p, &rq, rq.pfn, nr_frames, 0);
+	if (result == PFA_OK)
+		*out = rq.pfn;
+	return result;
 }
 
 /* ---- split ------------------------------------------------------------------------------------------------------- */
@@ -70,6 +72,7 @@ int pfa_split(struct pfa *p, pfa_pfn pfn, unsigned order, unsigned new_order)
 	size_t nr = (size_t)1 << (order - new_order);
 	range_write_heads(p, offset + ((size_t)1 << new_order), nr - 1, new_order);
 	pfai_store_release(&p->bytes[offset], (uint8_t)(PFAI_HEAD | new_order));
+	pfai_hook_split(p, offset, order, new_order);
 	return PFA_OK;
 }
 
@@ -112,6 +115,16 @@ static void range_put_locked(struct pfa *p, struct pfai_zone *z, size_t offset, 
 	pfai_zone_steps(z, nr_frames);
 }
 
+/* All blocks of the range are claimed, and nothing stands in the way of their free. */
+static void range_freed(struct pfa *p, size_t offset, size_t nr_frames)
+{
+	for (size_t at = offset; at < offset + nr_frames;) {
+		unsigned order = range_order(p, at);
+		pfai_hook_freed(p, at, order, "pfa_free_range");
+		at += (size_t)1 << order;
+	}
+}
+
 /* A lock can only fail where nothing else runs (platform/single, called from an interrupt): so try all of them first. */
 static bool range_zones_lockable(struct pfa *p, pfa_pfn first, size_t nr_frames)
 {
@@ -149,6 +162,8 @@ int pfa_free_range(struct pfa *p, pfa_pfn first, size_t nr_frames)
 		range_unclaim(p, offset, nr_frames);
 		return PFA_EBUSY;
 	}
+	if (p->hooks)
+		range_freed(p, offset, nr_frames);
 	while (nr_frames) {
 		struct pfai_zone *z = pfai_zone_of(p, first);
 		size_t here = z->end - first < nr_frames ? z->end - first : nr_frames;

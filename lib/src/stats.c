@@ -48,6 +48,7 @@ void pfai_zone_stats_frozen(struct pfa *p, struct pfai_zone *z, struct pfa_zone_
 		.free = (size_t)pfai_zone_room_locked(z, 0, true, true),
 		.cached = cached,
 		.allocated = allocated + z->st->direct_allocs - z->st->direct_frees,
+		.bad = z->st->bad,
 		.free_cma = z->st->free[PFAI_CODE_CMA],
 		.free_highatomic = z->st->free[PFAI_CODE_HIGHATOMIC],
 		.reserved_highatomic = z->st->reserved_high,
