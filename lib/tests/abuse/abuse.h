@@ -27,6 +27,10 @@ extern const char abuse_expected[];
 	const char abuse_expected[] = message; \
 	static void abuse_body(struct pfa *pfa)
 
+#ifndef ABUSE_LEVEL
+#define ABUSE_LEVEL 0 /* the default; a program that needs another one says so before it includes this */
+#endif
+
 enum { ABUSE_FIRST = 64, ABUSE_FRAMES = 1024, ABUSE_SHIFT = 6 };
 
 static bool abuse_prot_none;
@@ -80,6 +84,7 @@ static inline struct pfa *abuse_instance(void)
 	cfg.pageblock_order = 6;
 	cfg.cache_high = 8;
 	cfg.seed = 1;
+	cfg.hardening = ABUSE_LEVEL;
 	cfg.pool_bytes = (size_t)ABUSE_FRAMES << ABUSE_SHIFT;
 	cfg.pool_pfn = ABUSE_FIRST;
 	cfg.pool = mmap(NULL, cfg.pool_bytes, abuse_prot_none ? PROT_NONE : PROT_READ | PROT_WRITE,
