@@ -97,7 +97,7 @@ static uint32_t rig_op_not_asked(void *ctx)
 	rig_fail(__FILE__, __LINE__, "the cpu op was called though cpu_offset is set");
 }
 
-#if defined(__has_builtin)
+#if defined(__has_builtin) && !defined(PFA_SINGLE)
 #if __has_builtin(__builtin_thread_pointer) && (defined(__x86_64__) || defined(__aarch64__))
 #define RIG_HAVE_THREAD_POINTER 1
 #endif
