@@ -126,7 +126,7 @@ static void request_grant_locked(struct pfa *p, struct pfai_zone *z, struct pfai
 	rq->zero = pfai_zone_known_zero_locked(p, z, rel, nr);
 	pfai_zone_take_locked(p, z, rel, rq->order);
 	pfai_fallback_granted_locked(p, z, rq->code, rel, rq->order);
-	pfai_store_relaxed(&p->bytes[offset], (uint8_t)(PFAI_HEAD | rq->order));
+	pfai_block_leaves(p, offset, rq->order, PFAI_HEAD | rq->order);
 	rq->pfn = p->base + offset;
 	rq->zone = z;
 	z->st->direct_allocs += nr;
@@ -183,7 +183,7 @@ static int request_take_locked(struct pfa *p, struct pfai_cpu *c, struct pfai_zo
 			return request_pop(p, c, z, rq) ? request_sound(z) : PFA_ECORRUPT;
 		rel = pfai_zone_first_locked(p, z, (unsigned)from, rq->order);
 	}
-	if (rel == PFAI_NONE || !pfai_zone_is_free_locked(z, rel, rq->order))
+	if (rel == PFAI_NONE || !pfai_zone_is_free_locked(p, z, rel, rq->order))
 		return request_nothing(z);
 	request_grant_locked(p, z, rq, rel);
 	return request_sound(z);
@@ -393,7 +393,7 @@ int pfa_alloc(struct pfa *p, unsigned order, uint32_t flags, pfa_pfn *out)
 	s->n--;
 	size_t at = c->entries[s->start + s->n];
 	unsigned byte = pfai_load_relaxed(&p->bytes[at]) & ~(unsigned)PFAI_ZERO_BIT;
-	if (PFAI_UNLIKELY(byte != (PFAI_CACHED | order)))
+	if (PFAI_UNLIKELY(PFA_HARDENING && byte != (PFAI_CACHED | order)))
 		return alloc_damaged(p, c, s);
 	pfai_store_relaxed(&p->bytes[at], (uint8_t)(byte ^ (PFAI_CACHED ^ PFAI_HEAD)));
 	s->allocs++;

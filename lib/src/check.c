@@ -165,33 +165,34 @@ static bool check_index(struct check *c)
 
 /* ---- frame bytes --------------------------------------------------------------------------------------------------- */
 
-/* First of nr frame bytes that is not NOTHING, or nr. At quiescence by words. */
-static size_t check_nothing(const struct check *c, size_t offset, size_t nr)
+/* First of nr frame bytes that has another value, or nr. At quiescence by words. */
+static size_t check_bytes(const struct check *c, size_t offset, size_t nr, uint8_t value)
 {
 	size_t i = 0;
 	if (c->quiescent) {
 		const unsigned char *bytes = (const unsigned char *)(uintptr_t)(c->p->bytes + offset);
 		for (pfai_word word; i + sizeof(word) <= nr; i += sizeof(word)) {
 			memcpy(&word, bytes + i, sizeof(word));
-			if (word)
+			if (word != PFAI_ONES / 255 * value)
 				break;
 		}
 	}
-	while (i < nr && pfai_load_acquire(&c->p->bytes[offset + i]) == PFAI_NOTHING)
+	while (i < nr && pfai_load_acquire(&c->p->bytes[offset + i]) == value)
 		i++;
 	return i;
 }
 
-/* The bytes inside an allocated or cached block say nothing. */
+/* The bytes inside an allocated or cached block say nothing, or from level 2 on TAIL. */
 static bool check_inside(struct check *c, size_t rel, size_t nr, uint8_t byte)
 {
-	size_t offset = pfai_offset_of_rel(c->z, rel), clean = check_nothing(c, offset + 1, nr - 1);
+	uint8_t inside = pfai_level(c->p, 2) ? PFAI_TAIL : PFAI_NOTHING;
+	size_t offset = pfai_offset_of_rel(c->z, rel), clean = check_bytes(c, offset + 1, nr - 1, inside);
 	if (clean == nr - 1)
 		return true;
 	/* A split may have begun after the head was read; it claims the head before it writes inside. */
 	if (!c->quiescent && pfai_load_acquire(&c->p->bytes[offset]) != byte)
 		return true;
-	return check_broken(c, 8, rel + 1 + clean, 0, pfai_load_relaxed(&c->p->bytes[offset + 1 + clean]),
+	return check_broken(c, 8, rel + 1 + clean, inside, pfai_load_relaxed(&c->p->bytes[offset + 1 + clean]),
 	                    "I8 a byte inside a block");
 }
 
@@ -256,7 +257,7 @@ static bool check_frames(struct check *c)
 		step = word ? pfai_ctz(word) : PFAI_WORD_BITS - (rel & PFAI_WORD_MASK);
 		if (step > end - rel)
 			step = end - rel;
-		size_t clean = check_nothing(c, pfai_offset_of_rel(z, rel), step);
+		size_t clean = check_bytes(c, pfai_offset_of_rel(z, rel), step, PFAI_NOTHING);
 		if (clean != step)
 			return check_broken(c, 1, rel + clean, 0,
 			                    pfai_load_relaxed(&c->p->bytes[pfai_offset_of_rel(z, rel + clean)]),
@@ -381,13 +382,16 @@ static bool check_pageblock_alone(struct check *c, size_t pb)
 	return true;
 }
 
-/* Free frames of the run's pageblocks say NOTHING; the others are judged by full checks, which see whole blocks. */
+/* Free frames of the run say NOTHING, from level 2 on the others something; full checks see whole blocks. */
 static bool check_bytes_alone(struct check *c, size_t rel, size_t end)
 {
 	for (; rel < end; rel++) {
 		uint8_t byte = pfai_load_relaxed(&c->p->bytes[pfai_offset_of_rel(c->z, rel)]);
-		if (byte != PFAI_NOTHING && !pfai_map_test(c->z->not_free, rel))
+		bool used = pfai_map_test(c->z->not_free, rel);
+		if (byte != PFAI_NOTHING && !used)
 			return check_broken(c, 1, rel, 0, byte, "I1 a free frame's byte");
+		if (byte == PFAI_NOTHING && used && pfai_level(c->p, 2))
+			return check_broken(c, 8, rel, PFAI_TAIL, byte, "I8 a byte inside a block");
 	}
 	return true;
 }

@@ -19,6 +19,7 @@ static enum pfa_frame_state debug_state(const struct pfai_zone *z, pfa_pfn pfn, 
 	case PFAI_ABSENT: return PFA_FRAME_ABSENT;
 	case PFAI_OFFLINE: return PFA_FRAME_OFFLINE;
 	case PFAI_BAD: return PFA_FRAME_BAD;
+	case PFAI_TAIL: return PFA_FRAME_TAIL;
 	default: return pfai_map_test(z->not_free, pfn - z->origin) ? PFA_FRAME_TAIL : PFA_FRAME_FREE;
 	}
 }

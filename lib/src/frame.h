@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * Layer 2: the frame byte. One byte a frame; only the first byte of a block says something, the others are NONE.
+ * Layer 2: the frame byte. One byte a frame; the first byte of a block says what it is, the others NOTHING, or at
+ * hardening level 2 and up TAIL as long as the block is not free (tail.h).
  * Bits 5-7 are the state, bits 0-4 the block's order (or, in state 0, one of the special values).
  *
- *   NONE --grant--> HEAD --pfa_free--> CACHED --pfa_alloc--> HEAD          under the cpu's cache lock
- *   NONE --refill-> CACHED / CACHED_ZERO --flush, drain--> NONE            under cache lock and zone lock
- *   HEAD --pfa_free, past the cache--> FREEING --put--> NONE               claim without lock, put under the zone lock
+ *   NOTHING --grant--> HEAD --pfa_free--> CACHED --pfa_alloc--> HEAD       under the cpu's cache lock
+ *   NOTHING --refill-> CACHED / CACHED_ZERO --flush, drain--> NOTHING      under cache lock and zone lock
+ *   HEAD --pfa_free, past the cache--> FREEING --put--> NOTHING            claim without lock, put under the zone lock
  *   HEAD --pfa_split--> FREEING --> HEAD (smaller)                         without lock: the claim is the lock
+ *   inside, level 2: NOTHING --grant, refill--> TAIL --put, flush--> NOTHING    under the zone lock
+ *                    TAIL --pfa_split, pfa_alloc_exact--> HEAD             the block is the caller's
  *
  * Who moves a byte out of HEAD does so by compare-exchange; so of two racing frees exactly one wins.
  */
@@ -16,10 +19,11 @@
 #include "atomic.h"
 
 enum pfai_frame_byte {
-	PFAI_NOTHING = 0, /* free, or not the first frame of a block */
+	PFAI_NOTHING = 0, /* free; below level 2 also the inside of a block */
 	PFAI_ABSENT = 1,  /* a hole */
 	PFAI_OFFLINE = 2,
 	PFAI_BAD = 3,
+	PFAI_TAIL = 4,    /* level 2: inside a block that is not free */
 
 	PFAI_HEAD = 1 << 5,
 	PFAI_CACHED = 2 << 5,
@@ -33,5 +37,14 @@ enum pfai_frame_byte {
 	PFAI_ORDER_MASK = 31,
 	PFAI_ZERO_BIT = PFAI_CACHED ^ PFAI_CACHED_ZERO,
 };
+
+/* Claims a frame byte for its mover; false: it says something else. Level 0 believes whoever calls. */
+static inline bool pfai_claim(pfai_a8 *byte, unsigned from, unsigned to)
+{
+	if (PFA_HARDENING)
+		return pfai_cas8(byte, (uint8_t)from, (uint8_t)to);
+	pfai_store_relaxed(byte, (uint8_t)to);
+	return true;
+}
 
 #endif

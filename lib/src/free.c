@@ -16,15 +16,20 @@ static int free_direct(struct pfa *p, pfa_pfn pfn, unsigned order, const char *f
 	if (pfai_load_relaxed(&z->st->corrupt))
 		return pfai_tell(p, function);
 	pfai_a8 *byte = &p->bytes[pfn - p->base];
-	if (!pfai_cas8(byte, (uint8_t)(PFAI_HEAD | order), (uint8_t)(PFAI_FREEING | order)))
+	if (!pfai_claim(byte, PFAI_HEAD | order, PFAI_FREEING | order))
 		return pfai_refuse_block(p, pfn, order, function);
 	if (!pfai_zone_lock(p, z)) {
 		pfai_store_release(byte, (uint8_t)(PFAI_HEAD | order));
 		return PFA_EBUSY;
 	}
-	pfai_store_relaxed(byte, PFAI_NOTHING);
-	pfai_zone_put_locked(p, z, pfn - z->origin, order, false);
-	z->st->direct_frees += (size_t)1 << order;
+	if (PFAI_LIKELY(pfai_block_returnable(p, z, pfn - p->base, order))) {
+		pfai_block_returns(p, pfn - p->base, order);
+		pfai_zone_put_locked(p, z, pfn - z->origin, order, false);
+		z->st->direct_frees += (size_t)1 << order;
+	} else {
+		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
+		pfai_store_release(byte, (uint8_t)(PFAI_HEAD | order)); /* it stays the caller's */
+	}
 	pfai_zone_unlock(p, z);
 	if (PFAI_UNLIKELY(pfai_load_relaxed(&z->st->corrupt)))
 		return pfai_tell(p, function);
@@ -51,7 +56,7 @@ static int free_to_cache(struct pfa *p, struct pfai_cpu *c, size_t offset, unsig
 	uint8_t route = pfai_load_relaxed(&p->routes[offset >> p->pb_order]);
 	size_t slot = ((size_t)route << p->slot_shift) + order;
 	struct pfai_slot *s = &c->slots[slot];
-	if (!s->cap || !pfai_cas8(&p->bytes[offset], (uint8_t)(PFAI_HEAD | order), (uint8_t)(PFAI_CACHED | order)))
+	if (!s->cap || !pfai_claim(&p->bytes[offset], PFAI_HEAD | order, PFAI_CACHED | order))
 		return PFA_EAGAIN;
 	int room = s->n == s->cap ? free_make_room(p, c, slot) : PFA_OK;
 	if (room != PFA_OK) {
@@ -107,7 +112,7 @@ int pfa_free(struct pfa *p, pfa_pfn pfn, unsigned order)
 	struct pfai_slot *s = &c->slots[((size_t)route << p->slot_shift) + order];
 	if (PFAI_UNLIKELY(s->n >= s->cap))
 		return free_full(p, c, offset, order);
-	if (PFAI_UNLIKELY(!pfai_cas8(&p->bytes[offset], (uint8_t)(PFAI_HEAD | order), (uint8_t)(PFAI_CACHED | order))))
+	if (PFAI_UNLIKELY(!pfai_claim(&p->bytes[offset], PFAI_HEAD | order, PFAI_CACHED | order)))
 		return free_refused(p, c, offset, order);
 	c->entries[s->start + s->n] = (uint32_t)offset;
 	s->n++;

@@ -21,12 +21,20 @@ unsigned pfai_slot_refill_locked(struct pfa *p, struct pfai_cpu *c, struct pfai_
 		entries[i] = entries[j];
 		entries[j] = swap;
 	}
+	unsigned fine = 0;
 	for (unsigned i = 0; i < got; i++) {
+		size_t offset = entries[i];
 		unsigned byte = PFAI_CACHED | order;
-		if (z->zero && pfai_zone_known_zero_locked(p, z, entries[i] + z->delta, (size_t)1 << order))
+		if (PFAI_UNLIKELY(!pfai_block_grantable(p, z, offset, order))) {
+			pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE); /* somebody's, says its byte: whatever the map said */
+			continue;
+		}
+		if (z->zero && pfai_zone_known_zero_locked(p, z, offset + z->delta, (size_t)1 << order))
 			byte |= PFAI_ZERO_BIT;
-		pfai_store_relaxed(&p->bytes[entries[i]], (uint8_t)byte);
+		pfai_block_leaves(p, offset, order, byte);
+		entries[fine++] = (uint32_t)offset;
 	}
+	got = fine;
 	s->n = (uint16_t)got;
 	z->st->events.refill++;
 	pfai_store_relaxed(&c->held, 1u);
@@ -47,15 +55,16 @@ static inline void pcpu_word_put(struct pfa *p, struct pfai_zone *z, struct pcpu
 }
 
 /* One cached block goes back (perhaps later, with its word). False: its byte says something else. */
-static inline bool pcpu_put_block(struct pfa *p, struct pfai_zone *z, uint32_t offset, unsigned order,
+static inline bool pcpu_put_block(struct pfa *p, struct pfai_zone *z, size_t offset, unsigned order,
                                   struct pcpu_word *w)
 {
 	uint8_t byte = pfai_load_relaxed(&p->bytes[offset]);
 	bool zero = byte & PFAI_ZERO_BIT;
 	size_t rel = offset + z->delta;
-	if (PFAI_UNLIKELY((byte & ~(unsigned)PFAI_ZERO_BIT) != (PFAI_CACHED | order)))
+	if (PFAI_UNLIKELY(PFA_HARDENING && (byte & ~(unsigned)PFAI_ZERO_BIT) != (PFAI_CACHED | order)) ||
+	    PFAI_UNLIKELY(!pfai_block_returnable(p, z, offset, order)))
 		return false;
-	pfai_store_relaxed(&p->bytes[offset], PFAI_NOTHING);
+	pfai_block_returns(p, offset, order);
 	if (order >= PFAI_WORD_SHIFT) {
 		pfai_zone_put_locked(p, z, rel, order, zero);
 		return true;

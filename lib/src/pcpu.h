@@ -71,7 +71,7 @@ PFAI_ALWAYS_INLINE bool pfai_slot_pop(struct pfa *p, struct pfai_cpu *c, struct 
 	size_t at = c->entries[s->start + --s->n];
 	uint8_t byte = pfai_load_relaxed(&p->bytes[at]);
 	*offset = at;
-	if (PFAI_UNLIKELY((byte & ~(unsigned)PFAI_ZERO_BIT) != (PFAI_CACHED | order)))
+	if (PFAI_UNLIKELY(PFA_HARDENING && (byte & ~(unsigned)PFAI_ZERO_BIT) != (PFAI_CACHED | order)))
 		return false;
 	*zero = byte & PFAI_ZERO_BIT;
 	pfai_store_relaxed(&p->bytes[at], (uint8_t)(PFAI_HEAD | order));

@@ -7,6 +7,7 @@
 #include "leaf.c"
 #include "lock.c"
 #include "rank.c"
+#include "tail.c"
 #include "zone.c"
 #include "fallback.c"
 #include "fault.c"

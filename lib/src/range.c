@@ -7,6 +7,22 @@
 #include "hook.h"
 #include "refuse.h"
 
+/* Is what was claimed a whole block? Where not, its zone is marked. */
+static bool range_sound(struct pfa *p, size_t offset, unsigned order)
+{
+	struct pfai_zone *z = pfai_level(p, 2) ? pfai_zone_of(p, p->base + offset) : NULL;
+	if (!z || PFAI_LIKELY(pfai_block_returnable(p, z, offset, order)))
+		return true;
+	pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
+	return false;
+}
+
+/* Order of a block that range_claim() has claimed. */
+static inline unsigned range_order(const struct pfa *p, size_t offset)
+{
+	return pfai_load_relaxed(&p->bytes[offset]) & PFAI_ORDER_MASK;
+}
+
 /* ---- exact ------------------------------------------------------------------------------------------------------- */
 
 /* Last first, each released: a checker that runs meanwhile and sees one head sees all after it. */
@@ -23,7 +39,14 @@ static int exact_trim(struct pfa *p, const struct pfai_request *rq, size_t nr_fr
 	size_t offset = rq->pfn - p->base, whole = (size_t)1 << rq->order;
 	if (!pfai_zone_lock(p, z))
 		return PFA_EBUSY;
+	if (PFAI_UNLIKELY(!pfai_block_returnable(p, z, offset, rq->order))) {
+		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
+		pfai_zone_unlock(p, z);
+		return pfai_tell(p, "pfa_alloc_exact");
+	}
 	range_write_heads(p, offset, nr_frames, 0);
+	if (pfai_level(p, 2))
+		pfai_tail_fill(p, offset + nr_frames, whole - nr_frames, PFAI_NOTHING);
 	pfai_zone_put_run_locked(p, z, rq->pfn - z->origin + nr_frames, whole - nr_frames, rq->zero);
 	z->st->direct_frees += whole - nr_frames;
 	pfai_zone_steps(z, nr_frames);
@@ -67,8 +90,13 @@ int pfa_split(struct pfa *p, pfa_pfn pfn, unsigned order, unsigned new_order)
 		return PFA_EINVAL;
 	if (offset >= p->span || order > p->max_order)
 		return pfai_refuse_block(p, pfn, order, "pfa_split");
-	if (!pfai_cas8(&p->bytes[offset], (uint8_t)(PFAI_HEAD | order), (uint8_t)(PFAI_FREEING | order)))
+	if (!pfai_claim(&p->bytes[offset], PFAI_HEAD | order, PFAI_FREEING | order))
 		return pfai_refuse_block(p, pfn, order, "pfa_split");
+	if (PFAI_UNLIKELY(!range_sound(p, offset, order))) {
+		pfai_store_release(&p->bytes[offset], (uint8_t)(PFAI_HEAD | order));
+		return pfai_tell(p, "pfa_split");
+	}
+	/* At level 2 the insides of the new blocks say TAIL already. */
 	size_t nr = (size_t)1 << (order - new_order);
 	range_write_heads(p, offset + ((size_t)1 << new_order), nr - 1, new_order);
 	pfai_store_release(&p->bytes[offset], (uint8_t)(PFAI_HEAD | new_order));
@@ -84,13 +112,7 @@ static bool range_claim(struct pfa *p, size_t offset, size_t left, unsigned *ord
 	uint8_t byte = pfai_load_relaxed(&p->bytes[offset]);
 	*order = byte & PFAI_ORDER_MASK;
 	return (byte & PFAI_STATE_MASK) == PFAI_HEAD && (size_t)1 << *order <= left &&
-	       pfai_cas8(&p->bytes[offset], byte, (uint8_t)(PFAI_FREEING | *order));
-}
-
-/* Order of a block that range_claim() has claimed. */
-static inline unsigned range_order(const struct pfa *p, size_t offset)
-{
-	return pfai_load_relaxed(&p->bytes[offset]) & PFAI_ORDER_MASK;
+	       pfai_claim(&p->bytes[offset], byte, PFAI_FREEING | *order);
 }
 
 static void range_unclaim(struct pfa *p, size_t offset, size_t nr_frames)
@@ -107,7 +129,7 @@ static void range_put_locked(struct pfa *p, struct pfai_zone *z, size_t offset, 
 {
 	for (size_t at = offset; at < offset + nr_frames;) {
 		unsigned order = range_order(p, at);
-		pfai_store_relaxed(&p->bytes[at], PFAI_NOTHING);
+		pfai_block_returns(p, at, order);
 		pfai_zone_put_locked(p, z, at + z->delta, order, false);
 		at += (size_t)1 << order;
 	}
@@ -157,6 +179,10 @@ int pfa_free_range(struct pfa *p, pfa_pfn first, size_t nr_frames)
 			return pfai_fault(p, PFA_FAULT_MIXED_RANGE, first + claimed, 0, "pfa_free_range");
 		}
 		claimed += (size_t)1 << order;
+		if (PFAI_UNLIKELY(!range_sound(p, offset + claimed - ((size_t)1 << order), order))) {
+			range_unclaim(p, offset, claimed);
+			return pfai_tell(p, "pfa_free_range");
+		}
 	}
 	if (!range_zones_lockable(p, first, nr_frames)) {
 		range_unclaim(p, offset, nr_frames);

@@ -39,7 +39,10 @@ static enum pfa_fault_kind refuse_of_block(struct pfa *p, pfa_pfn pfn, unsigned 
 	case PFAI_FREEING:
 		return PFA_FAULT_DOUBLE_FREE_RACE;
 	case 0:
-		return refuse_of_nothing(p, z, pfn);
+		if (byte == PFAI_TAIL)
+			return PFA_FAULT_TAIL;
+		/* From level 2 on the inside of a block says so: no lock is needed to tell. */
+		return pfai_level(p, 2) ? PFA_FAULT_DOUBLE_FREE : refuse_of_nothing(p, z, pfn);
 	default:
 		return PFA_FAULT_HELD;
 	}

@@ -211,10 +211,11 @@ size_t pfai_zone_first_locked(const struct pfa *p, struct pfai_zone *z, unsigned
 	return PFAI_NONE;
 }
 
-bool pfai_zone_is_free_locked(struct pfai_zone *z, size_t rel, unsigned order)
+bool pfai_zone_is_free_locked(const struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order)
 {
 	size_t nr = (size_t)1 << order;
-	if (rel < z->nr_rel && nr <= z->nr_rel - rel && pfai_map_is(z->not_free, rel, nr, false))
+	if (rel < z->nr_rel && nr <= z->nr_rel - rel && pfai_map_is(z->not_free, rel, nr, false) &&
+	    pfai_block_grantable(p, z, pfai_offset_of_rel(z, rel), order))
 		return true;
 	pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
 	return false;
@@ -285,7 +286,7 @@ unsigned pfai_zone_grab_locked(struct pfa *p, struct pfai_zone *z, unsigned code
 		if (i == PFAI_NONE)
 			break;
 		if (order >= p->leaf_order) {
-			if (!pfai_zone_is_free_locked(z, i << from, order))
+			if (!pfai_zone_is_free_locked(p, z, i << from, order))
 				break;
 			out[got++] = (uint32_t)pfai_offset_of_rel(z, i << from);
 			pfai_zone_take_locked(p, z, i << from, order);

@@ -7,6 +7,7 @@
 #define PFAI_ZONE_H
 
 #include "rank.h"
+#include "tail.h"
 
 /* False: the platform cannot wait. */
 static inline bool pfai_zone_lock(struct pfa *p, struct pfai_zone *z)
@@ -72,8 +73,9 @@ unsigned pfai_zone_grab_locked(struct pfa *p, struct pfai_zone *z, unsigned code
  * or the index is damaged (then the zone is marked). */
 size_t pfai_zone_first_locked(const struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order);
 
-/* The last look before a grant: is [rel, 2^order) inside the zone and free? False: the zone is marked as damaged. */
-bool pfai_zone_is_free_locked(struct pfai_zone *z, size_t rel, unsigned order);
+/* The last look before a grant: is [rel, 2^order) inside the zone and free, says the map, and from level 2 on every
+ * frame's byte? False: the zone is marked as damaged. */
+bool pfai_zone_is_free_locked(const struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order);
 
 /* As above, only blocks inside rels [lo, hi). O(orders) look-ups. */
 size_t pfai_zone_first_in_locked(const struct pfa *p, const struct pfai_zone *z, unsigned code, unsigned order,

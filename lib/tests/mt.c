@@ -191,14 +191,12 @@ struct mt_options mt_options(int argc, char **argv, unsigned rounds)
 	for (int i = 1; i < argc; i++) {
 		char *end = NULL;
 		unsigned long long value = i + 1 < argc ? strtoull(argv[i + 1], &end, 0) : 0;
-		if (strcmp(argv[i], "--prot-none") == 0) {
-			rig_prot_none = true;
+		if (strncmp(argv[i], "--cpu=", 6) != 0 && rig_option(argv[i]))
 			continue;
-		}
 		bool help = strcmp(argv[i], "--help") == 0;
 		bool seed = strcmp(argv[i], "--seed") == 0;
 		if (help || (!seed && strcmp(argv[i], "--rounds") != 0) || !end || *end || end == argv[i + 1]) {
-			fprintf(help ? stdout : stderr, "usage: %s [--seed N] [--rounds N] [--prot-none]\n", argv[0]);
+			fprintf(help ? stdout : stderr, "usage: %s [--seed N] [--rounds N] [--prot-none] [--level=1|2|3]\n", argv[0]);
 			exit(help ? 0 : 2);
 		}
 		if (seed)

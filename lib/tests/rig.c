@@ -10,6 +10,7 @@
 
 bool rig_prot_none;
 enum rig_cpu_way rig_cpu_way = RIG_CPU_OP;
+uint32_t rig_level;
 const char *const rig_cpu_way_names[RIG_CPU_WAYS] = {"op", "none", "offset"};
 void (*rig_fail_hook)(const char *file, int line, const char *message);
 
@@ -56,7 +57,7 @@ void rig_write_codes(const char *program)
 	const char *dir = getenv("PFA_CODES_DIR");
 	const char *base = strrchr(program, '/');
 	char path[4096];
-	if (!dir || rig_prot_none || rig_cpu_way != RIG_CPU_OP)
+	if (!dir || rig_prot_none || rig_cpu_way != RIG_CPU_OP || rig_level > 1)
 		return;
 	snprintf(path, sizeof(path), "%s/%s.codes", dir, base ? base + 1 : program);
 	FILE *f = fopen(path, "w");
@@ -117,6 +118,10 @@ bool rig_option(const char *arg)
 {
 	if (strcmp(arg, "--prot-none") == 0)
 		return rig_prot_none = true;
+	if (strncmp(arg, "--level=", 8) == 0 && arg[8] >= '1' && arg[8] <= '3' && !arg[9]) {
+		rig_level = (uint32_t)(arg[8] - '0');
+		return true;
+	}
 	for (unsigned way = 0; strncmp(arg, "--cpu=", 6) == 0 && way < RIG_CPU_WAYS; way++) {
 		if (strcmp(arg + 6, rig_cpu_way_names[way]) != 0)
 			continue;
@@ -223,6 +228,8 @@ void rig_start(struct rig *rig)
 	unsigned index = 0;
 	map_pool(rig);
 	name_the_cpu(rig);
+	if (!rig->cfg.hardening)
+		rig->cfg.hardening = rig_level;
 	int err = pfa_size(&rig->cfg, &need, &problem, &index);
 	if (err)
 		rig_fail(__FILE__, __LINE__, "pfa_size: %s: %s (%u)", pfa_error_name(err),

@@ -69,10 +69,14 @@ enum rig_cpu_way {
 extern enum rig_cpu_way rig_cpu_way; /* of all instances that rig_start() makes from now on */
 extern const char *const rig_cpu_way_names[RIG_CPU_WAYS];
 
+/* Hardening level of all instances that rig_start() makes from now on, unless the test chooses one; 0: the library's
+ * default. Set by --level=N. */
+extern uint32_t rig_level;
+
 /* Offset of an id from the calling thread's pointer, for config.cpu_offset; 0 where there is no such thing. */
 ptrdiff_t rig_cpu_offset(const uint32_t *id);
 
-/* Takes --prot-none and --cpu=op|none|offset; false: it is neither. */
+/* Takes --prot-none, --cpu=op|none|offset and --level=1|2|3; false: it is none of them. */
 bool rig_option(const char *arg);
 
 struct rig_fault {

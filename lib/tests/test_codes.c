@@ -32,7 +32,7 @@ static const struct {
 	{"pfa_free_bulk", "OK EMISUSE ECORRUPT"},
 	{"pfa_alloc_exact", ALLOC},
 	{"pfa_alloc_window", ALLOC},
-	{"pfa_split", "OK EINVAL EMISUSE"},
+	{"pfa_split", "OK EINVAL EMISUSE ECORRUPT"},
 	{"pfa_free_range", "OK EINVAL EMISUSE ECORRUPT"},
 	{"pfa_ptr", "OK ERANGE ENOTSUP"},
 	{"pfa_pfn_of", "OK ERANGE ENOTSUP"},

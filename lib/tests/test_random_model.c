@@ -623,13 +623,14 @@ static void name_the_seed(const char *file, int line, const char *message)
 static int usage(FILE *f, int code)
 {
 	fputs("usage: test_random_model [--seed N] [--seeds N] [--steps N] [--seconds N] [--prot-none]\n"
-	      "                         [--cpu=op|none|offset]\n"
+	      "                         [--cpu=op|none|offset] [--level=1|2|3]\n"
 	      "  --seed N     first seed (default 1)\n"
 	      "  --seeds N    how many seeds, each a geometry of its own (default 400)\n"
 	      "  --steps N    operations a seed (default 250)\n"
 	      "  --seconds N  begin no further seed after this time (default 15; 0: no limit)\n"
 	      "  --prot-none  with an untouchable pool\n"
-	      "  --cpu=WAY    how instances learn the current cpu (default: by the seed)\n", f);
+	      "  --cpu=WAY    how instances learn the current cpu (default: by the seed)\n"
+	      "  --level=N    hardening level (default: the library's)\n", f);
 	return code;
 }
 

@@ -13,10 +13,11 @@ static void unit_fail_in_cmocka(const char *file, int line, const char *message)
 static int unit_usage(const char *program, FILE *f, int code)
 {
 	fprintf(f,
-	        "usage: %s [--prot-none] [--cpu=op|none|offset] [--help]\n"
+	        "usage: %s [--prot-none] [--cpu=op|none|offset] [--level=1|2|3] [--help]\n"
 	        "  --prot-none  map the pool PROT_NONE; leaves out the tests that need the content of frames\n"
 	        "  --cpu=WAY    the current cpu comes from the platform's op (default), is always 0 (instances of several\n"
-	        "               cpus keep the op), or is read at cpu_offset\n",
+	        "               cpus keep the op), or is read at cpu_offset\n"
+	        "  --level=N    hardening level of the instances whose test chooses none\n",
 	        program);
 	return code;
 }

@@ -93,7 +93,8 @@ PFA_NODISCARD PFA_API int pfa_alloc_window(struct pfa *pfa, unsigned order, uint
 
 /**
  * Turns one allocated block into 2^(order - new_order) allocated blocks of new_order, freed one by one.
- * @return PFA_OK; PFA_EINVAL: new_order > order; PFA_EMISUSE: not such a block, as pfa_free().
+ * @return PFA_OK; PFA_EINVAL: new_order > order; PFA_EMISUSE: not such a block, as pfa_free();
+ *         PFA_ECORRUPT: from level 2 on, the block's inside is damaged; nothing changed.
  * @context no lock. @cost O(2^(order - new_order)).
  */
 PFA_NODISCARD PFA_API int pfa_split(struct pfa *pfa, pfa_pfn pfn, unsigned order, unsigned new_order);
