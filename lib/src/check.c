@@ -16,7 +16,7 @@ struct check {
 	/* derived */
 	size_t counts[PFAI_CODES][PFA_ORDER_LIMIT + 1];
 	size_t free[PFAI_CODES];
-	size_t reserved, present, allocated, cached, bad;
+	size_t reserved, present, allocated, cached, bad, doomed;
 	size_t entries, entries_sum, entries_squares; /* of cached blocks, by their offsets */
 };
 
@@ -82,6 +82,22 @@ static bool check_leaf(struct check *c, unsigned code, size_t leaf, bool *whole)
 	return true;
 }
 
+/* Doomed frames: in use, none unknown to the pageblock. */
+static bool check_doomed(struct check *c, size_t pb)
+{
+	const struct pfai_zone *z = c->z;
+	size_t first = pb << (c->p->pb_order - PFAI_WORD_SHIFT), end = (pb + 1) << (c->p->pb_order - PFAI_WORD_SHIFT);
+	for (size_t i = first; i < end; i++) {
+		pfai_word word = z->doomed[i];
+		if (!word)
+			continue;
+		if ((word & ~z->not_free[i]) || !(z->pb[pb].flags & PFAI_PB_DOOMED))
+			return check_broken(c, 3, i << PFAI_WORD_SHIFT, 0, word, "I3 a doomed frame");
+		c->doomed += pfai_popcount(word);
+	}
+	return true;
+}
+
 static bool check_pageblock(struct check *c, size_t pb)
 {
 	const struct pfa *p = c->p;
@@ -107,7 +123,9 @@ static bool check_pageblock(struct check *c, size_t pb)
 	if (rel + size <= c->z->start - c->z->origin)
 		return true;
 	size_t route = pfai_load_relaxed(&p->routes[pfai_offset_of_rel(c->z, rel) >> p->pb_order]);
-	if ((route & (PFAI_ROUTE_CODES - 1)) != PFAI_ROUTE_SLOW &&
+	if ((route & (PFAI_ROUTE_CODES - 1)) == PFAI_ROUTE_SLOW)
+		return true;
+	if ((rec->flags & PFAI_PB_DOOMED) ||
 	    route != (c->z->id << PFAI_ROUTE_ZONE_SHIFT | (size_t)rec->code))
 		return check_broken(c, 3, rel, rec->code, route, "I3 a pageblock's route");
 	return true;
@@ -128,6 +146,8 @@ static bool check_sets(struct check *c)
 		if (!check_equal(c, 6, c->free[code], z->st->free[code], "I6 free frames of a type"))
 			return false;
 	}
+	if (!check_equal(c, 6, c->doomed, z->st->nr_doomed, "I6 doomed frames"))
+		return false;
 	return check_equal(c, 6, c->reserved, z->st->reserved_high, "I6 reserved HIGHATOMIC frames");
 }
 
@@ -137,7 +157,7 @@ static bool check_index(struct check *c)
 	unsigned shift = c->p->pb_order - c->p->leaf_order, run_code = 0;
 	size_t run = PFAI_NONE; /* first leaf of the wholly free leaves seen just before */
 	for (size_t pb = 0; pb < z->nr_pb; pb++) {
-		if (!check_pageblock(c, pb))
+		if (!check_pageblock(c, pb) || !check_doomed(c, pb))
 			return false;
 		unsigned code = z->pb[pb].code;
 		for (size_t leaf = pb << shift; leaf < (pb + 1) << shift; leaf++) {
@@ -369,7 +389,7 @@ static bool check_whole_leaf(struct check *c, unsigned code, size_t rel)
 static bool check_pageblock_alone(struct check *c, size_t pb)
 {
 	unsigned shift = c->p->pb_order - c->p->leaf_order;
-	if (!check_pageblock(c, pb))
+	if (!check_pageblock(c, pb) || !check_doomed(c, pb))
 		return false;
 	for (size_t leaf = pb << shift; leaf < (pb + 1) << shift; leaf++) {
 		bool whole;

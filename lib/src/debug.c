@@ -82,6 +82,7 @@ void pfa_debug_regions(const struct pfa *p, void (*visit)(void *ctx, const char 
 	visit(ctx, "root", p, sizeof(*p));
 	visit(ctx, "zones", p->zones, p->nr_zones * sizeof(*p->zones));
 	visit(ctx, "caps", p->caps, (size_t)p->nr_zones << p->slot_shift << 1);
+	visit(ctx, "starts", p->starts, pfai_slots_per_cpu(p) * sizeof(*p->starts));
 	visit(ctx, "state", p->st, sizeof(*p->st));
 	visit(ctx, "zone_states", p->zones[0].st, p->nr_zones * sizeof(*p->zones[0].st));
 	visit(ctx, "cpus", p->cpus, p->nr_cpus * p->cpu_bytes);
@@ -93,6 +94,7 @@ void pfa_debug_regions(const struct pfa *p, void (*visit)(void *ctx, const char 
 		visit(ctx, "not_free", z->not_free, map_bytes);
 		if (z->zero)
 			visit(ctx, "zero", z->zero, map_bytes);
+		visit(ctx, "doomed", z->doomed, map_bytes);
 		visit(ctx, "pageblocks", z->pb, z->nr_pb * sizeof(*z->pb));
 		visit(ctx, "leaves", z->leaf, z->nr_leaves);
 		visit(ctx, "sets", z->sets, z->set_words * PFAI_CODES * sizeof(pfai_word));

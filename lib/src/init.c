@@ -157,15 +157,16 @@ static void init_cpus(struct pfa *p, const struct pfai_geometry *g, const struct
 		for (unsigned order = 0; order < g->cached_orders; order++)
 			caps[i * orders + order] =
 				(uint16_t)pfai_slot_cap(g, pfai_config_zone(cfg, i)->nr_frames, order);
+	uint32_t *starts = (uint32_t *)(uintptr_t)p->starts, start = 0;
+	for (size_t slot = 0; slot < pfai_slots_per_cpu(p); slot++) {
+		starts[slot] = start;
+		start += pfai_slot_sealed_cap(p, slot);
+	}
 	for (uint32_t cpu = 0; cpu < g->nr_cpus; cpu++) {
 		struct pfai_cpu *c = pfai_cpu_at(p, cpu);
-		uint32_t start = 0;
 		for (size_t slot = 0; slot < pfai_slots_per_cpu(p); slot++) {
-			if ((slot >> p->slot_shift) % PFAI_ROUTE_CODES == PFAI_ROUTE_SLOW)
-				continue;
-			c->slots[slot].start = start;
-			c->slots[slot].cap = caps[pfai_slot_zone(p, slot) * orders + pfai_slot_order(p, slot)];
-			start += c->slots[slot].cap;
+			c->slots[slot].start = starts[slot];
+			c->slots[slot].cap = (uint16_t)pfai_slot_sealed_cap(p, slot);
 		}
 	}
 }

@@ -65,6 +65,7 @@ static inline bool pfai_code_reverts(unsigned code)
 #define PFAI_LEAF_ORDER_LIMIT 9u
 
 #define PFAI_PB_PARTIAL (1u << 0) /* has absent frames: can never be reserved */
+#define PFAI_PB_DOOMED (1u << 1)  /* a block that begins here may have a frame that is to become bad: route SLOW */
 
 /* What was met, and whether platform.fatal knows. Moves away from NONE once; told by pfai_tell() when no lock is held. */
 enum pfai_damage { PFAI_DAMAGE_NONE, PFAI_DAMAGE_CACHE, PFAI_DAMAGE_FREE, PFAI_DAMAGE_TOLD };
@@ -111,6 +112,7 @@ struct pfai_zone_state {
 
 	uint32_t nonempty[PFAI_CODES]; /* bit per order: the set is not empty */
 	size_t present;
+	size_t nr_doomed;              /* frames in use that are to become bad */
 	size_t free[PFAI_CODES];       /* free frames on offer by the type of their pageblock */
 	size_t reserved_high;          /* frames of HIGHATOMIC pageblocks */
 	size_t direct_allocs, direct_frees; /* frames granted and given back past the caches, ever */
@@ -138,6 +140,7 @@ struct pfai_zone {
 	/* maps. Guard of what they point to: st->lock */
 	pfai_word *not_free; /* authoritative. bit per rel; zeroed memory is an entirely free zone */
 	pfai_word *zero;     /* known-zero, xor pfa.zero_invert; NULL: not tracked. Counts for free frames only */
+	pfai_word *doomed;   /* bit per rel: in use, and to become bad when it comes back */
 	struct pfai_pb *pb;
 	/* Per leaf, the largest order it offers, as leaf_top - order; 0 (zeroed memory) therefore is "the most it can".
 	 * LEAF_FULL: nothing. A leaf that is free as a whole and lies in a larger block says 0. */
@@ -193,6 +196,9 @@ struct pfa {
 	pfa_pfn pool_pfn;
 	enum pfa_fatal_policy policy;
 	const uint16_t *caps;   /* configured capacity, [zone][order padded to 2^slot_shift] */
+	const uint32_t *starts; /* by slot, what pfai_slot.start is */
+	uint32_t *entries;      /* of all cpus, cpu_entries each */
+	size_t cpu_entries;
 
 	/* set before threads come, and before the root is made read-only */
 	void (*on_unlock)(void *ctx, struct pfa *pfa, unsigned zone);
@@ -231,6 +237,19 @@ static inline size_t pfai_slots_per_zone(const struct pfa *p)
 static inline size_t pfai_slot_of(const struct pfa *p, unsigned zone, unsigned code, unsigned order)
 {
 	return ((((size_t)zone << PFAI_ROUTE_ZONE_SHIFT) + code) << p->slot_shift) + order;
+}
+
+/* The slot's capacity as configured, and its part of the cpu's entries: what pfai_cpu says itself may be damaged. */
+static inline unsigned pfai_slot_sealed_cap(const struct pfa *p, size_t slot)
+{
+	if (((slot >> p->slot_shift) & (PFAI_ROUTE_CODES - 1)) == PFAI_ROUTE_SLOW)
+		return 0;
+	return p->caps[((size_t)pfai_slot_zone(p, slot) << p->slot_shift) + pfai_slot_order(p, slot)];
+}
+
+static inline uint32_t *pfai_slot_sealed_entries(const struct pfa *p, uint32_t cpu, size_t slot)
+{
+	return p->entries + cpu * p->cpu_entries + p->starts[slot];
 }
 
 /* The zone of a pfn, or NULL. O(zones). */

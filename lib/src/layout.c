@@ -64,6 +64,7 @@ static void layout_zone(const struct pfai_geometry *g, const struct pfa_zone_con
 	size_t map_words = zg.nr_rel >> PFAI_WORD_SHIFT;
 	pfai_word *not_free = layout_take(c, map_words, sizeof(pfai_word));
 	pfai_word *zero = g->track_zero ? layout_take(c, map_words, sizeof(pfai_word)) : NULL;
+	pfai_word *doomed = layout_take(c, map_words, sizeof(pfai_word));
 	struct pfai_pb *pb = layout_take(c, zg.nr_pb, sizeof(*pb));
 	uint8_t *leaf = layout_take(c, zg.nr_leaves, 1);
 	pfai_word *sets = layout_take(c, zg.set_words * PFAI_CODES, sizeof(pfai_word));
@@ -71,6 +72,7 @@ static void layout_zone(const struct pfai_geometry *g, const struct pfa_zone_con
 		return;
 	z->not_free = not_free;
 	z->zero = zero;
+	z->doomed = doomed;
 	z->pb = pb;
 	z->leaf = leaf;
 	z->sets = sets;
@@ -84,6 +86,7 @@ bool pfai_layout(const struct pfa_config *cfg, const struct pfai_geometry *g, un
 	(void)layout_take(&c, 1, sizeof(struct pfa));
 	struct pfai_zone *zones = layout_take(&c, g->nr_zones, sizeof(*zones));
 	uint16_t *caps = layout_take(&c, slots / PFAI_ROUTE_CODES, sizeof(*caps));
+	uint32_t *starts = layout_take(&c, slots, sizeof(*starts));
 	for (uint32_t i = 0; i < g->nr_zones; i++) {
 		const struct pfa_zone_config *zc = pfai_config_zone(cfg, i);
 		for (unsigned order = 0; order < g->cached_orders; order++)
@@ -106,6 +109,9 @@ bool pfai_layout(const struct pfa_config *cfg, const struct pfai_geometry *g, un
 	for (uint32_t i = 0; i < g->nr_zones; i++)
 		zones[i].st = &zone_states[i];
 	p->caps = caps;
+	p->starts = starts;
+	p->entries = pool;
+	p->cpu_entries = entries;
 	p->st = state;
 	p->cpus = cpus;
 	p->cpu_bytes = cpu_bytes;

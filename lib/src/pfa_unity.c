@@ -21,6 +21,7 @@
 #include "free.c"
 #include "range.c"
 #include "query.c"
+#include "bad.c"
 #include "service.c"
 #include "stats.c"
 #include "print.c"

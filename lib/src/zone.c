@@ -360,6 +360,22 @@ static inline void zone_set_zero(const struct pfa *p, struct pfai_zone *z, size_
 		z->zero[word] = (z->zero[word] & ~mask) | ((zero ^ p->zero_invert) & mask);
 }
 
+/* Frames of one word come back: those that were doomed become bad instead. Returns the others. */
+static pfai_word PFAI_NOINLINE zone_drop_doomed(struct pfa *p, struct pfai_zone *z, size_t word, pfai_word mask)
+{
+	pfai_word bad = z->doomed[word] & mask;
+	size_t rel = word << PFAI_WORD_SHIFT;
+	if (!bad)
+		return mask;
+	z->doomed[word] &= ~bad;
+	for (pfai_word rest = bad; rest; rest &= rest - 1)
+		pfai_store_relaxed(&p->bytes[pfai_offset_of_rel(z, rel + pfai_ctz(rest))], PFAI_BAD);
+	z->st->bad += pfai_popcount(bad);
+	z->st->nr_doomed -= pfai_popcount(bad);
+	pfai_zone_route_doomed_locked(p, z, rel, false);
+	return mask & ~bad;
+}
+
 void pfai_zone_put_word_locked(struct pfa *p, struct pfai_zone *z, size_t word, pfai_word mask, pfai_word zero)
 {
 	size_t rel = word << PFAI_WORD_SHIFT, leaf = rel >> p->leaf_order;
@@ -369,6 +385,14 @@ void pfai_zone_put_word_locked(struct pfa *p, struct pfai_zone *z, size_t word, 
 	if (PFAI_UNLIKELY((z->not_free[word] & mask) != mask)) {
 		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE); /* given back, and free already: the frames are dropped */
 		return;
+	}
+	if (PFAI_UNLIKELY(z->st->nr_doomed != 0)) {
+		mask = zone_drop_doomed(p, z, word, mask);
+		if (!mask)
+			return;
+		used = z->not_free[word] & ~mask;
+		code = pb->code;
+		nr = pfai_popcount(mask);
 	}
 	z->not_free[word] = used;
 	zone_set_zero(p, z, word, mask, zero);
@@ -404,6 +428,12 @@ void pfai_zone_put_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsign
 	unsigned code = pfai_pb_at(p, z, rel)->code;
 	if (PFAI_UNLIKELY(!pfai_map_is(z->not_free, rel, nr, true))) {
 		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
+		return;
+	}
+	if (PFAI_UNLIKELY(z->st->nr_doomed != 0) && !pfai_map_is(z->doomed, rel, nr, false)) {
+		pfai_word zeros = zero ? PFAI_ONES : 0;
+		for (size_t word = rel >> PFAI_WORD_SHIFT; word < (rel + nr) >> PFAI_WORD_SHIFT; word++)
+			pfai_zone_put_word_locked(p, z, word, PFAI_ONES, zeros);
 		return;
 	}
 	pfai_map_fill(z->not_free, rel, nr, false);
@@ -460,10 +490,33 @@ void pfai_zone_set_code_locked(struct pfa *p, struct pfai_zone *z, size_t pb, un
 {
 	z->pb[pb].code = (uint8_t)code;
 	unsigned route = z->id << PFAI_ROUTE_ZONE_SHIFT | PFAI_ROUTE_SLOW;
-	if (pfai_code_is_common(code) && !zone_shares_pageblock(p, z, pb))
+	if (pfai_code_is_common(code) && !(z->pb[pb].flags & PFAI_PB_DOOMED) && !zone_shares_pageblock(p, z, pb))
 		route = z->id << PFAI_ROUTE_ZONE_SHIFT | code;
 	size_t offset = pfai_offset_of_rel(z, pb << p->pb_order);
 	pfai_store_relaxed(&p->routes[offset >> p->pb_order], (uint8_t)route);
+}
+
+void pfai_zone_doom_group(const struct pfa *p, const struct pfai_zone *z, size_t rel, size_t *first, size_t *end)
+{
+	unsigned order = p->cached_orders ? p->cached_orders - 1u : 0;
+	order = order < z->top_order ? order : z->top_order;
+	order = order > p->pb_order ? order : p->pb_order;
+	size_t lo = rel >> order << order, hi = lo + ((size_t)1 << order), begin = z->start - z->origin;
+	*first = (lo > begin ? lo : begin) >> p->pb_order; /* pageblocks before the zone have no route */
+	*end = (hi < z->nr_rel ? hi : z->nr_rel) >> p->pb_order;
+}
+
+void pfai_zone_route_doomed_locked(struct pfa *p, struct pfai_zone *z, size_t rel, bool doomed)
+{
+	size_t first, end;
+	pfai_zone_doom_group(p, z, rel, &first, &end);
+	if (!doomed && !pfai_map_is(z->doomed, first << p->pb_order, (end - first) << p->pb_order, false))
+		return;
+	for (size_t pb = first; pb < end; pb++) {
+		unsigned flags = z->pb[pb].flags & ~PFAI_PB_DOOMED;
+		z->pb[pb].flags = (uint8_t)(doomed ? flags | PFAI_PB_DOOMED : flags);
+		pfai_zone_set_code_locked(p, z, pb, z->pb[pb].code);
+	}
 }
 
 void pfai_zone_retype_locked(struct pfa *p, struct pfai_zone *z, size_t pb, unsigned code)

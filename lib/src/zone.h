@@ -99,6 +99,12 @@ void pfai_zone_retype_locked(struct pfa *p, struct pfai_zone *z, size_t pb, unsi
 /* Writes the pageblock's type and route only: for pageblocks without a free frame. */
 void pfai_zone_set_code_locked(struct pfa *p, struct pfai_zone *z, size_t pb, unsigned code);
 
+/* The pageblocks [*first, *end) in which a block that a cache could hold and that has this frame may begin. */
+void pfai_zone_doom_group(const struct pfa *p, const struct pfai_zone *z, size_t rel, size_t *first, size_t *end);
+
+/* A frame of this group was doomed, or became bad: frees of blocks there go past the caches, or may use them again. */
+void pfai_zone_route_doomed_locked(struct pfa *p, struct pfai_zone *z, size_t rel, bool doomed);
+
 /* Watermark: frames that a request may still take. See lib/docs/architecture.md (Marks). */
 ptrdiff_t pfai_zone_room_locked(const struct pfai_zone *z, size_t mark, bool high, bool cma);
 
