@@ -211,7 +211,7 @@ static void compare_header(const char *dir, const char *name, bool seen[NR_DOCUM
 
 int main(int argc, char **argv)
 {
-	static const char *const headers[] = {"types.h", "config.h", "pfa.h", "stats.h", "debug.h"};
+	static const char *const headers[] = {"types.h", "config.h", "pfa.h", "stats.h", "debug.h", "harden.h"};
 	bool seen[NR_DOCUMENTED] = {false};
 	if (argc != 3) {
 		fprintf(argc == 2 && strcmp(argv[1], "--help") == 0 ? stdout : stderr,
