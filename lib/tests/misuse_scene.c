@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "misuse_scene.h"
 
+#include <pfa/harden.h>
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +17,8 @@ const char *const residence_names[RESIDENCES] = {
 	[AT_OWNER] = "allocated",
 	[AT_OWNER_FULL] = "allocated, slot full",
 	[AT_OWNER_UNCACHED] = "allocated, no caches",
+	[AT_OWNER_DOOMED] = "allocated, bad later",
+	[AT_BAD] = "bad",
 	[AT_OFFLINE] = "offline",
 	[AT_REPORTER] = "held by the reporter",
 	[AT_MOVE] = "held for a move",
@@ -104,13 +108,24 @@ static void scene_write_back(struct scene *s)
 	scene_know(s, s->geometry->block, s->order, PLACE_OWNED, PLACE_INSIDE);
 }
 
+/* All frames of the block, which is free. */
+static void scene_make_bad(struct scene *s)
+{
+	for (size_t i = 0; i < (size_t)1 << s->order; i++)
+		MUST_EQ(pfa_mark_bad(s->rig.pfa, s->geometry->block + i), PFA_OK);
+	scene_know(s, s->geometry->block, s->order, PLACE_BAD, PLACE_BAD);
+}
+
 static bool scene_place_block(struct scene *s)
 {
 	pfa_pfn block = s->geometry->block;
 	unsigned order = s->order;
 	bool cached = order < s->rig.pfa->cached_orders;
-	if (s->residence == AT_FRESH)
+	if (s->residence == AT_FRESH || s->residence == AT_BAD) {
+		if (s->residence == AT_BAD)
+			scene_make_bad(s);
 		return true;
+	}
 	if (s->residence == AT_OWNER_FULL && !scene_fill_slot(s, 0))
 		return false;
 	if (s->residence == AT_FULL_CACHE && !scene_fill_slot(s, 1))
@@ -136,6 +151,9 @@ static bool scene_place_block(struct scene *s)
 		return cached && (s->residence == AT_CACHE || scene_slot(s)->n == scene_slot(s)->cap);
 	case AT_OWNER_UNCACHED:
 		MUST_EQ(pfa_cache_disable(s->rig.pfa), PFA_OK);
+		return true;
+	case AT_OWNER_DOOMED:
+		MUST_EQ(pfa_mark_bad(s->rig.pfa, block + ((size_t)1 << order) - 1), PFA_EAGAIN);
 		return true;
 	case AT_OFFLINE:
 		scene_overwrite(s, PFAI_OFFLINE, PFAI_OFFLINE);
@@ -269,6 +287,8 @@ enum pfa_fault_kind scene_judge(const struct scene *s, pfa_pfn pfn, unsigned ord
 		return PFA_FAULT_HOLE;
 	if (place == PLACE_OFFLINE)
 		return PFA_FAULT_OFFLINE;
+	if (place == PLACE_BAD)
+		return PFA_FAULT_BAD;
 	if (pfn % ((size_t)1 << order))
 		return PFA_FAULT_MISALIGNED;
 	switch (place) {

@@ -19,6 +19,8 @@ enum residence {
 	AT_OWNER,        /* allocated */
 	AT_OWNER_FULL,   /* allocated, the slot that it would go to is full */
 	AT_OWNER_UNCACHED, /* allocated, caches disabled */
+	AT_OWNER_DOOMED, /* allocated, its last frame will be bad */
+	AT_BAD,          /* every frame of it was free and is marked bad */
 	AT_OFFLINE,      /* nothing puts frames offline yet: the test writes the bytes */
 	AT_REPORTER,     /* held: likewise */
 	AT_MOVE,         /* held: likewise */
@@ -29,6 +31,7 @@ extern const char *const residence_names[RESIDENCES];
 /* What the test knows about one frame. */
 enum place {
 	PLACE_OUTSIDE, PLACE_HOLE, PLACE_FRESH, PLACE_FREE, PLACE_OWNED, PLACE_INSIDE, PLACE_CACHED, PLACE_HELD, PLACE_OFFLINE,
+	PLACE_BAD,
 };
 
 struct geometry {

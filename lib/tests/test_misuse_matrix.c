@@ -13,7 +13,7 @@
 
 enum row {
 	ROW_NEVER, ROW_FREE, ROW_CACHED, ROW_SMALLER, ROW_LARGER, ROW_TAIL, ROW_MISALIGNED, ROW_ORDER_LIMIT, ROW_OUTSIDE, ROW_HOLE,
-	ROW_OFFLINE, ROW_HELD, ROW_OTHER, ROW_IN_FRAME, ROW_RACE, ROW_MIXED, ROWS
+	ROW_OFFLINE, ROW_BAD, ROW_HELD, ROW_OTHER, ROW_IN_FRAME, ROW_RACE, ROW_MIXED, ROWS
 };
 static const char *const row_names[ROWS] = {
 	[ROW_NEVER] = "never allocated",
@@ -27,6 +27,7 @@ static const char *const row_names[ROWS] = {
 	[ROW_OUTSIDE] = "out of range",
 	[ROW_HOLE] = "hole",
 	[ROW_OFFLINE] = "offline",
+	[ROW_BAD] = "bad",
 	[ROW_HELD] = "held by the allocator",
 	[ROW_OTHER] = "another instance's",
 	[ROW_IN_FRAME] = "inside a frame",
@@ -144,6 +145,7 @@ static enum row row_of_place(const struct scene *s, pfa_pfn pfn)
 	case PLACE_INSIDE: return ROW_TAIL;
 	case PLACE_HELD: return ROW_HELD;
 	case PLACE_OFFLINE: return ROW_OFFLINE;
+	case PLACE_BAD: return ROW_BAD;
 	default: return ROWS;
 	}
 }
