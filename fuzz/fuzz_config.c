@@ -109,6 +109,8 @@ static size_t config_runs(struct config_input *in, struct pfa_run runs[], const 
 	for (size_t i = 0; i < nr && i < CONFIG_RUNS; i++) {
 		const uint8_t how = config_byte(in);
 		at += (how >> 4) * grain;
+		if (how >> 4 == 15) /* before the end of the one before, or at its beginning */
+			at = i ? runs[i - 1].first + (how >> 2 & 1u) * grain : at;
 		runs[i] = (struct pfa_run){ at, ((how >> 2 & 3u) + 1) * grain };
 		if ((how & 3) == 1)
 			runs[i].first = config_frames(in, 1024);

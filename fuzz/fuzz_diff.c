@@ -83,6 +83,7 @@ static void diff_normalise(struct program *p)
 
 	p->config.bad = PROG_SPOIL_NONE;
 	p->config.swarm = 0;
+	p->config.huge = 0; /* eight runs of these would take too long */
 	for (unsigned i = 0; i < p->config.nr_zones; i++) {
 		p->config.zones[i].cma.nr = 0;
 		p->config.zones[i].highatomic = 0;

@@ -33,8 +33,12 @@ static const char *exec_op_name(const struct exec_run *run)
 
 bool exec_say(struct exec_run *run, const struct verdict *v)
 {
+	static const struct verdict overran = { .monitor = "I13 work", .expected = EXEC_WORK_MAX, .actual = EXEC_WORK_MAX + 1u,
+	                                        .what = "a call does not end: locks taken and questions asked in it" };
 	struct finding *f = &run->r->finding;
 
+	if (run->overran) /* whatever else is said follows from it */
+		v = &overran;
 	run->r->outcome = EXEC_FINDING;
 	f->verdict = *v;
 	f->step = run->step.index;
@@ -57,6 +61,22 @@ bool exec_fail(struct exec_run *run, const char *monitor, const char *what, pfa_
 
 /* ---- the platform ------------------------------------------------------------------------------------------------ */
 
+uint32_t exec_cpu_bit(const struct exec_run *run)
+{
+	const uint32_t cpu = run->p->config.cpu_way == PROG_CPU_NONE ? 0 : run->cpu[run->thread];
+	return cpu < run->m.nr_cpus ? UINT32_C(1) << cpu : 0;
+}
+
+void exec_work(struct exec_run *run)
+{
+	if (++run->work <= EXEC_WORK_MAX || !run->jump_armed)
+		return;
+	run->overran = true;
+	run->contract = "a call does not end";
+	run->told.code = PFA_ESTOP;
+	longjmp(run->jump, 1);
+}
+
 /* Does this call of a fallible site fail? */
 static bool exec_site_fails(struct exec_run *run, enum prog_site site)
 {
@@ -75,6 +95,7 @@ static uint32_t exec_platform_cpu(void *ctx)
 {
 	struct exec_run *run = ((struct pfa_sim *)ctx)->ctx;
 
+	exec_work(run);
 	if (run->setup.cfg.cpu_offset)
 		run->contract = "the cpu op was called though config.cpu_offset is set";
 	return exec_site_fails(run, PROG_SITE_CPU) ? run->m.nr_cpus + 7u : run->cpu[run->thread];
@@ -101,6 +122,7 @@ static int exec_platform_wait(void *ctx, const void *addr, uint32_t value, uint6
 {
 	struct pfa_sim *sim = ctx;
 	(void)value;
+	exec_work(sim->ctx);
 	return exec_site_fails(sim->ctx, PROG_SITE_WAIT) ? PFA_EDEADLK : exec_on_wait(sim, addr, value, until_ns);
 }
 
@@ -160,6 +182,9 @@ bool exec_begin(struct exec_run *run)
 	run->disabled = 0;
 	run->have_stats = false;
 	run->contract = NULL;
+	run->cpus_used = run->cpus_active = 0;
+	run->quiet = 0;
+	run->quiet_broken = true;
 	setup_wipe_pool(&run->setup);
 	if (!model_init(&run->m, cfg))
 		return exec_fail(run, "harness", "the configuration does not fit the model", 0, 0, 1);
@@ -177,6 +202,8 @@ bool exec_begin(struct exec_run *run)
 		return exec_fail(run, "model config", "a valid configuration is refused (code, problem)", 0,
 		                 (size_t)(unsigned)-code, problem);
 	}
+	if (run->ops->on_unlock)
+		run->ops->on_unlock(run->sut, exec_unlocked, run);
 	memset(&run->totals, 0, sizeof(run->totals));
 	run->told_misuses = 0;
 	if (!exec_refresh(run))
@@ -199,7 +226,7 @@ static void exec_prepare(struct exec_run *run, const struct program *p, const st
 	run->sut = NULL;
 	run->thread = 0;
 	setup_cpu = 0;
-	run->in_zero = run->jump_armed = run->must_be_unchanged = false;
+	run->in_zero = run->jump_armed = run->must_be_unchanged = run->overran = false;
 	run->any_highatomic = run->stale = false;
 	run->unlocks = 0;
 	run->step = (struct exec_step){ .index = SIZE_MAX };
@@ -265,7 +292,7 @@ static enum exec_weight exec_weigh(const struct exec_run *run, unsigned kind, un
 	if (run->p->config.check == PROG_CHECK_FULL || index % 16 == 15 || run->disabled || run->contract)
 		return EXEC_ALL;
 	switch (kind) {
-	case OP_SET_CPU: case OP_WINDOW: case OP_CLOCK_ADVANCE: case OP_FAULT: case OP_FILL: case OP_VERIFY: case OP_NAMES:
+	case OP_SET_CPU: case OP_WINDOW: case OP_WINDOW_DEAD: case OP_CLOCK_ADVANCE: case OP_FAULT: case OP_FILL: case OP_VERIFY: case OP_NAMES:
 	case OP_PTR_OF: case OP_REGIONS: case OP_ON_UNLOCK:
 		return EXEC_NOTHING;
 	case OP_FREE: case OP_FREE_BULK: case OP_FREE_PART: case OP_FREE_PTR: case OP_SPLIT:
@@ -286,8 +313,10 @@ static bool exec_step_one(struct exec_run *run, unsigned index)
 	run->touched_first = SIZE_MAX;
 	run->touched_end = 0;
 	run->nr_told = 0;
+	run->quiet_broken |= op->kind != OP_SERVICE && op->kind != OP_CLOCK_ADVANCE;
 	run->thread = op->thread;
 	setup_cpu = run->cpu[run->thread];
+	run->cpus_used |= exec_cpu_bit(run);
 	run->have_digest = run->o->prove_unchanged && op->kind >= OP_FREE_WRONG_ORDER;
 	if (run->have_digest)
 		run->digest = exec_digest(run);

@@ -61,6 +61,12 @@ struct pfa_run exec_run_of(const struct exec_run *run, uint64_t first, uint64_t 
 	return (struct pfa_run){ (pfa_pfn)first, (size_t)nr };
 }
 
+bool exec_skip(struct exec_run *run)
+{
+	run->step.skipped = true;
+	return true;
+}
+
 /* ---- dispatch ---------------------------------------------------------------------------------------------------- */
 
 /* Has the allocator not the function that an operation is about? */
@@ -80,7 +86,8 @@ static bool ops_lacking(const struct sut_ops *o, unsigned kind)
 	case OP_LARGEST_FREE: return !o->largest_free;
 	case OP_WOULD_SUCCEED: return !o->would_succeed;
 	case OP_CACHE_DRAIN: return !o->cache_drain;
-	case OP_CACHE_PURGE: return !o->cache_purge;
+	case OP_CACHE_PURGE:
+	case OP_PURGE_DEAD: return !o->cache_purge;
 	case OP_CACHE_DISABLE: return !o->cache_disable;
 	case OP_CACHE_ENABLE: return !o->cache_enable;
 	case OP_SERVICE: return !o->service;
@@ -88,9 +95,20 @@ static bool ops_lacking(const struct sut_ops *o, unsigned kind)
 	}
 }
 
-bool exec_skip(struct exec_run *run)
+/* Where a block was that its owner gave back: its pageblocks are where caches hold something, its frames where windows
+ * begin and end in the middle of what is free. */
+static bool exec_near_dead(struct exec_run *run, const struct prog_op *op, const struct exec_handle *h)
 {
-	run->step.skipped = true;
+	const size_t nr = h->had ? (size_t)1 << h->had_order : 0;
+
+	if (!h->had)
+		return exec_skip(run);
+	if (op->kind == OP_PURGE_DEAD)
+		return exec_purge(run, h->had_pfn + (nr * (size_t)op->arg[1] >> 6));
+	const pfa_pfn first = h->had_pfn + 4 - (size_t)op->arg[1], end = h->had_pfn + nr + (size_t)op->arg[2] - 4;
+	if (h->had_pfn + 4 < op->arg[1] || h->had_pfn + nr + op->arg[2] < 4 || first >= end)
+		return exec_skip(run);
+	run->window = (struct pfa_run){ first, end - first };
 	return true;
 }
 
@@ -106,6 +124,8 @@ bool exec_operation(struct exec_run *run, const struct prog_op *op, unsigned ind
 		return exec_request(run, op, h);
 	if (op->ref != PROG_NO_REF) {
 		h = &run->handle[op->ref];
+		if (op->kind == OP_PURGE_DEAD || op->kind == OP_WINDOW_DEAD)
+			return exec_near_dead(run, op, h);
 		if (op->kind == OP_DOUBLE_FREE || op->kind == OP_SPLIT_DEAD)
 			return exec_misuse_dead(run, op, h);
 		return h->nr ? exec_on_handle(run, op, h) : exec_skip(run);

@@ -317,6 +317,26 @@ static bool oracle_request(struct exec_run *run)
 	return true;
 }
 
+/* Did this request or free use its cpu's cache? Certainly, if what is cached is another amount and nothing was drained. */
+static void oracle_activity(struct exec_run *run, const struct pfa_stats *was)
+{
+	bool moved = false;
+
+	if (run->step.index >= run->p->nr_ops)
+		return;
+	switch (run->p->ops[run->step.index].kind) {
+	case OP_ALLOC: case OP_ALLOC_PTR: case OP_ALLOC_BULK: case OP_FREE: case OP_FREE_BULK: case OP_FREE_PART:
+	case OP_FREE_PTR:
+		break;
+	default:
+		return;
+	}
+	for (unsigned zone = 0; zone < run->m.nr_zones; zone++)
+		moved |= run->now[zone].cached != run->before[zone].cached;
+	if (moved && run->totals.nr_drain == was->nr_drain)
+		run->cpus_active |= exec_cpu_bit(run);
+}
+
 /* The counters of the instance: misuse, refusals and zeroing are counted, each once. */
 bool exec_judge_totals(struct exec_run *run)
 {
@@ -327,6 +347,7 @@ bool exec_judge_totals(struct exec_run *run)
 		return true;
 	if (run->ops->stats(run->sut, &run->totals, sizeof(run->totals)) != PFA_OK)
 		return exec_fail(run, "model code", "stats of an instance fails", 0, 0, 1);
+	oracle_activity(run, &was);
 	const size_t misuses = run->totals.nr_misuse - was.nr_misuse, told = run->told_misuses;
 	run->told_misuses = 0;
 	if (misuses != told)

@@ -16,6 +16,9 @@
 #include "setup.h"
 
 #define EXEC_NONE UINT32_MAX
+/* I13: no call takes more locks and asks the platform more often than this. The most comes from draining the caches of
+ * 16 cpus block by block, and from giving back a bulk of all frames: some for each frame that there can be. */
+#define EXEC_WORK_MAX (1u << 17)
 
 /* The blocks that an operation was granted, in order, less those freed since: a list through exec_run.next, whose
  * nodes are named by the model's frame index of the block's head. */
@@ -85,6 +88,13 @@ struct exec_run {
 	pfa_pfn zeroed_first;
 	size_t zeroed_nr, zeroed_again;      /* frames that the zero op was told of; of these, already zero */
 	size_t unlocks;
+	size_t work;                         /* of the current call: zone locks taken, and questions to the platform */
+	bool overran;                        /* it was more than EXEC_WORK_MAX: the call was left */
+	/* what service may and must do */
+	uint32_t cpus_used, cpus_active;     /* bit cpu: it made requests or frees; it did so since service was last called */
+	unsigned quiet;                      /* whole rounds of service, each due, since anything else was done */
+	uint64_t quiet_ns;                   /* when the last of them was */
+	bool quiet_broken;                   /* something else was done, or a round was cut short */
 	const char *contract;                /* a platform op was called in a way that its contract forbids */
 };
 
@@ -99,6 +109,7 @@ bool exec_fail(struct exec_run *run, const char *monitor, const char *what, pfa_
 #define EXEC_CALL(run, code, call)                                                                                 \
 	do {                                                                                                       \
 		(run)->nr_told = 0;                                                                                \
+		(run)->work = 0;                                                                                   \
 		(run)->jump_armed = true;                                                                          \
 		if (setjmp((run)->jump) == 0)                                                                      \
 			(code) = (call);                                                                           \
@@ -106,6 +117,13 @@ bool exec_fail(struct exec_run *run, const char *monitor, const char *what, pfa_
 			(code) = (run)->told.code;                                                                 \
 		(run)->jump_armed = false;                                                                         \
 	} while (0)
+
+/* The cpu that the thread runs on, as a set; empty: past the caches. */
+uint32_t exec_cpu_bit(const struct exec_run *run);
+/* A step of work inside of a call; leaves a call that does not end. */
+void exec_work(struct exec_run *run);
+/* The hook that counts unlocks: exec_views.c. */
+void exec_unlocked(void *ctx, struct pfa *pfa, unsigned zone);
 
 /* exec_ops.c: carries out one operation. */
 bool exec_operation(struct exec_run *run, const struct prog_op *op, unsigned index);

@@ -138,11 +138,49 @@ bool exec_switch(struct exec_run *run, bool disable)
 	return true;
 }
 
+static unsigned state_ones(uint32_t set)
+{
+	unsigned nr = 0;
+	for (; set; set &= set - 1)
+		nr++;
+	return nr;
+}
+
+/* Service gives back what idle cpus hold: not what was used since the last visit, which was at the last call or before;
+ * and all of it after two visits to a cpu that did nothing. */
+static bool state_judge_service(struct exec_run *run, unsigned budget, int code, size_t drains)
+{
+	const uint32_t may = run->cpus_used & ~run->cpus_active;
+	const bool whole = code == PFA_OK && budget >= run->m.nr_cpus;
+	const bool first = run->quiet_broken;
+
+	run->cpus_active = 0;
+	run->quiet_broken = !whole;
+	if (drains > state_ones(may))
+		return exec_fail(run, "I7 service", "caches were drained whose cpus were active (drains, at most)", 0, state_ones(may),
+		                 drains);
+	if (!whole || (!first && run->sim.now_ns - run->quiet_ns <= PFA_SERVICE_IDLE_NS))
+		return true;
+	/* The first round of a quiet time may meet visits that are not due; each that follows comes when all are. */
+	run->quiet = first ? 0 : run->quiet + 1;
+	run->quiet_ns = run->sim.now_ns;
+	if (run->quiet < 2 || !exec_refresh(run))
+		return run->r->outcome == EXEC_FINE;
+	for (unsigned zone = 0; zone < run->m.nr_zones; zone++)
+		if (run->now[zone].cached)
+			return exec_fail(run, "I7 service", "frames are cached after two whole rounds in which all cpus were idle", 0, 0,
+			                 run->now[zone].cached);
+	return true;
+}
+
 bool exec_service(struct exec_run *run, unsigned budget)
 {
+	struct pfa_stats was = { .nr_drain = 0 }, is = was;
 	uint64_t next = 0;
 	int code;
 
+	if (run->ops->stats && run->ops->stats(run->sut, &was, sizeof(was)) != PFA_OK)
+		return exec_fail(run, "model code", "stats of an instance fails", 0, 0, 1);
 	EXEC_CALL(run, code, run->ops->service(run->sut, budget, budget & 1 ? &next : NULL));
 	run->step.code = code;
 	if (code != PFA_OK && code != PFA_EAGAIN)
@@ -151,7 +189,11 @@ bool exec_service(struct exec_run *run, unsigned budget)
 	if (code == PFA_OK && (budget & 1) && next <= run->sim.now_ns)
 		return exec_fail(run, "contract service", "idle, but the time of the next call is not in the future", 0,
 		                 (size_t)run->sim.now_ns, (size_t)next);
-	return true;
+	if (!run->ops->stats || !run->have_stats)
+		return true;
+	if (run->ops->stats(run->sut, &is, sizeof(is)) != PFA_OK)
+		return exec_fail(run, "model code", "stats of an instance fails", 0, 0, 1);
+	return state_judge_service(run, budget, code, is.nr_drain - was.nr_drain);
 }
 
 /* ---- content and faults ------------------------------------------------------------------------------------------ */

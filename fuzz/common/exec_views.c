@@ -281,8 +281,9 @@ static bool views_all_regions(struct exec_run *run)
 	return true;
 }
 
-/* The hook is a leaf that only reads; what can be said of it is that it is called, with a zone that exists. */
-static void views_unlocked(void *ctx, struct pfa *pfa, unsigned zone)
+/* The hook is a leaf that only reads; what can be said of it is that it is called, with a zone that exists. It is set
+ * from the beginning, and away only while the operation looks. */
+void exec_unlocked(void *ctx, struct pfa *pfa, unsigned zone)
 {
 	struct exec_run *run = ctx;
 
@@ -290,6 +291,7 @@ static void views_unlocked(void *ctx, struct pfa *pfa, unsigned zone)
 	run->unlocks++;
 	if (zone >= run->m.nr_zones)
 		run->contract = "the on-unlock hook was told of a zone that there is not";
+	exec_work(run);
 }
 
 static bool views_on_unlock(struct exec_run *run, bool on)
@@ -299,12 +301,13 @@ static bool views_on_unlock(struct exec_run *run, bool on)
 
 	if (!run->ops->on_unlock || !run->ops->frame_info)
 		return exec_skip(run);
-	run->ops->on_unlock(run->sut, on ? views_unlocked : NULL, run);
+	run->ops->on_unlock(run->sut, on ? exec_unlocked : NULL, run);
 	if (run->ops->frame_info(run->sut, run->m.zone[0].start, &f) != PFA_OK)
 		return exec_fail(run, "model code", "frame_info of a pfn in a zone fails", run->m.zone[0].start, 0, 1);
 	if ((run->unlocks != was) != on)
 		return exec_fail(run, "view unlock", "the on-unlock hook is called exactly while it is set", 0, on,
 		                 run->unlocks - was);
+	run->ops->on_unlock(run->sut, exec_unlocked, run);
 	return true;
 }
 

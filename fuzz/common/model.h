@@ -16,7 +16,7 @@
 #include <pfa/stats.h>
 
 #define MODEL_ZONES 8u
-#define MODEL_FRAMES 32768u /* of all zones together, holes included */
+#define MODEL_FRAMES (32768u + (UINT32_C(1) << 18)) /* of all zones together, holes included (huge ones: setup.h) */
 #define MODEL_PAGEBLOCKS (MODEL_FRAMES / 64u + 2u * MODEL_ZONES)
 
 enum model_state {

@@ -6,9 +6,9 @@
  *    0     version                        16     far: the zones' base in steps of 2^26 pfns, 0xC0 | 0..63
  *    1  2  number of operations           17     which zone is which in address order: rank of the permutation
  *    3  4  swarm mask                     18     how the cpu is known
- *    7     zones - 1 | threads - 1 << 2   19  3  zero (devices, owners)
- *          | abort << 4 | pool << 5       22     what to spoil
- *          | zeroed metadata << 7         23     and how
+ *    7     zones - 1 | threads - 1 << 2   19  2  zero (devices, owners)
+ *          | abort << 4 | pool << 5       21     huge
+ *          | zeroed metadata << 7         22  2  what to spoil, and how
  *    8     frame shift                    24     seed
  *    9     pageblock order                25 12  4 holes: u16 offset in the span, u8 length (0: none)
  *   10     largest order                  37 27  3 zones in address order: u16 gap before it, u16 frames,
@@ -24,7 +24,7 @@
 
 enum {
 	AT_OPS = 1, AT_SWARM = 3, AT_SHAPE = 7, AT_SHIFT, AT_PAGEBLOCK, AT_MAX_ORDER, AT_CPUS, AT_CACHE_HIGH, AT_CACHE_BATCH,
-	AT_CACHE_ORDER, AT_MODES, AT_FAR, AT_RANK, AT_CPU_WAY, AT_BAD = 22, AT_BAD_VARIANT, AT_SEED, AT_HOLES, AT_ZONES = 37,
+	AT_CACHE_ORDER, AT_MODES, AT_FAR, AT_RANK, AT_CPU_WAY, AT_HUGE = 21, AT_BAD = 22, AT_BAD_VARIANT, AT_SEED, AT_HOLES, AT_ZONES = 37,
 	HOLE_BYTES = 3, ZONE_BYTES = 9
 };
 #define FAR_SHIFT 26
@@ -121,6 +121,7 @@ static void decode_modes(const uint8_t *h, struct prog_config *c)
 	c->hardening = modes >> 5 == 5 ? modes >> 3 & 3 : 0;
 	c->bad = h[AT_BAD] < PROG_SPOILS ? (enum prog_spoil)h[AT_BAD] : PROG_SPOIL_NONE;
 	c->bad_variant = h[AT_BAD_VARIANT];
+	c->huge = h[AT_HUGE] == 1 || h[AT_HUGE] >= 0xFC; /* such programs are slow: few */
 	c->seed = h[AT_SEED];
 }
 
@@ -282,6 +283,7 @@ void prog_config_encode(const struct prog_config *c, uint8_t h[PROG_HEADER_BYTES
 	h[AT_BAD] = (uint8_t)c->bad;
 	h[AT_BAD_VARIANT] = (uint8_t)c->bad_variant;
 	h[AT_SEED] = (uint8_t)c->seed;
+	h[AT_HUGE] = (uint8_t)c->huge;
 	encode_zones(c, h);
 }
 

@@ -26,6 +26,7 @@ static const char *const calls[OP_KINDS] = {
 	[OP_FREE_RANGE_PART] = "free_ranges(%h, %1, %2)",
 	[OP_SPLIT] = "split(%h, %1, %2)",
 	[OP_WINDOW] = "set_window(%0, %1)",
+	[OP_WINDOW_DEAD] = "if (had(%h)) window_near(%h, %1, %2)",
 	[OP_ALLOC_WINDOW] = "alloc_window(%y, %0, %f)",
 	[OP_ALLOC_PTR] = "alloc_ptr(%y, %0, %f)",
 	[OP_FREE_PTR] = "free_blocks(%h, 0, SIZE_MAX, 1)",
@@ -34,6 +35,7 @@ static const char *const calls[OP_KINDS] = {
 	[OP_WOULD_SUCCEED] = "CALL(pfa_would_succeed(pfa, %0, %f))",
 	[OP_CACHE_DRAIN] = "CALL(pfa_cache_drain(pfa, %0))",
 	[OP_CACHE_PURGE] = "CALL(pfa_cache_purge(pfa, %0))",
+	[OP_PURGE_DEAD] = "if (had(%h)) CALL(pfa_cache_purge(pfa, (%h)->first.pfn + ((pfa_pfn)%1 << (%h)->first.order) / 64))",
 	[OP_CACHE_DISABLE] = "CALL(pfa_cache_disable(pfa))",
 	[OP_CACHE_ENABLE] = "CALL(pfa_cache_enable(pfa))",
 	[OP_SET_CPU] = "cpu_of[thread] = %0; CALL(PFA_OK)",
@@ -141,22 +143,39 @@ static void put_runs(FILE *f, const char *name, unsigned zone, const struct prog
 	fprintf(f, " };\n");
 }
 
+/* The holes of a zone, with the one that config huge=1 stands for. */
+static unsigned holes_of(const struct prog_config *c, unsigned zone, struct prog_run out[PROG_HOLES_MAX + 1])
+{
+	const struct prog_zone *z = &c->zones[zone];
+	unsigned nr = z->nr_holes;
+
+	memcpy(out, z->holes, nr * sizeof(out[0]));
+	if (c->huge && z->start + z->nr == prog_span_end(c))
+		out[nr++] = (struct prog_run){ z->start + z->nr, PROG_HUGE_HOLE };
+	return nr;
+}
+
 static void put_zones(FILE *f, const struct prog_config *c)
 {
 	for (unsigned i = 0; i < c->nr_zones; i++) {
-		if (c->zones[i].nr_holes)
-			put_runs(f, "holes", i, c->zones[i].holes, c->zones[i].nr_holes);
+		struct prog_run holes[PROG_HOLES_MAX + 1];
+		const unsigned nr = holes_of(c, i, holes);
+
+		if (nr)
+			put_runs(f, "holes", i, holes, nr);
 		if (c->zones[i].cma.nr)
 			put_runs(f, "cma", i, &c->zones[i].cma, 1);
 	}
 	fprintf(f, "\nstatic const struct pfa_zone_config zones[] = {\n");
 	for (unsigned i = 0; i < c->nr_zones; i++) {
 		const struct prog_zone *z = &c->zones[i];
+		struct prog_run holes[PROG_HOLES_MAX + 1];
+		const unsigned nr = holes_of(c, i, holes);
 
 		fprintf(f, "\t{ .size = sizeof(struct pfa_zone_config), .start = %" PRIu32 ", .nr_frames = %" PRIu32, z->start,
-		        z->nr);
-		if (z->nr_holes)
-			fprintf(f, ",\n\t  .holes = zone%u_holes, .nr_holes = %u", i, z->nr_holes);
+		        nr > z->nr_holes ? z->nr + PROG_HUGE_HOLE + PROG_HUGE_TAIL : z->nr);
+		if (nr)
+			fprintf(f, ",\n\t  .holes = zone%u_holes, .nr_holes = %u", i, nr);
 		if (z->cma.nr)
 			fprintf(f, ",\n\t  .cma = zone%u_cma, .nr_cma = 1", i);
 		fprintf(f, ",\n\t  .mark_min = %" PRIu32 ", .mark_low = %" PRIu32 ", .mark_high = %" PRIu32
@@ -191,6 +210,8 @@ static void put_setup(FILE *f, const struct prog_config *c)
 	fprintf(f, "\tcfg.fatal_policy = %s;\n\tcfg.seed = %u;\n",
 	        c->abort_policy ? "PFA_FATAL_ABORT" : "PFA_FATAL_REPORT", c->seed);
 	fprintf(f, "\tspan_first = %" PRIu32 "u;\n\tspan_end = %" PRIu32 "u;\n", prog_span_start(c), prog_span_end(c));
+	fprintf(f, "\tpool_frames = %" PRIu32 "u;\n",
+	        prog_span_end(c) - prog_span_start(c) + (c->huge ? PROG_HUGE_HOLE + PROG_HUGE_TAIL : 0));
 	fprintf(f, "\tsetup(&platform, %d, %u);\n\n", (int)(c->pool == PROG_POOL_CONTENT ? 0 : c->pool), c->seed & 1);
 }
 

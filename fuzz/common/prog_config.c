@@ -158,6 +158,9 @@ void prog_config_canonicalise(struct prog_config *c)
 	if (c->check >= PROG_CHECKS)
 		c->check = PROG_CHECK_TOUCHED;
 	c->hardening = bounded(c->hardening, 0, 3);
+	c->huge = bounded(c->huge, 0, 1);
+	if (c->huge) /* the full walk would take longer than all else */
+		c->check = PROG_CHECK_TOUCHED;
 	c->threads = bounded(c->threads, 1, PROG_THREADS_MAX);
 	c->seed = bounded(c->seed, 0, 255);
 	if (c->bad >= PROG_SPOILS)

@@ -240,6 +240,42 @@ static void delete_ops(struct mutator *m)
 	prog_select(p, keep);
 }
 
+/* Operations that mean something together: each uses what the first of them was granted, and asks for the same order. */
+static void insert_chain(struct mutator *m)
+{
+	static const uint8_t chains[][6] = {
+		{ OP_ALLOC, OP_FREE, OP_PURGE_DEAD },
+		{ OP_ALLOC, OP_FREE, OP_WINDOW_DEAD, OP_ALLOC_WINDOW },
+		{ OP_ALLOC, OP_ALLOC, OP_FREE, OP_WINDOW_DEAD, OP_ALLOC_WINDOW, OP_FREE },
+		{ OP_ALLOC, OP_FREE, OP_SERVICE, OP_CLOCK_ADVANCE, OP_SERVICE },
+		{ OP_SERVICE, OP_CLOCK_ADVANCE, OP_ALLOC, OP_FREE, OP_SERVICE },
+		{ OP_SERVICE, OP_CLOCK_ADVANCE, OP_SERVICE, OP_CLOCK_ADVANCE, OP_SERVICE },
+		{ OP_CACHE_DISABLE, OP_ALLOC, OP_FREE, OP_CACHE_ENABLE },
+		{ OP_ALLOC_BULK, OP_FREE_PART, OP_FREE_PART, OP_CACHE_DRAIN },
+	};
+	const uint8_t *kinds = chains[below(m, sizeof(chains) / sizeof(chains[0]))];
+	const unsigned at = below(m, m->p->nr_ops + 1);
+	const uint64_t order = random_order(m);
+	unsigned nr = 0;
+
+	while (nr < sizeof(chains[0]) && kinds[nr])
+		if (!prog_enabled(&m->p->config, kinds[nr++]))
+			return;
+	if (!open_gap(m, at, nr))
+		return;
+	fill_gap(m, at, kinds, nr);
+	for (unsigned i = 0; i < nr; i++) {
+		struct prog_op *op = &m->p->ops[at + i];
+
+		if (prog_handle_arg(op->kind) >= 0)
+			op->ref = (uint16_t)at;
+		if (op->kind == OP_ALLOC || op->kind == OP_ALLOC_WINDOW)
+			op->arg[0] = order;
+		if (op->kind == OP_CLOCK_ADVANCE && !one_in(m, 4))
+			op->arg[0] = UINT64_C(1000000000) * (1 + below(m, 3));
+	}
+}
+
 /* Copies [from, from + nr) to at. References inside the copy stay inside, others stay as they are. */
 static void copy_block(struct mutator *m, unsigned from, unsigned nr, unsigned at)
 {
@@ -334,7 +370,7 @@ static void change_config(struct mutator *m)
 		uint8_t at, nr;
 	} fields[] = {
 		{ 7, 1 },  { 8, 1 },  { 9, 1 },  { 10, 1 }, { 11, 1 }, { 12, 1 }, { 13, 1 }, { 14, 1 }, { 15, 1 }, { 16, 1 },
-		{ 17, 1 }, { 18, 1 }, { 22, 2 }, { 24, 1 }, { 25, 3 }, { 28, 3 }, { 31, 3 }, { 34, 3 }, { 37, 2 }, { 39, 2 }, { 41, 1 },
+		{ 17, 1 }, { 18, 1 }, { 21, 1 }, { 22, 2 }, { 24, 1 }, { 25, 3 }, { 28, 3 }, { 31, 3 }, { 34, 3 }, { 37, 2 }, { 39, 2 }, { 41, 1 },
 		{ 42, 3 }, { 45, 1 }, { 46, 9 }, { 46, 2 }, { 48, 2 }, { 50, 1 }, { 51, 3 }, { 54, 1 }, { 55, 9 }, { 10, 5 },
 	};
 	uint8_t header[PROG_HEADER_BYTES];
@@ -375,7 +411,7 @@ static void change_schedule(struct mutator *m)
 
 static void mutate_once(struct mutator *m)
 {
-	unsigned what = below(m, 24);
+	unsigned what = below(m, 26);
 
 	if (m->p->nr_ops == 0 || what < 6)
 		insert_ops(m);
@@ -393,7 +429,9 @@ static void mutate_once(struct mutator *m)
 		change_kind(m);
 	else if (what < 22)
 		change_config(m);
-	else if (what < 23 && m->p->config.threads > 1)
+	else if (what < 24)
+		insert_chain(m);
+	else if (what < 25 && m->p->config.threads > 1)
 		change_schedule(m);
 	else
 		change_swarm(m);

@@ -179,7 +179,7 @@ static bool parse_config_number(struct parser *s, struct word key, struct word v
 		{"frame_shift", &c->frame_shift, 6, 16},         {"max_order", &c->max_order, 0, 31},
 		{"pageblock_order", &c->pageblock_order, 6, 20}, {"cpus", &c->cpus, 1, 16},
 		{"cache_order", &c->cache_max_order, 0, 9},      {"hardening", &c->hardening, 0, 3},
-		{"threads", &c->threads, 1, PROG_THREADS_MAX},
+		{"threads", &c->threads, 1, PROG_THREADS_MAX},   {"huge", &c->huge, 0, 1},
 	};
 	uint64_t n;
 

@@ -92,6 +92,8 @@ static void put_config(struct sink *s, const struct prog_config *c)
 		put(s, " cache_order=%u", c->cache_max_order == PROG_CACHE_ORDER_0 ? 0 : c->cache_max_order);
 	if (c->hardening)
 		put(s, " hardening=%u", c->hardening);
+	if (c->huge)
+		put(s, " huge=1");
 	if (c->threads > 1)
 		put(s, " threads=%u", c->threads);
 	if (c->pool)

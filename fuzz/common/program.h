@@ -28,6 +28,10 @@
 #define PROG_FRAMES_TOTAL 16384u /* in all zones together, holes included */
 #define PROG_GAP_MAX 8191u       /* between two zones in address order */
 #define PROG_HOLE_MAX 191u       /* longest hole; longer ones are several adjacent holes */
+/* config huge=1: the highest zone goes on behind a hole of so many frames. More leaves than 64 * 64, so that index sets
+ * have a third level. */
+#define PROG_HUGE_HOLE (UINT32_C(1) << 18)
+#define PROG_HUGE_TAIL 192u
 #define PROG_THREADS_MAX 4u
 #define PROG_ARGS_MAX 4u
 #define PROG_LIVE_MAX 256u       /* handles that a byte can name, the newest first */
@@ -160,6 +164,7 @@ struct prog_config {
 	enum prog_check check;
 	unsigned hardening;        /* 0..3 */
 	unsigned threads;          /* logical threads, 1..4 */
+	unsigned huge;             /* 1: the highest zone goes on behind a hole (PROG_HUGE_HOLE) */
 	unsigned seed;             /* config.seed, 0..255 */
 	enum prog_spoil bad;       /* what to spoil before init (init is then tried, and must refuse) */
 	unsigned bad_variant;      /* 0..255 */

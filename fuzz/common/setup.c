@@ -49,6 +49,20 @@ static void setup_zone(struct setup *s, unsigned i, const struct prog_zone *z, u
 	}
 }
 
+/* The highest zone goes on behind a hole. */
+static void setup_huge(struct setup *s)
+{
+	struct pfa_zone_config *z = &s->zones[0];
+
+	for (unsigned i = 1; i < s->cfg.nr_zones; i++)
+		if (s->zones[i].start > z->start)
+			z = &s->zones[i];
+	struct pfa_run *holes = s->holes[z - s->zones];
+	holes[z->nr_holes++] = (struct pfa_run){ z->start + z->nr_frames, PROG_HUGE_HOLE };
+	z->holes = holes;
+	z->nr_frames += PROG_HUGE_HOLE + PROG_HUGE_TAIL;
+}
+
 /* Chooses where frames have addresses, and who zeroes. A pool too large for content is only addresses. */
 static void setup_pool(struct setup *s, const struct prog_config *c)
 {
@@ -96,6 +110,8 @@ void setup_make(struct setup *s, const struct prog_config *c, uint32_t lacks, st
 	s->cfg.nr_zones = lacks & SUT_NO_ZONES ? 1 : c->nr_zones;
 	for (unsigned i = 0; i < s->cfg.nr_zones; i++)
 		setup_zone(s, i, &c->zones[i], lacks);
+	if (c->huge && !(lacks & SUT_NO_HOLES))
+		setup_huge(s);
 	s->cfg.flags = (c->zeroed_meta ? PFA_CONFIG_ZEROED_META : 0) | (c->zeroed_pool ? PFA_CONFIG_ZEROED_POOL : 0) |
 	               (c->track_zero ? PFA_CONFIG_TRACK_ZERO : 0);
 	s->cfg.frame_shift = c->frame_shift;

@@ -58,6 +58,17 @@ static bool spoil_size(struct pfa_config *c, struct pfa_zone_config *z, unsigned
 	}
 }
 
+/* Two runs of which the second begins before the first ends: each of the ways in which intervals of up to three units
+ * can lie in five, the second before, inside of, around and over the end of the first. */
+static void spoil_pair(pfa_pfn start, size_t unit, unsigned which)
+{
+	const size_t first = which % 3, nr = 1 + which / 3 % 3;
+	const size_t other = which / 9 % (first + nr), other_nr = 1 + which / 18 % 3;
+
+	spoil_runs[0] = (struct pfa_run){ start + first * unit, nr * unit };
+	spoil_runs[1] = (struct pfa_run){ start + other * unit, other_nr * unit };
+}
+
 static bool spoil_holes(struct pfa_zone_config *z, unsigned variant)
 {
 	spoil_runs[0] = (struct pfa_run){ z->start, 1 };
@@ -71,16 +82,10 @@ static bool spoil_holes(struct pfa_zone_config *z, unsigned variant)
 	case 3: spoil_runs[0].first = z->start - 1; return z->start > 0;
 	case 4: spoil_runs[0].nr_frames = SIZE_MAX; return true;
 	case 5: spoil_runs[0].first = SIZE_MAX; return true;
-	case 6: /* out of order */
+	default:
 		z->nr_holes = 2;
-		spoil_runs[0].first = z->start + 2;
-		spoil_runs[1] = (struct pfa_run){ z->start, 1 };
-		return z->nr_frames > 4;
-	default: /* overlapping */
-		z->nr_holes = 2;
-		spoil_runs[0].nr_frames = 2;
-		spoil_runs[1] = (struct pfa_run){ z->start + 1, 1 };
-		return z->nr_frames > 4;
+		spoil_pair(z->start, 1, variant / 8 + 32 * (variant % 2));
+		return z->nr_frames > 5;
 	}
 }
 
@@ -100,10 +105,10 @@ static bool spoil_cma(const struct pfa_config *c, struct pfa_zone_config *z, uns
 	case 2: spoil_runs[0].first++; return true;
 	case 3: spoil_runs[0].first = (z->start + z->nr_frames + pb - 1) / pb * pb; return true;
 	case 4: spoil_runs[0].nr_frames = SIZE_MAX / pb * pb; return true;
-	case 5: /* twice the same */
-		spoil_runs[1] = spoil_runs[0];
+	case 5:
+		spoil_pair(first, pb, variant / 7);
 		z->nr_cma = 2;
-		return whole;
+		return first + 5 * pb <= z->start + z->nr_frames;
 	default: { /* over a hole */
 		static struct pfa_run hole;
 		hole = (struct pfa_run){ first + 1, 1 };

@@ -249,7 +249,9 @@ static int canary_ptr(struct sut *s, pfa_pfn pfn, void **out)
 
 static int canary_largest_free(struct sut *s, uint32_t flags, unsigned *out)
 {
-	const int code = sut_pfa.largest_free(s, flags, out);
+	int code = sut_pfa.largest_free(s, flags, out);
+	while (canary_which == SUT_CANARY_ENDLESS && code == PFA_OK)
+		code = sut_pfa.largest_free(s, flags, out);
 	if (code == PFA_OK && canary_which == SUT_CANARY_LARGEST)
 		++*out;
 	return code;
@@ -285,7 +287,14 @@ static int canary_disable(struct sut *s)
 
 static int canary_service(struct sut *s, unsigned budget, uint64_t *out_next)
 {
+	if (canary_which == SUT_CANARY_SERVICE_KEEPS) {
+		if (out_next)
+			*out_next = UINT64_MAX;
+		return PFA_OK;
+	}
 	const int code = sut_pfa.service(s, budget, out_next);
+	if (canary_which == SUT_CANARY_SERVICE_DRAINS && sut_pfa.cache_drain(s, PFA_ALL_CPUS) != PFA_OK)
+		return PFA_ECORRUPT;
 	if (canary_which == SUT_CANARY_SERVICE && code == PFA_OK && out_next)
 		*out_next = 0;
 	return code;

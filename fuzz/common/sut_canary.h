@@ -47,6 +47,9 @@
 	X(STEALS, "I3 steal", "turns unmovable pageblocks into reclaimable ones, however full")                    \
 	X(PRINT, "contract print", "writes text without an end of line")                                           \
 	X(SERVICE, "contract service", "wants to be called in the past")                                           \
+	X(SERVICE_DRAINS, "I7 service", "service drains all caches, whoever uses them")                            \
+	X(SERVICE_KEEPS, "I7 service", "service never drains")                                                     \
+	X(ENDLESS, "I13 work", "asks for the largest block for ever")                                              \
 	X(FINI, "teardown", "does not end")                                                                        \
 	X(NOT_COALESCED, "teardown", "keeps a block in pieces at the end")                                         \
 	X(REFUSES_CONFIG, "model config", "refuses a valid configuration")                                         \

@@ -37,7 +37,7 @@ static struct pfa *pfa;
 static struct pfa_config cfg;
 static struct pfa_footprint footprint;
 static unsigned char *memory;
-static unsigned span_first, span_end, thread, cpu_of[4], bad_cpu_at, bad_cpu_times, cpu_calls;
+static unsigned span_first, span_end, pool_frames, thread, cpu_of[4], bad_cpu_at, bad_cpu_times, cpu_calls;
 __attribute__((unused)) static size_t unlocks;
 static int readable; /* the pool has content */
 static uint64_t now;
@@ -495,6 +495,17 @@ HELPER const struct block *block_of(const struct handle *h, size_t at)
 	return &h->blocks[at % h->nr];
 }
 
+HELPER int had(const struct handle *h);
+
+/* The block that an ended handle had, begun lead - 4 frames early, ended trail - 4 late. */
+HELPER void window_near(const struct handle *h, unsigned lead, unsigned trail)
+{
+	pfa_pfn end = h->first.pfn + ((pfa_pfn)1 << h->first.order) + trail;
+
+	if (h->first.pfn + 4 >= lead && end >= 4 && h->first.pfn + 4 - lead < end - 4)
+		set_window(h->first.pfn + 4 - lead, end - 4 - (h->first.pfn + 4 - lead));
+}
+
 HELPER int had(const struct handle *h)
 {
 	return h->blocks != NULL;
@@ -633,7 +644,7 @@ HELPER void begin(void)
 HELPER void setup(struct pfa_platform *platform, int pool, int zero_op)
 {
 	enum pfa_config_problem problem;
-	size_t frame = (size_t)1 << cfg.frame_shift, bytes = (size_t)(span_end - span_first) << cfg.frame_shift;
+	size_t frame = (size_t)1 << cfg.frame_shift, bytes = (size_t)pool_frames << cfg.frame_shift;
 	int code = pfa_size(&cfg, &footprint, &problem, NULL);
 
 	if (code != PFA_OK) {

@@ -19,7 +19,8 @@ string(REGEX MATCHALL "\n\tX\\([A-Z_]+," rows "${canaries}")
 foreach(row IN LISTS rows)
 	string(REGEX REPLACE "\n\tX\\(([A-Z_]+),$" "\\1" name "${row}")
 	string(TOLOWER ${name} lower)
-	add_test(NAME fuzz.canary.${lower} COMMAND test_canary ${name})
+	add_test(NAME fuzz.canary.${lower} COMMAND test_canary ${name}
+		${CMAKE_CURRENT_LIST_DIR}/../../corpus/core/seed)
 	set_tests_properties(fuzz.canary.${lower} PROPERTIES LABELS fuzz TIMEOUT 300)
 endforeach()
 

@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: MIT
  *
- * test_canary.c - oracles that cannot fire are none. For each broken allocator of sut_canary.h: random programs are
- * run against it until an oracle fires, which must be the one that the canary is for, within a bounded number of
+ * test_canary.c - oracles that cannot fire are none. For each broken allocator of sut_canary.h: the seeds of a
+ * folder and then random programs are run against it until an oracle fires, which must be the one that the canary is for, within a bounded number of
  * programs; and on those same programs the sound allocator must be silent. Without argument: all, a line each.
  *
- *   test_canary [NAME]
+ *   test_canary [NAME [FOLDER]]
  */
+#define _DEFAULT_SOURCE
+#include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "exec.h"
 #include "sut_canary.h"
 
-#define CANARY_PROGRAMS 3000u
+#define CANARY_PROGRAMS 3000u /* a few hundred are enough today; see what is printed */
 #define CANARY_OPS 96u
 
 static const struct {
@@ -24,6 +27,9 @@ static const struct {
 };
 
 static struct program program;
+static struct dirent **canary_seeds;
+static unsigned canary_nr_seeds;
+static const char *canary_folder;
 static struct exec_result result, again;
 
 static uint64_t canary_random(uint64_t *state)
@@ -34,8 +40,32 @@ static uint64_t canary_random(uint64_t *state)
 	return z ^ z >> 31;
 }
 
+static int canary_is_seed(const struct dirent *entry)
+{
+	const size_t len = strlen(entry->d_name);
+	return len > 8 && strcmp(entry->d_name + len - 8, ".pfa.txt") == 0;
+}
+
+static void canary_seed(const char *name)
+{
+	static char text[PROG_TEXT_MAX], path[4096];
+	struct prog_error error;
+
+	snprintf(path, sizeof(path), "%s/%s", canary_folder, name);
+	FILE *file = fopen(path, "rb");
+	const size_t nr = file ? fread(text, 1, sizeof(text), file) : 0;
+	if (!file || fclose(file) != 0 || prog_parse(text, nr, &program, NULL, NULL, &error) != PROG_TEXT_PROGRAM) {
+		fprintf(stderr, "test_canary: %s is no program\n", path);
+		exit(2);
+	}
+}
+
 static void canary_program(unsigned number)
 {
+	if (number < canary_nr_seeds) {
+		canary_seed(canary_seeds[number]->d_name);
+		return;
+	}
 	static uint8_t bytes[PROG_HEADER_BYTES + PROG_OP_BYTES * CANARY_OPS];
 	uint64_t state = number;
 
@@ -97,9 +127,17 @@ int main(int argc, char **argv)
 {
 	unsigned silent = 0, most = 0, tried = 0;
 
+	if (argc > 2) {
+		const int nr = scandir(canary_folder = argv[2], &canary_seeds, canary_is_seed, alphasort);
+		if (nr <= 0) {
+			fprintf(stderr, "test_canary: no seeds in %s\n", canary_folder);
+			return 2;
+		}
+		canary_nr_seeds = (unsigned)nr;
+	}
 	for (unsigned i = 0; i < SUT_CANARY_NR; i++) {
 		unsigned programs = 0, others = 0;
-		if (argc > 1 && strcmp(argv[1], canaries[i].name) != 0)
+		if (argc > 1 && *argv[1] && strcmp(argv[1], canaries[i].name) != 0)
 			continue;
 		const bool fires = canary_fires((enum sut_canary)i, &programs, &others);
 		printf("%-20s %-20s %s after %u programs (%u others)  %s\n", canaries[i].name, canaries[i].monitor,

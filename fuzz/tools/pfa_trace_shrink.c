@@ -122,6 +122,7 @@ static bool plainer(struct prog_config *c, unsigned way)
 	case 19: c->frame_shift = 6; return true;
 	case 20: c->bad_variant = 0; return true;
 	case 21: c->cpu_way = PROG_CPU_OP; return true;
+	case 22: c->huge = 0; return true;
 	default: return false;
 	}
 }

@@ -57,7 +57,7 @@ static void put_words(FILE *f)
 	static const char *const words[] = {
 		"pfa-trace 1 target=core seed=0\\x0a", "config ", "zone 0 pfn=0..255\\x0a", "zone 1 pfn=256..511", "schedule raw=",
 		"raw 00", "t0: ", "t1: ", "a = ", "b = ", " a", "\\x0a", "#", "#= ", "frame_shift=12", "max_order=8",
-		"pageblock_order=6", "cpus=2", "cache=4/16", "cache=default/none", "cache_order=0", "hardening=1", "threads=2",
+		"pageblock_order=6", "cpus=2", "cache=4/16", "cache=default/none", "cache_order=0", "hardening=1", "huge=1", "threads=2",
 		"cpu_way=offset", "cpu_way=none", "pool=absent", "pool=none", "pool=zero_op", "zero=both", "meta=zeroed", "policy=abort", "check=full",
 		"bad=holes:1", "swarm=block,cache", "hole=8..9", "cma=64..127", "marks=8/16/24", "highatomic=64", "..", "all",
 		"movable", "reclaimable", "unmovable", ",zero", ",nowait", ",high", ",exact", "quiescent,frames",
