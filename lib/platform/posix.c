@@ -233,23 +233,9 @@ static uint64_t posix_random(void *ctx)
 
 static void posix_fatal(void *ctx, const struct pfa_fault *fault)
 {
-	char line[512] = "libpfa: ";
-	const char *message = fault->message ? fault->message : "fault without a message";
-	size_t nr = 8, done = 0;
-	int saved = errno;
-
 	(void)ctx;
-	while (*message && nr < sizeof(line) - 1)
-		line[nr++] = *message++;
-	line[nr++] = '\n';
-	while (done < nr) {
-		ssize_t written = write(STDERR_FILENO, line + done, nr - done);
-		if (written > 0)
-			done += (size_t)written;
-		else if (written == 0 || errno != EINTR)
-			break; /* nowhere to tell it: the core goes on to trap or to report */
-	}
-	errno = saved;
+	pfai_posix_line("libpfa: ", fault->message ? fault->message : "fault without a message");
+	pfai_posix_history(fault->history, fault->nr_history);
 }
 
 void pfa_posix_platform(struct pfa_platform *out)
@@ -263,4 +249,7 @@ void pfa_posix_platform(struct pfa_platform *out)
 	out->now_ns = pfai_posix_now_ns;
 	out->random = posix_random;
 	out->fatal = posix_fatal;
+	out->tag = pfai_posix_tag;
+	out->log = pfai_posix_log;
+	out->backtrace = pfai_posix_backtrace();
 }

@@ -115,7 +115,11 @@ static int posix_arena_init(struct pfa_posix *out, struct pfa_config *cfg, const
 	enum pfa_config_problem problem = PFA_CONFIG_FINE;
 	unsigned index = 0;
 	code = pfa_init(out->meta.base, out->meta.bytes, cfg, &out->pfa, &problem, &index);
-	return code == PFA_OK ? PFA_OK : posix_arena_refuse(out, problem, index);
+	if (code != PFA_OK)
+		return posix_arena_refuse(out, problem, index);
+	if (cfg->pool)
+		(void)pfa_posix_watch(out->pfa); /* one too many is not watched, that is all */
+	return PFA_OK;
 }
 
 /* After a failure that is already told: a second one, of munmap() or close(), would only hide it. */
@@ -168,6 +172,7 @@ int pfa_posix_destroy(struct pfa_posix *arena)
 			arena->why = pfa_error_name(code);
 			return code;
 		}
+		pfa_posix_unwatch(arena->pfa);
 		arena->pfa = NULL;
 	}
 	code = pfa_posix_unmap(&arena->meta);

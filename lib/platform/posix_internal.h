@@ -22,6 +22,17 @@ void pfai_posix_doze(const void *addr, uint32_t value, uint64_t until_ns, uint32
 void pfai_posix_wake(void *ctx, const void *addr);
 uint64_t pfai_posix_now_ns(void *ctx);
 
+/* One line on standard error, by one write(); cut at 511 characters. Keeps errno, async-signal-safe. */
+void pfai_posix_line(const char *before, const char *text);
+/* Events, a line each. */
+void pfai_posix_history(const struct pfa_event *event, size_t nr);
+
+/* The ops of posix_explain.c; backtrace may be NULL. */
+typedef size_t pfai_posix_backtrace_op(void *ctx, uintptr_t out[], size_t max);
+uint32_t pfai_posix_tag(void *ctx);
+void pfai_posix_log(void *ctx, const char *text);
+pfai_posix_backtrace_op *pfai_posix_backtrace(void);
+
 /* The op self; ids are in posix_self.c. */
 uint32_t pfai_posix_self(void *ctx);
 

@@ -141,6 +141,26 @@ static void sim_fatal(void *ctx, const struct pfa_fault *fault)
 		sim->on_fatal(sim, fault);
 }
 
+static uint32_t sim_tag(void *ctx)
+{
+	return sim_enter(ctx, PFA_SIM_TAG)->tag;
+}
+
+static void sim_log(void *ctx, const char *text)
+{
+	sim_copy_text(sim_enter(ctx, PFA_SIM_LOG)->last_log, text);
+}
+
+static size_t sim_backtrace(void *ctx, uintptr_t out[], size_t max)
+{
+	struct pfa_sim *sim = sim_enter(ctx, PFA_SIM_BACKTRACE);
+	size_t i = 0;
+
+	for (; sim->trace && i < sim->trace_nr && i < max; i++)
+		out[i] = sim->trace[i];
+	return i;
+}
+
 void pfa_sim_init(struct pfa_sim *sim, uint64_t seed)
 {
 	memset(sim, 0, sizeof(*sim));
@@ -161,6 +181,9 @@ void pfa_sim_platform(struct pfa_sim *sim, struct pfa_platform *out)
 		.zero = sim_zero,
 		.random = sim_random,
 		.fatal = sim_fatal,
+		.tag = sim_tag,
+		.log = sim_log,
+		.backtrace = sim_backtrace,
 	};
 }
 
@@ -190,4 +213,5 @@ void pfa_sim_forget(struct pfa_sim *sim)
 	sim->nr_zero_outside = 0;
 	sim->last_zero = (struct pfa_run){ 0, 0 };
 	sim->nr_faults = 0;
+	sim->last_log[0] = '\0';
 }

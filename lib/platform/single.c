@@ -48,4 +48,7 @@ void pfa_single_platform(struct pfa_platform *out, uint64_t (*now_ns)(void *ctx)
 	out->zero = NULL;
 	out->random = NULL;
 	out->fatal = NULL;
+	out->tag = NULL;
+	out->log = NULL;
+	out->backtrace = NULL;
 }

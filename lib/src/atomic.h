@@ -37,6 +37,16 @@ static inline bool pfai_cas32_acquire(pfai_a32 *p, uint32_t from, uint32_t to)
 	return true;
 }
 
+static inline bool pfai_cas32(pfai_a32 *p, uint32_t from, uint32_t to)
+{
+	return pfai_cas32_acquire(p, from, to);
+}
+
+static inline uintptr_t pfai_next_relaxed(pfai_aword *p)
+{
+	return ++*p;
+}
+
 static inline uint32_t pfai_exchange32(pfai_a32 *p, uint32_t to)
 {
 	uint32_t old = *p;
@@ -69,6 +79,18 @@ static inline bool pfai_cas8(pfai_a8 *p, uint8_t from, uint8_t to)
 static inline bool pfai_cas32_acquire(pfai_a32 *p, uint32_t from, uint32_t to)
 {
 	return atomic_compare_exchange_strong_explicit(p, &from, to, memory_order_acquire, memory_order_relaxed);
+}
+
+/* As pfai_cas8(), and for the same reasons. */
+static inline bool pfai_cas32(pfai_a32 *p, uint32_t from, uint32_t to)
+{
+	return atomic_compare_exchange_strong_explicit(p, &from, to, memory_order_acq_rel, memory_order_relaxed);
+}
+
+/* Counts up; the new value. */
+static inline uintptr_t pfai_next_relaxed(pfai_aword *p)
+{
+	return atomic_fetch_add_explicit(p, 1u, memory_order_relaxed) + 1;
 }
 
 static inline uint32_t pfai_exchange32(pfai_a32 *p, uint32_t to)

@@ -232,6 +232,8 @@ static bool check_head(struct check *c, size_t rel, uint8_t byte, size_t *step)
 		return !c->quiescent || check_broken(c, 1, rel, 0, byte, "I1 a free or split is in flight");
 	case PFAI_HEAD:
 		c->allocated += nr;
+		if (c->quiescent && c->p->generations && (pfai_load_relaxed(&c->p->generations[offset]) & 1))
+			return check_broken(c, 1, rel, 0, 1, "I1 an allocated block's generation says that it is not");
 		return check_inside(c, rel, nr, byte);
 	case PFAI_CACHED:
 	case PFAI_CACHED_ZERO:

@@ -16,6 +16,8 @@ static const char *const config_problem_text[PFA_CONFIG_PROBLEMS] = {
 	[PFA_CONFIG_CACHE] = "cache_high is over 32767, cache_batch is 0, or cache_max_order is over min(9, max_order)",
 	[PFA_CONFIG_CPU_OFFSET] = "cpu_offset is not supported by this compiler or target",
 	[PFA_CONFIG_HARDENING] = "the hardening level is not one that this library was built with",
+	[PFA_CONFIG_HISTORY] = "history is over 16",
+	[PFA_CONFIG_TRACES] = "nr_traces is no power of two up to 2^20, trace_shift is over 31, or history or the backtrace op is missing",
 	[PFA_CONFIG_ZONES] = "the number of zones is not 1..62",
 	[PFA_CONFIG_ZONE_EMPTY] = "a zone has no frames",
 	[PFA_CONFIG_ZONE_OVERFLOW] = "a zone's end overflows",
@@ -73,7 +75,8 @@ static uint32_t config_value(uint32_t value, uint32_t fallback)
 
 static enum pfa_config_problem config_check_scalars(const struct pfa_config *cfg, struct pfai_geometry *g)
 {
-	uint32_t known = PFA_CONFIG_ZEROED_META | PFA_CONFIG_ZEROED_POOL | PFA_CONFIG_TRACK_ZERO;
+	uint32_t known = PFA_CONFIG_ZEROED_META | PFA_CONFIG_ZEROED_POOL | PFA_CONFIG_TRACK_ZERO |
+	                 PFA_CONFIG_GENERATIONS | PFA_CONFIG_NO_SHADOW;
 	if ((cfg->flags & ~known) || (unsigned)cfg->fatal_policy > PFA_FATAL_REPORT)
 		return PFA_CONFIG_FLAGS;
 	g->track_zero = cfg->flags & (PFA_CONFIG_ZEROED_POOL | PFA_CONFIG_TRACK_ZERO);
@@ -108,6 +111,20 @@ static enum pfa_config_problem config_check_scalars(const struct pfa_config *cfg
 	g->level = config_value(cfg->hardening, PFA_HARDENING_DEFAULT);
 	if (g->level > PFA_HARDENING || (cfg->hardening && !g->level))
 		return PFA_CONFIG_HARDENING;
+	return PFA_CONFIG_FINE;
+}
+
+static enum pfa_config_problem config_check_history(const struct pfa_config *cfg, struct pfai_geometry *g)
+{
+	g->generations = cfg->flags & PFA_CONFIG_GENERATIONS;
+	g->nr_history = config_value(cfg->history, 0);
+	g->nr_traces = config_value(cfg->nr_traces, 0);
+	if (g->nr_history > PFA_HISTORY_LIMIT)
+		return PFA_CONFIG_HISTORY;
+	if (cfg->trace_shift > 31 || g->nr_traces > 1u << 20 || (g->nr_traces & (g->nr_traces - 1)))
+		return PFA_CONFIG_TRACES;
+	if (g->nr_traces && (!g->nr_history || !cfg->platform->backtrace))
+		return PFA_CONFIG_TRACES;
 	return PFA_CONFIG_FINE;
 }
 
@@ -221,6 +238,8 @@ enum pfa_config_problem pfai_config_check(const struct pfa_config *cfg, struct p
 	if (cfg->platform->wait && !cfg->platform->now_ns)
 		return PFA_CONFIG_PLATFORM;
 	enum pfa_config_problem problem = config_check_scalars(cfg, g);
+	if (!problem)
+		problem = config_check_history(cfg, g);
 	if (problem)
 		return problem;
 	g->nr_zones = cfg->nr_zones;

@@ -88,6 +88,12 @@ void pfa_debug_regions(const struct pfa *p, void (*visit)(void *ctx, const char 
 	visit(ctx, "cpus", p->cpus, p->nr_cpus * p->cpu_bytes);
 	visit(ctx, "routes", (const void *)(uintptr_t)p->routes, (p->span >> p->pb_order) + 1);
 	visit(ctx, "frame_bytes", (const void *)(uintptr_t)p->bytes, p->span);
+	if (p->generations)
+		visit(ctx, "generations", (const void *)(uintptr_t)p->generations, p->span * sizeof(*p->generations));
+	if (p->history)
+		visit(ctx, "history", p->history, p->span * p->nr_history * sizeof(*p->history));
+	if (p->traces)
+		visit(ctx, "traces", p->traces, p->nr_traces * sizeof(*p->traces));
 	for (uint32_t i = 0; i < p->nr_zones; i++) {
 		const struct pfai_zone *z = &p->zones[i];
 		size_t map_bytes = z->nr_rel / 8;

@@ -2,6 +2,7 @@
 #include "fault.h"
 
 #include "fmt.h"
+#include "history.h"
 
 /* One unique text per kind; "%" is where the pfn and the order go. */
 static const char *const fault_text[PFA_FAULT_KINDS] = {
@@ -20,6 +21,7 @@ static const char *const fault_text[PFA_FAULT_KINDS] = {
 	[PFA_FAULT_ORDER_LIMIT] = "the order is above max_order",
 	[PFA_FAULT_FOREIGN_POINTER] = "the pointer is not a frame of this instance",
 	[PFA_FAULT_MIXED_RANGE] = "the range is not wholly the caller's blocks",
+	[PFA_FAULT_STALE_HANDLE] = "stale handle: its block was freed or split since",
 	[PFA_FAULT_CORRUPT_CACHE] = "corruption: a cached block's frame byte disagrees",
 	[PFA_FAULT_CORRUPT_FREE] = "corruption: the free map disagrees with the index",
 	[PFA_FAULT_LOCK] = "lock order violated",
@@ -29,6 +31,8 @@ int PFAI_COLD pfai_fault(struct pfa *p, enum pfa_fault_kind kind, pfa_pfn pfn, u
 {
 	bool corrupt = kind >= PFA_FAULT_CORRUPT_CACHE;
 	char text[160];
+	struct pfa_event history[PFA_HISTORY_LIMIT];
+	size_t nr_history = pfai_history_read(p, pfn, history, p->nr_history);
 	struct pfai_fmt f = { text, 0, sizeof(text) };
 	pfai_fmt_str(&f, function);
 	pfai_fmt_str(&f, ": ");
@@ -46,6 +50,8 @@ int PFAI_COLD pfai_fault(struct pfa *p, enum pfa_fault_kind kind, pfa_pfn pfn, u
 		.pfn = pfn,
 		.order = order,
 		.function = function,
+		.history = nr_history ? history : NULL,
+		.nr_history = nr_history,
 	};
 	pfai_add_relaxed(corrupt ? &p->st->nr_corrupt : &p->st->nr_misuse, 1u);
 	if (p->os.fatal)

@@ -2,6 +2,7 @@
 #include "freeing.h"
 
 #include "damage.h"
+#include "generation.h"
 #include "refuse.h"
 
 bool pfai_zone_lockable(struct pfa *p, struct pfai_zone *z)
@@ -18,10 +19,10 @@ bool pfai_zone_lockable(struct pfa *p, struct pfai_zone *z)
 static int freeing_put(struct pfa *p, struct pfai_zone *z, size_t offset, unsigned order)
 {
 	if (!pfai_zone_lock(p, z)) {
-		pfai_store_release(&p->bytes[offset], (uint8_t)(PFAI_HEAD | order));
+		pfai_unclaim_block(p, offset, order);
 		return PFA_EBUSY;
 	}
-	pfai_store_relaxed(&p->bytes[offset], PFAI_NOTHING);
+	pfai_block_returns(p, offset, order);
 	pfai_zone_put_locked(p, z, offset + z->delta, order, false);
 	z->st->direct_frees += (size_t)1 << order;
 	pfai_zone_unlock(p, z);
@@ -65,8 +66,18 @@ int pfai_free_hooked(struct pfa *p, pfa_pfn pfn, unsigned order, const char *fun
 		return pfai_tell(p, function);
 	if (!pfai_zone_lockable(p, z))
 		return PFA_EBUSY;
-	if (!pfai_cas8(&p->bytes[offset], (uint8_t)(PFAI_HEAD | order), (uint8_t)(PFAI_FREEING | order)))
+	if (!pfai_claim_block(p, offset, order))
 		return pfai_refuse_block(p, pfn, order, function);
+	return pfai_free_claimed(p, z, offset, order, function);
+}
+
+int pfai_free_claimed(struct pfa *p, struct pfai_zone *z, size_t offset, unsigned order, const char *function)
+{
+	if (PFAI_UNLIKELY(!pfai_block_returnable(p, z, offset, order))) {
+		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
+		pfai_unclaim_block(p, offset, order); /* it stays the caller's */
+		return pfai_tell(p, function);
+	}
 	pfai_hook_freed(p, offset, order, function);
 	struct pfai_cpu *c = pfai_cpu_mine(p);
 	bool pushed = c && freeing_push(p, c, offset, order);

@@ -2,7 +2,10 @@
 #include <pfa/pfa.h>
 
 #include "damage.h"
+#include "hook.h"
 #include "layout.h"
+#include "live.h"
+#include "shadow.h"
 #include "stats.h"
 
 /* Frames [rel, rel + nr) do not exist. A leaf that they touch offers nothing, until a run in it is found. */
@@ -171,6 +174,29 @@ static void init_cpus(struct pfa *p, const struct pfai_geometry *g, const struct
 	}
 }
 
+/* What is done at each grant and free. */
+static uint8_t init_hooks(const struct pfai_geometry *g)
+{
+	unsigned hooks = 0;
+	if (g->nr_history)
+		hooks |= PFAI_HOOK_HISTORY;
+	if (g->generations)
+		hooks |= PFAI_HOOK_GENERATION;
+	return (uint8_t)hooks;
+}
+
+/* The frames of all zones but not their holes, which are not ours. cfg NULL: the holes, too. */
+static void init_shadow(const struct pfa *p, const struct pfa_config *cfg, bool poisoned)
+{
+	for (uint32_t i = 0; i < p->nr_zones && (p->hooks & PFAI_HOOK_SHADOW); i++) {
+		const struct pfai_zone *z = &p->zones[i];
+		const struct pfa_zone_config *zc = cfg ? pfai_config_zone(cfg, i) : NULL;
+		pfai_shadow_set(p, z->start, z->end - z->start, poisoned);
+		for (size_t h = 0; zc && h < zc->nr_holes; h++)
+			pfai_shadow_set(p, zc->holes[h].first, zc->holes[h].nr_frames, false);
+	}
+}
+
 static void init_root(struct pfa *p, const struct pfai_geometry *g, const struct pfa_config *cfg)
 {
 	p->cpu_offset = cfg->cpu_offset;
@@ -183,12 +209,16 @@ static void init_root(struct pfa *p, const struct pfai_geometry *g, const struct
 	p->cached_orders = (uint8_t)g->cached_orders;
 	p->leaf_order = (uint8_t)g->leaf_order;
 	p->level = (uint8_t)g->level;
+	p->hooks = init_hooks(g);
 	p->fast_orders = g->level > 1 || p->hooks ? 0 : p->cached_orders;
 	p->os = *cfg->platform;
 	p->nr_zones = g->nr_zones;
 	p->max_order = g->max_order;
 	p->frame_shift = g->frame_shift;
 	p->batch_high = g->cache_batch;
+	p->nr_history = g->nr_history;
+	p->nr_traces = g->nr_traces;
+	p->trace_shift = cfg->trace_shift;
 	p->zero_invert = cfg->flags & PFA_CONFIG_ZEROED_POOL ? PFAI_ONES : 0;
 	p->pool = cfg->pool;
 	p->pool_pfn = cfg->pool_pfn;
@@ -245,8 +275,19 @@ int pfa_init(void *memory, size_t bytes, const struct pfa_config *cfg, struct pf
 		(void)pfai_zone_lock(p, &p->zones[i]);
 		pfai_zone_unlock(p, &p->zones[i]); /* publishes the hints */
 	}
+	init_shadow(p, cfg, true);
 	*out = p;
 	return PFA_OK;
+}
+
+static void fini_log(void *ctx, const struct pfai_live *live)
+{
+	static const char what[] = "pfa_fini: still live: ";
+	const struct pfa *p = ctx;
+	char text[sizeof(what) - 1 + PFAI_LIVE_TEXT];
+	memcpy(text, what, sizeof(what) - 1);
+	pfai_live_text(p, live, text + sizeof(what) - 1, PFAI_LIVE_TEXT);
+	p->os.log(p->os.ctx, text);
 }
 
 int pfa_fini(struct pfa *p)
@@ -264,7 +305,11 @@ int pfa_fini(struct pfa *p)
 			result = PFA_EBUSY;
 	}
 	result = pfai_told(p, result, "pfa_fini");
-	if (result == PFA_OK)
-		memset(p, 0, sizeof(*p)); /* use after fini then meets a span of 0 frames, and no zones */
-	return result;
+	if (result == PFA_EBUSY && p->os.log)
+		pfai_live_visit(p, fini_log, p);
+	if (result != PFA_OK)
+		return result;
+	init_shadow(p, NULL, false);
+	memset(p, 0, sizeof(*p)); /* use after fini then meets a span of 0 frames, and no zones */
+	return PFA_OK;
 }

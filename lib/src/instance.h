@@ -11,6 +11,7 @@
 
 #include <pfa/config.h>
 #include <pfa/debug.h>
+#include <pfa/harden.h>
 #include <pfa/stats.h>
 
 #include "bitset.h"
@@ -152,6 +153,21 @@ struct pfai_zone {
 
 #define PFAI_LEAF_FULL 0xFFu
 
+/* One event of a frame, see history.h. number 0: none, or it is being written. Guard: none; whoever may write the block's
+ * content writes its events. */
+struct pfai_record {
+	pfai_aword number;
+	pfai_a32 tag;
+	pfai_a32 what; /* op << 28 | order << 23 | thread */
+};
+
+/* The backtrace of an event, as above. */
+struct pfai_trace {
+	pfai_aword number;
+	pfai_aword nr;
+	pfai_aword at[PFA_TRACE_DEPTH];
+};
+
 /* What changes in the instance, apart from zones and caches. */
 struct pfai_state {
 	/* under set_lock */
@@ -164,6 +180,7 @@ struct pfai_state {
 
 	/* events */
 	pfai_aword nr_fail, nr_drain, nr_misuse, nr_corrupt, nr_zeroed, nr_zero_skipped;
+	pfai_aword nr_records; /* number of the last event of the history */
 };
 
 /* Constant after init. */
@@ -195,6 +212,10 @@ struct pfa {
 	unsigned char *pool;    /* address of frame pool_pfn, or NULL */
 	pfa_pfn pool_pfn;
 	enum pfa_fatal_policy policy;
+	pfai_a32 *generations;  /* by offset, see generation.h; NULL: not configured */
+	struct pfai_record *history; /* nr_history of each offset; NULL: not configured */
+	struct pfai_trace *traces;   /* nr_traces, a power of two; NULL: not configured */
+	uint32_t nr_history, nr_traces, trace_shift;
 	const uint16_t *caps;   /* configured capacity, [zone][order padded to 2^slot_shift] */
 	const uint32_t *starts; /* by slot, what pfai_slot.start is */
 	uint32_t *entries;      /* of all cpus, cpu_entries each */

@@ -102,9 +102,15 @@ bool pfai_layout(const struct pfa_config *cfg, const struct pfai_geometry *g, un
 		layout_zone(g, pfai_config_zone(cfg, i), &c, zones ? &zones[i] : NULL);
 	pfai_a8 *routes = layout_take(&c, (g->span >> g->pb_order) + 1, 1);
 	pfai_a8 *bytes = layout_take(&c, g->span, 1);
+	pfai_a32 *generations = g->generations ? layout_take(&c, g->span, sizeof(*generations)) : NULL;
+	struct pfai_record *history = g->nr_history ? layout_take(&c, g->span, g->nr_history * sizeof(*history)) : NULL;
+	struct pfai_trace *traces = g->nr_traces ? layout_take(&c, g->nr_traces, sizeof(*traces)) : NULL;
 	*out_bytes = c.at;
 	if (!p || !bytes)
 		return !c.overflow;
+	p->generations = generations;
+	p->history = history;
+	p->traces = traces;
 	p->zones = zones;
 	for (uint32_t i = 0; i < g->nr_zones; i++)
 		zones[i].st = &zone_states[i];

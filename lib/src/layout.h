@@ -12,7 +12,8 @@ struct pfai_geometry {
 	unsigned frame_shift, max_order, pb_order, leaf_order;
 	unsigned cached_orders, slot_shift, level;
 	uint32_t nr_cpus, nr_zones, cache_high, cache_batch;
-	bool caches_default_high, track_zero;
+	bool caches_default_high, track_zero, generations;
+	uint32_t nr_history, nr_traces;
 	pfa_pfn base;
 	size_t span;
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "fmt.h"
 #include "leaf.h"
+#include "live.h"
 #include "stats.h"
 
 /* Pageblocks that are looked at in one lock hold. */
@@ -274,10 +275,25 @@ static int print_map(struct print *out)
 	return result;
 }
 
+static void print_live_row(void *ctx, const struct pfai_live *live)
+{
+	struct print *out = ctx;
+	char text[PFAI_LIVE_TEXT];
+	pfai_live_text(out->p, live, text, sizeof(text));
+	print_str(out, text);
+	print_str(out, "\n");
+}
+
+static int print_live(struct print *out)
+{
+	pfai_live_visit(out->p, print_live_row, out);
+	return PFA_OK;
+}
+
 int pfa_print(struct pfa *p, enum pfa_print_what what, void (*write)(void *ctx, const char *bytes, size_t nr), void *ctx)
 {
 	static int (*const printers[PFA_PRINT_WHATS])(struct print *) = {
-		print_buddyinfo, print_pagetypeinfo, print_json, print_map,
+		print_buddyinfo, print_pagetypeinfo, print_json, print_map, print_live,
 	};
 	struct print out;
 	if ((unsigned)what >= PFA_PRINT_WHATS || !write)

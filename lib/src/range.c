@@ -4,6 +4,7 @@
 #include "alloc.h"
 #include "damage.h"
 #include "fault.h"
+#include "generation.h"
 #include "hook.h"
 #include "refuse.h"
 
@@ -72,6 +73,8 @@ int pfa_alloc_exact(struct pfa *p, size_t nr_frames, unsigned align_order, uint3
 	if (result == PFA_ECORRUPT)
 		return result;
 	if (result != PFA_OK) {
+		if (p->generations)
+			pfai_generation_begin(p, rq.pfn - p->base);
 		int undone = pfa_free(p, rq.pfn, order);
 		return undone == PFA_OK ? result : undone;
 	}
@@ -90,10 +93,10 @@ int pfa_split(struct pfa *p, pfa_pfn pfn, unsigned order, unsigned new_order)
 		return PFA_EINVAL;
 	if (offset >= p->span || order > p->max_order)
 		return pfai_refuse_block(p, pfn, order, "pfa_split");
-	if (!pfai_claim(&p->bytes[offset], PFAI_HEAD | order, PFAI_FREEING | order))
+	if (!pfai_claim_block(p, offset, order))
 		return pfai_refuse_block(p, pfn, order, "pfa_split");
 	if (PFAI_UNLIKELY(!range_sound(p, offset, order))) {
-		pfai_store_release(&p->bytes[offset], (uint8_t)(PFAI_HEAD | order));
+		pfai_unclaim_block(p, offset, order);
 		return pfai_tell(p, "pfa_split");
 	}
 	/* At level 2 the insides of the new blocks say TAIL already. */
@@ -112,14 +115,14 @@ static bool range_claim(struct pfa *p, size_t offset, size_t left, unsigned *ord
 	uint8_t byte = pfai_load_relaxed(&p->bytes[offset]);
 	*order = byte & PFAI_ORDER_MASK;
 	return (byte & PFAI_STATE_MASK) == PFAI_HEAD && (size_t)1 << *order <= left &&
-	       pfai_claim(&p->bytes[offset], byte, PFAI_FREEING | *order);
+	       pfai_claim_block(p, offset, *order);
 }
 
 static void range_unclaim(struct pfa *p, size_t offset, size_t nr_frames)
 {
 	for (size_t at = offset; at < offset + nr_frames;) {
 		unsigned order = range_order(p, at);
-		pfai_store_release(&p->bytes[at], (uint8_t)(PFAI_HEAD | order));
+		pfai_unclaim_block(p, at, order);
 		at += (size_t)1 << order;
 	}
 }

@@ -148,8 +148,9 @@ static void test_zone_is_busy(void **state)
 	EXPECT(pfa_zone_stats_get, PFA_EBUSY, pfa, 0, &zs, sizeof(zs));
 	EXPECT(pfa_check, PFA_EBUSY, pfa, 0, &v);
 	EXPECT(pfa_check_range, PFA_EBUSY, pfa, ((struct pfa_run){0, 64}), 0, &v);
-	for (int what = 0; what < PFA_PRINT_WHATS; what++)
+	for (int what = 0; what < PFA_PRINT_LIVE; what++)
 		EXPECT(pfa_print, PFA_EBUSY, pfa, (enum pfa_print_what)what, write_nothing, NULL);
+	EXPECT(pfa_print, PFA_OK, pfa, PFA_PRINT_LIVE, write_nothing, NULL); /* looks at the frame bytes only */
 	EXPECT(pfa_cache_drain, PFA_EBUSY, pfa, 0);
 	EXPECT(pfa_cache_purge, PFA_EBUSY, pfa, pfn);
 	EXPECT(pfa_cache_disable, PFA_EBUSY, pfa);

@@ -117,9 +117,10 @@ static void test_flags_and_policy(void **state)
 	(void)state;
 	struct rig rig;
 	base(&rig);
-	rig.cfg.flags = PFA_CONFIG_ZEROED_META | PFA_CONFIG_ZEROED_POOL | PFA_CONFIG_TRACK_ZERO;
+	rig.cfg.flags = PFA_CONFIG_ZEROED_META | PFA_CONFIG_ZEROED_POOL | PFA_CONFIG_TRACK_ZERO | PFA_CONFIG_GENERATIONS |
+	                PFA_CONFIG_NO_SHADOW;
 	ACCEPT(&rig);
-	rig.cfg.flags = 1u << 3;
+	rig.cfg.flags = PFA_CONFIG_NO_SHADOW << 1;
 	REFUSE(&rig, PFA_CONFIG_FLAGS, 0);
 	rig.cfg.flags = 1u << 31;
 	REFUSE(&rig, PFA_CONFIG_FLAGS, 0);
@@ -538,6 +539,54 @@ static void test_hardening(void **state)
 	REFUSE(&rig, PFA_CONFIG_HARDENING, 0);
 }
 
+static size_t no_backtrace(void *ctx, uintptr_t out[], size_t max)
+{
+	(void)ctx;
+	(void)out;
+	(void)max;
+	return 0;
+}
+
+static void test_history(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct pfa_footprint none, some;
+	base(&rig);
+	EXPECT(pfa_size, PFA_OK, &rig.cfg, &none, NULL, NULL);
+	rig.cfg.history = PFA_EXPLICIT_0;
+	EXPECT(pfa_size, PFA_OK, &rig.cfg, &some, NULL, NULL);
+	assert_int_equal(some.core_bytes, none.core_bytes);
+	rig.cfg.history = 16;
+	EXPECT(pfa_size, PFA_OK, &rig.cfg, &some, NULL, NULL);
+	assert_int_equal(some.core_bytes - none.core_bytes, 1024 * 16 * (sizeof(void *) + 8));
+	rig.cfg.history = 17;
+	REFUSE(&rig, PFA_CONFIG_HISTORY, 0);
+	rig.cfg.history = 1;
+	rig.cfg.nr_traces = 8;
+	REFUSE(&rig, PFA_CONFIG_TRACES, 0); /* no op */
+	rig.os.backtrace = no_backtrace;
+	ACCEPT(&rig);
+	rig.cfg.nr_traces = 12;
+	REFUSE(&rig, PFA_CONFIG_TRACES, 0);
+	rig.cfg.nr_traces = 1u << 20;
+	rig.cfg.trace_shift = 31;
+	ACCEPT(&rig);
+	rig.cfg.nr_traces = 1u << 21;
+	REFUSE(&rig, PFA_CONFIG_TRACES, 0);
+	rig.cfg.nr_traces = 1;
+	ACCEPT(&rig);
+	rig.cfg.trace_shift = 32;
+	REFUSE(&rig, PFA_CONFIG_TRACES, 0);
+	rig.cfg.trace_shift = 0;
+	rig.cfg.history = 0;
+	REFUSE(&rig, PFA_CONFIG_TRACES, 0);
+	base(&rig);
+	rig.cfg.flags = PFA_CONFIG_GENERATIONS;
+	EXPECT(pfa_size, PFA_OK, &rig.cfg, &some, NULL, NULL);
+	assert_int_equal(some.core_bytes - none.core_bytes, 1024 * 4);
+}
+
 static void test_memory(void **state)
 {
 	(void)state;
@@ -677,7 +726,7 @@ static const struct unit_test tests[] = {
 	TEST(test_scalars), TEST(test_flags_and_policy), TEST(test_null), TEST(test_growable), TEST(test_sizes_too_small),
 	TEST(test_misaligned_zone_size), TEST(test_wait_needs_a_clock), TEST(test_zones), TEST(test_overlap),
 	TEST(test_span), TEST(test_holes), TEST(test_cma), TEST(test_marks),
-	TEST(test_pool), TEST(test_cpu_offset), TEST(test_hardening), TEST(test_memory), TEST(test_not_kept), TEST(test_zeroed_meta),
+	TEST(test_pool), TEST(test_cpu_offset), TEST(test_hardening), TEST(test_history), TEST(test_memory), TEST(test_not_kept), TEST(test_zeroed_meta),
 	TEST(test_footprint_grows), TEST(test_texts), TEST(test_every_problem_was_produced),
 };
 UNIT_MAIN(tests)

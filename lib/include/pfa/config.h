@@ -41,6 +41,11 @@ enum pfa_fatal_policy {
 #define PFA_CONFIG_ZEROED_META (1u << 0) /**< the memory given to pfa_init() is all zero: init touches only what is not */
 #define PFA_CONFIG_ZEROED_POOL (1u << 1) /**< fresh frames read as zero: track it, PFA_ZERO does not zero them again */
 #define PFA_CONFIG_TRACK_ZERO (1u << 2)  /**< track known-zero frames though the pool is not zero at init */
+#define PFA_CONFIG_GENERATIONS (1u << 3) /**< handles that go stale (pfa/harden.h), for 4 bytes a frame */
+/** Builds with AddressSanitizer: frames that are not granted are poisoned in its shadow, where the pool is addressable and
+ *  at most PFA_SHADOW_LIMIT bytes long. This flag: the shadow is left alone. Other builds ignore it. */
+#define PFA_CONFIG_NO_SHADOW (1u << 4)
+#define PFA_SHADOW_LIMIT ((size_t)1 << 30)
 
 struct pfa_config {
 	size_t size;                            /**< sizeof(struct pfa_config) */
@@ -72,6 +77,12 @@ struct pfa_config {
 	 *  library was built (1). A level above PFA_HARDENING, the highest that was built in, is refused: an instance never has
 	 *  less than it asked for. */
 	uint32_t hardening;
+	/** Events to keep of each frame (pfa/harden.h), 0 .. PFA_HISTORY_LIMIT; 16 bytes each (32-bit targets: 12). Default 0. */
+	uint32_t history;
+	/** Backtraces to keep of events, 0 or a power of two up to 2^20, 144 bytes each (32-bit targets: 72). Needs history and
+	 *  platform.backtrace. Default 0. */
+	uint32_t nr_traces;
+	uint32_t trace_shift;                   /**< every 2^trace_shift-th event has a backtrace; 0..31, default 0: each one */
 };
 
 /** Fills *cfg with zeros and its size. */
@@ -104,6 +115,8 @@ enum pfa_config_problem {
 	PFA_CONFIG_CACHE,
 	PFA_CONFIG_CPU_OFFSET,
 	PFA_CONFIG_HARDENING,       /**< the level is not one that the library was built with */
+	PFA_CONFIG_HISTORY,         /**< history is over PFA_HISTORY_LIMIT */
+	PFA_CONFIG_TRACES,          /**< nr_traces or trace_shift is out of range, or something that traces need is missing */
 	PFA_CONFIG_ZONES,           /**< none, or too many */
 	PFA_CONFIG_ZONE_EMPTY,
 	PFA_CONFIG_ZONE_OVERFLOW,   /**< start + nr_frames overflows */
@@ -147,7 +160,8 @@ PFA_NODISCARD PFA_API int pfa_init(void *memory, size_t bytes, const struct pfa_
 
 /**
  * Ends an instance: drains the caches and refuses while anything is live. Afterwards the memory is the caller's.
- * @return PFA_OK; PFA_EBUSY: blocks are still allocated or held, the instance goes on; PFA_ECORRUPT: the sums of a
+ * @return PFA_OK; PFA_EBUSY: blocks are still allocated or held, the instance goes on, and
+ *         platform.log is told of the allocated ones, a line a tag (pfa/harden.h); PFA_ECORRUPT: the sums of a
  *         zone disagree, the instance goes on.
  * @context no other call may be in flight. @cost a drain of all caches.
  */

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * pfa/harden.h - bad frames.
+ * pfa/harden.h - what an instance can remember about its frames, and what follows from it: history and tags, live blocks,
+ * handles that go stale; bad frames.
+ *
+ * History and handles are off unless configured, and then costs nothing but a test that is there anyway. Instances with either
+ * do without the fast paths of pfa_alloc() and pfa_free().
  */
 #ifndef PFA_HARDEN_H
 #define PFA_HARDEN_H
@@ -25,6 +29,100 @@ extern "C" {
  *          recorded frame of a pageblock is bad, frees of blocks there go past the caches.
  */
 PFA_NODISCARD PFA_API int pfa_mark_bad(struct pfa *pfa, pfa_pfn pfn);
+
+/* ---- history ----------------------------------------------------------------------------------------------------- */
+
+/** What happened to a block. */
+enum pfa_event_op {
+	PFA_EVENT_NONE = 0,
+	PFA_EVENT_ALLOC, /**< granted, by any of the functions that do */
+	PFA_EVENT_FREE,  /**< given back, by any of the functions that do */
+	PFA_EVENT_SPLIT, /**< it came to be by pfa_split() of a larger one */
+	PFA_EVENT_BAD,   /**< taken out of use */
+	PFA_EVENT_OPS
+};
+
+/** One event. An instance with config.history keeps that many of each frame: those of the blocks that began there. */
+struct pfa_event {
+	size_t number;        /**< 1 is the instance's first event; grows with time; wraps with size_t */
+	pfa_pfn pfn;          /**< the block's first frame */
+	enum pfa_event_op op;
+	unsigned order;       /**< the block's order */
+	uint32_t tag;         /**< what platform.tag said; 0 without it */
+	uint32_t thread;      /**< what platform.self said, modulo 2^23; 1 without it */
+};
+
+#define PFA_HISTORY_LIMIT 16u /**< largest config.history */
+
+/**
+ * The last events of a frame, the newest first: of all blocks that it was in, whether they began there or before it. Events
+ * of a block that began elsewhere are there as long as that frame still has them.
+ * @param out, max, out_nr  room for max events; *out_nr were filled in
+ * @return PFA_OK (*out_nr may be 0); PFA_ERANGE: pfn in no zone; PFA_ENOTSUP: config.history is 0.
+ * @context any, also signal handlers and platform.fatal: no lock, no op is called. What other threads do meanwhile is seen
+ *          or not; an event that is just being written is left out. @cost O(max_order x config.history x max).
+ */
+PFA_NODISCARD PFA_API int pfa_history(const struct pfa *pfa, pfa_pfn pfn, struct pfa_event out[], size_t max,
+                                      size_t *out_nr);
+
+/**
+ * Text of an event: "#12 freed, order 3, pfn 128, thread 1, tag 42".
+ * @param out, room  room >= 1 bytes; the text is cut to fit and always ends with a zero
+ * @return the text's length. @context any, also signal handlers.
+ */
+PFA_API size_t pfa_event_text(const struct pfa_event *event, char out[], size_t room);
+
+/**
+ * Text of a frame's state, from the frame bytes alone: "pfn 130: in an allocated block (pfn 128, order 3)".
+ * @return the text's length; out and room as in pfa_event_text().
+ * @context any, also signal handlers: no lock is taken, so that pfa_frame_info() is the better question while the
+ *          process is well. @cost O(max_order).
+ */
+PFA_API size_t pfa_frame_text(const struct pfa *pfa, pfa_pfn pfn, char out[], size_t room);
+
+#define PFA_TRACE_DEPTH 16u /**< most return addresses of a backtrace */
+
+/**
+ * The backtrace of an event. Every 2^config.trace_shift-th event of the instance has one, and the last config.nr_traces
+ * of these are kept.
+ * @param number  of the event
+ * @param out, max, out_nr  room for max addresses, innermost first; *out_nr were filled in
+ * @return PFA_OK; PFA_ERANGE: that event has none, or no longer; PFA_ENOTSUP: config.nr_traces is 0.
+ * @context as pfa_history(). @cost O(max).
+ */
+PFA_NODISCARD PFA_API int pfa_trace(const struct pfa *pfa, size_t number, uintptr_t out[], size_t max, size_t *out_nr);
+
+/* ---- handles ----------------------------------------------------------------------------------------------------- */
+
+/** An allocated block as it was at one time: a later block at the same place has another generation. */
+struct pfa_handle {
+	pfa_pfn pfn;
+	uint32_t generation;
+	uint32_t order;
+};
+
+/**
+ * pfa_alloc() with a handle as result.
+ * @return as pfa_alloc() (whose name faults bear); PFA_ENOTSUP also without PFA_CONFIG_GENERATIONS.
+ * @context, @cost as pfa_alloc().
+ */
+PFA_NODISCARD PFA_API int pfa_alloc_checked(struct pfa *pfa, unsigned order, uint32_t flags, struct pfa_handle *out);
+
+/**
+ * The handle of a block that the caller owns, however it was got: as long as it is neither freed nor split.
+ * @return PFA_OK; PFA_EMISUSE: not such a block, faults as of pfa_free(); PFA_ENOTSUP: without PFA_CONFIG_GENERATIONS.
+ * @context no lock. @cost O(1).
+ */
+PFA_NODISCARD PFA_API int pfa_handle_of(struct pfa *pfa, pfa_pfn pfn, unsigned order, struct pfa_handle *out);
+
+/**
+ * pfa_free() of exactly the block that the handle was made for. A stale handle is refused (PFA_FAULT_STALE_HANDLE) also
+ * where its frames have been granted again meanwhile, and does not disturb the new owner in the least: a free by that
+ * owner at the same moment succeeds. A frame's generations repeat after 2^31 blocks that began there.
+ * @return as pfa_free(); PFA_ENOTSUP: without PFA_CONFIG_GENERATIONS.
+ * @context, @cost as pfa_free().
+ */
+PFA_NODISCARD PFA_API int pfa_free_checked(struct pfa *pfa, const struct pfa_handle *handle);
 
 #ifdef __cplusplus
 }

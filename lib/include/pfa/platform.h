@@ -33,12 +33,15 @@ enum pfa_fault_kind {
 	PFA_FAULT_ORDER_LIMIT,        /**< the order is above max_order */
 	PFA_FAULT_FOREIGN_POINTER,    /**< the pointer is not one of this instance's frames, or not at a frame's start */
 	PFA_FAULT_MIXED_RANGE,        /**< pfa_free_range over something that is not wholly the caller's */
+	PFA_FAULT_STALE_HANDLE,       /**< the handle's block was freed or split since */
 	/* corruption: metadata does not agree with itself (code PFA_ECORRUPT) */
 	PFA_FAULT_CORRUPT_CACHE,      /**< a cached block's frame byte does not say so */
 	PFA_FAULT_CORRUPT_FREE,       /**< a frame that the index offers is not free, or the reverse */
 	PFA_FAULT_LOCK,               /**< lock rank or ownership violated (debug builds) */
 	PFA_FAULT_KINDS
 };
+
+struct pfa_event;
 
 struct pfa_fault {
 	size_t size;                /**< sizeof(struct pfa_fault) */
@@ -48,6 +51,10 @@ struct pfa_fault {
 	pfa_pfn pfn;                /**< the pfn in question */
 	unsigned order;             /**< the order that the caller gave */
 	const char *function;       /**< the API function ("pfa_free") */
+	/** The frame's last events, newest first (pfa/harden.h); valid during the call only. At most config.history;
+	 *  NULL and 0: there are none. */
+	const struct pfa_event *history;
+	size_t nr_history;
 };
 
 struct pfa_platform {
@@ -77,6 +84,15 @@ struct pfa_platform {
 	 *  and free may not. With policy ABORT it must not return (if it does, the core traps). NULL: trap under ABORT,
 	 *  silence under REPORT. */
 	void (*fatal)(void *ctx, const struct pfa_fault *fault);
+	/** What the calling thread wants written beside its grants and frees in the history: a subsystem's number, say.
+	 *  NULL: 0. Leaf; no lock is held. Called only with config.history. */
+	uint32_t (*tag)(void *ctx);
+	/** A line for a human, without newline; valid during the call only. No lock is held, and it may call anything. NULL:
+	 *  nobody wants to know. */
+	void (*log)(void *ctx, const char *text);
+	/** Return addresses of the calling thread, innermost first, at most max; returns how many. No lock is held; it must not
+	 *  allocate from or free to this instance. NULL: there are none, and config.nr_traces must be 0. */
+	size_t (*backtrace)(void *ctx, uintptr_t out[], size_t max);
 };
 
 #ifdef __cplusplus

@@ -39,14 +39,17 @@ extern "C" {
 /* ---- ops ---- */
 
 /**
- * Fills *out with the ops of this process: cpu, self, wait, wake, now_ns, random, fatal; zero is left to
- * the default (memset). Single ops may be replaced afterwards; ctx is not used by them.
+ * Fills *out with the ops of this process: cpu, self, wait, wake, now_ns, random, fatal, tag, log, and where
+ * the C library has backtrace() that too; zero is left to the default (memset). Single ops may be replaced afterwards; ctx is not used by them.
  * - self: a small id that no other live thread has, taken at a thread's first call and given back when it
  *   ends.
  * - wait, now_ns: CLOCK_MONOTONIC.
  * - random: getrandom(), else /dev/urandom, else a mix of clocks, ids and addresses.
  * - fatal: writes one line "libpfa: <message>" to standard error with one write() (longer than 500 bytes:
- *   cut), keeps errno, and returns. Async-signal-safe.
+ *   cut), then a line for each event of the fault's history, keeps errno, and returns. Async-signal-safe.
+ * - tag: what the thread has set with pfa_posix_set_tag().
+ * - log: a line "libpfa: <text>" as above.
+ * - backtrace: glibc's backtrace(), which may call malloc() the first time.
  * @context any thread, any time.
  */
 PFA_API void pfa_posix_platform(struct pfa_platform *out);
@@ -64,6 +67,34 @@ PFA_API uint32_t pfa_posix_nr_cpus(void);
  * @context any thread.
  */
 PFA_API ptrdiff_t pfa_posix_cpu_offset(void);
+
+/**
+ * Sets the calling thread's tag, which the history (config.history) notes with each grant and free: 0 at first.
+ * @return the tag before. @context any thread; async-signal-safe where thread-local variables are.
+ */
+PFA_API uint32_t pfa_posix_set_tag(uint32_t tag);
+
+/* ---- addresses explained ---- */
+
+/**
+ * Adds an instance to those that pfa_posix_explain() knows; pfa_posix_create() does it for instances with an
+ * addressable pool. In builds with AddressSanitizer, its reports on an address in the pool of such an instance are
+ * followed by that explanation (this takes over its error report callback).
+ * @return PFA_OK; PFA_ENOMEM: 64 are watched already.
+ * @context any thread. pfa_posix_unwatch() must be called before the instance's memory goes away.
+ */
+PFA_API int pfa_posix_watch(struct pfa *pfa);
+
+/** Takes it away again, once; nothing happens if it is not there. @context any thread. */
+PFA_API void pfa_posix_unwatch(struct pfa *pfa);
+
+/**
+ * Writes to standard error, if ptr points into the pool of a watched instance, the frame's state as
+ * pfa_frame_text() gives it, and its history where there is one: the newest event first, one line each.
+ * @return PFA_OK; PFA_ERANGE: in no watched instance's zones, nothing was written.
+ * @context any, also signal handlers (of SIGSEGV, say); the instance's memory must stay meanwhile.
+ */
+PFA_API int pfa_posix_explain(const void *ptr);
 
 /* ---- mapped memory ---- */
 

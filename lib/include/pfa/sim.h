@@ -34,6 +34,9 @@ enum pfa_sim_op {
 	PFA_SIM_ZERO,
 	PFA_SIM_RANDOM,
 	PFA_SIM_FATAL,
+	PFA_SIM_TAG,
+	PFA_SIM_LOG,
+	PFA_SIM_BACKTRACE,
 	PFA_SIM_OPS
 };
 
@@ -52,6 +55,10 @@ struct pfa_sim {
 	uint64_t now_ns;            /**< what the clock says */
 	uint64_t tick_ns;           /**< added to now_ns after each reading of the clock; default 0 */
 	uint32_t self;              /**< the current thread's id; default 1 */
+	uint32_t tag;               /**< what the op tag says */
+	/** What the op backtrace says. NULL: nothing. */
+	const uintptr_t *trace;
+	size_t trace_nr;
 	uint32_t cpu;               /**< the current cpu, any value, also out of range */
 	/** Not NULL: each call of the cpu op sets cpu to the next of these, round and round: a thread that
 	 *  migrates all the time. */
@@ -92,6 +99,7 @@ struct pfa_sim {
 	size_t nr_zero_frames;      /**< frames that the zero op was asked for */
 	size_t nr_zero_outside;     /**< of these, frames outside pool */
 	struct pfa_run last_zero;   /**< the last run that the zero op was asked for */
+	char last_log[PFA_SIM_TEXT]; /**< the last line that was logged, cut to fit */
 	size_t nr_faults;           /**< since pfa_sim_init() or pfa_sim_forget(); see pfa_sim_fault() */
 	struct pfa_sim_fault faults[PFA_SIM_FAULTS];
 };

@@ -17,8 +17,8 @@ extern "C" {
 
 /**
  * Fills *out: cpu is 0, self is 1, wait returns PFA_EDEADLK (nobody else could ever wake the caller),
- * wake does nothing; zero, random and fatal are NULL, that is, their defaults. The embedder may set those
- * afterwards.
+ * wake does nothing; zero, random, fatal, tag, log and backtrace are NULL, that is, their defaults. The
+ * embedder may set those afterwards.
  * @param now_ns  the op now_ns: a monotonic clock in ns; NULL: always 0, so that nothing that needs time
  *                ever happens
  * @param ctx     handed to now_ns and to every op that is set afterwards

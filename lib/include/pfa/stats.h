@@ -86,6 +86,11 @@ enum pfa_print_what {
 	PFA_PRINT_PAGETYPEINFO = 1, /**< free blocks per type and order, and pageblocks per type, as /proc/pagetypeinfo */
 	PFA_PRINT_JSON = 2,         /**< all statistics: {"schema":"pfa-stats/1", ...}, one line */
 	PFA_PRINT_MAP = 3,          /**< one character a pageblock, 64 a line; the legend is the first line */
+	/** Allocated blocks by tag, ascending, one line each: "tag 42: 3 blocks, 17 frames; oldest: #12 allocated, order 3, pfn
+	 *  128, thread 1, tag 42". The oldest is the one with the smallest number. Without config.history there are no tags:
+	 *  "3 blocks, 17 frames; first: pfn 128, order 3". Takes no lock: blocks that come and go meanwhile may be missed.
+	 *  Cost: O(frames) for every 16 tags. */
+	PFA_PRINT_LIVE = 4,
 	PFA_PRINT_WHATS
 };
 

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Layer 4: who may take a block out of HEAD. Without generations that is a compare-exchange of the frame byte. With them
+ * it is one of the generation of the frame that the block begins at: even while such a block is granted, odd while it is
+ * not. Each grant and each split makes it another even number, so a claim that knows the number of a block that was
+ * freed can never meet the one that was granted there since, and leaves no trace when it is refused.
+ *
+ * The byte says HEAD before the generation becomes even, and only who made it odd writes the byte. So a byte that is read
+ * after the generation belongs to it, if the compare-exchange finds that generation.
+ */
+#ifndef PFAI_GENERATION_H
+#define PFAI_GENERATION_H
+
+#include "instance.h"
+
+/* Claims the block of this generation: its byte becomes FREEING. False: nothing changed. */
+static inline bool pfai_claim_generation(struct pfa *p, size_t offset, unsigned order, uint32_t generation)
+{
+	pfai_a8 *byte = &p->bytes[offset];
+	if ((generation & 1) || pfai_load_acquire(byte) != (PFAI_HEAD | order) ||
+	    !pfai_cas32(&p->generations[offset], generation, generation + 1))
+		return false;
+	pfai_store_relaxed(byte, (uint8_t)(PFAI_FREEING | order));
+	return true;
+}
+
+/* Claims the block at offset, whatever its generation. */
+static inline bool pfai_claim_block(struct pfa *p, size_t offset, unsigned order)
+{
+	if (PFAI_UNLIKELY(p->generations != NULL))
+		return pfai_claim_generation(p, offset, order, pfai_load_acquire(&p->generations[offset]));
+	return pfai_claim(&p->bytes[offset], PFAI_HEAD | order, PFAI_FREEING | order);
+}
+
+/* The claimed block is what it was. */
+static inline void pfai_unclaim_block(struct pfa *p, size_t offset, unsigned order)
+{
+	pfai_store_release(&p->bytes[offset], (uint8_t)(PFAI_HEAD | order));
+	if (PFAI_UNLIKELY(p->generations != NULL))
+		pfai_store_release(&p->generations[offset], pfai_load_relaxed(&p->generations[offset]) - 1);
+}
+
+/* The block at offset, which is HEAD and nobody else's, may be claimed from now on. */
+static inline void pfai_generation_begin(struct pfa *p, size_t offset)
+{
+	uint32_t generation = pfai_load_relaxed(&p->generations[offset]);
+	pfai_store_release(&p->generations[offset], generation + (generation & 1));
+}
+
+#endif
