@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The states of lib/docs/states.md against the code, both ways: every change of a frame byte, of a pageblock's type and of
+ * a route that a long random run shows is in the document's tables, under the calls that did it; and everything that
+ * the tables say was seen.
+ */
+#include <pfa/harden.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "instance.h"
+#include "rig.h"
+
+/* ---- what is seen ------------------------------------------------------------------------------------------------ */
+
+enum section { BYTE, TYPE, ROUTE, SECTIONS };
+static const char *const headings[SECTIONS] = { "## Frame byte", "## Type of a pageblock", "## Route of a pageblock" };
+
+enum { LABELS = 16, LEVELS = 4 };
+static const char *const labels[SECTIONS][LABELS] = {
+	/* 0-4 are the special values of state 0, then the states */
+	[BYTE] = { "NOTHING", "ABSENT", "OFFLINE", "BAD", "TAIL", "GUARD_BELOW", "GUARD_ABOVE", "HEAD", "CACHED", "CACHED_ZERO",
+	           "HELD_REPORT", "HELD_MOVE", "QUARANTINE", "FREEING", "other" },
+	[TYPE] = { [PFAI_CODE_MOVABLE] = "MOVABLE", [PFAI_CODE_UNMOVABLE] = "UNMOVABLE", [PFAI_CODE_HIGHATOMIC] = "HIGHATOMIC",
+	           [PFAI_CODE_RECLAIMABLE] = "RECLAIMABLE", [PFAI_CODE_CMA] = "CMA" },
+	[ROUTE] = { [PFAI_CODE_MOVABLE] = "MOVABLE", [PFAI_CODE_UNMOVABLE] = "UNMOVABLE", [PFAI_ROUTE_SLOW] = "SLOW",
+	            [PFAI_CODE_RECLAIMABLE] = "RECLAIMABLE" },
+};
+
+enum caller { BY_INIT, BY_REQUEST, BY_FREE, BY_SPLIT, BY_DRAIN, BY_MARK_BAD, BY_QUERY, CALLERS };
+static const char *const callers[CALLERS] = { "init", "request", "free", "split", "drain", "mark_bad", "query" };
+
+static bool seen[LEVELS][SECTIONS][LABELS][LABELS][CALLERS], said[LEVELS][SECTIONS][LABELS][LABELS][CALLERS];
+
+enum { FRAMES_LIMIT = 4096, PAGEBLOCKS_LIMIT = 256 };
+static struct rig rig;
+static struct pfa *watched; /* NULL: nothing is */
+static unsigned level;
+static enum caller now;
+static uint8_t bytes[FRAMES_LIMIT], routes[PAGEBLOCKS_LIMIT], types[2][PAGEBLOCKS_LIMIT];
+
+static unsigned byte_label(uint8_t byte)
+{
+	if (byte & PFAI_STATE_MASK)
+		return 6u + (byte >> 5);
+	return byte <= 6 ? byte : 14;
+}
+
+static void note(enum section section, unsigned from, unsigned to)
+{
+	seen[level][section][from][to][now] = true;
+}
+
+static void look_at_byte(size_t offset)
+{
+	uint8_t byte = pfai_load_relaxed(&watched->bytes[offset]);
+	if (byte == bytes[offset])
+		return;
+	/* The same state with another order: only ever a smaller one. */
+	if (byte_label(byte) == byte_label(bytes[offset]))
+		MUST((byte & PFAI_ORDER_MASK) < (bytes[offset] & PFAI_ORDER_MASK));
+	note(BYTE, byte_label(bytes[offset]), byte_label(byte));
+	bytes[offset] = byte;
+}
+
+static void look_at_route(size_t i)
+{
+	uint8_t route = pfai_load_relaxed(&watched->routes[i]);
+	if ((route & 3) != (routes[i] & 3))
+		note(ROUTE, routes[i] & 3, route & 3);
+	routes[i] = route;
+}
+
+void pfai_watch(const volatile void *at, size_t nr);
+void pfai_watch(const volatile void *at, size_t nr)
+{
+	if (!watched)
+		return;
+	size_t offset = (size_t)((uintptr_t)at - (uintptr_t)watched->bytes);
+	size_t route = (size_t)((uintptr_t)at - (uintptr_t)watched->routes);
+	for (size_t i = 0; offset < watched->span && i < nr; i++)
+		look_at_byte(offset + i);
+	if (route <= watched->span >> watched->pb_order)
+		look_at_route(route);
+}
+
+/* Pageblock records are plain memory: looked at whenever their zone is unlocked. */
+static void look_at_types(void *ctx, struct pfa *p, unsigned zone)
+{
+	const struct pfai_zone *z = &p->zones[zone];
+	(void)ctx;
+	for (size_t i = 0; i < z->nr_pb; i++) {
+		MUST_EQ(z->pb[i].holder, 0); /* nothing holds pageblocks yet */
+		if (z->pb[i].code != types[zone][i])
+			note(TYPE, types[zone][i], z->pb[i].code);
+		types[zone][i] = z->pb[i].code;
+	}
+}
+
+/* After the call: what a store did that was not shown would differ here. */
+static void look_at_all(void)
+{
+	for (size_t i = 0; i < watched->span; i++)
+		MUST_EQ(pfai_load_relaxed(&watched->bytes[i]), bytes[i]);
+	for (size_t i = 0; i <= watched->span >> watched->pb_order; i++)
+		MUST_EQ(pfai_load_relaxed(&watched->routes[i]), routes[i]);
+	for (unsigned i = 0; i < 2; i++)
+		look_at_types(NULL, watched, i);
+}
+
+/* A call under watch: its name's kind, then the call. */
+static int result;
+#define CALL(by, function, ...)                   \
+	do {                                      \
+		now = (by);                       \
+		result = function(__VA_ARGS__);   \
+		look_at_all();                    \
+		now = BY_QUERY;                   \
+	} while (0)
+
+/* ---- a world ----------------------------------------------------------------------------------------------------- */
+
+static struct rng rng;
+static struct {
+	pfa_pfn pfn;
+	unsigned order;
+} live[FRAMES_LIMIT];
+static size_t nr_live;
+static unsigned nr_bad;
+
+enum { PAGEBLOCK = 64, ZONE_FRAMES = 1024 };
+
+static void world_start(bool zeroed)
+{
+	static const struct pfa_run hole = { 200, 9 }, cma = { ZONE_FRAMES + 512, 128 };
+	watched = NULL;
+	rig_init(&rig);
+	rig_zone(&rig, 0, ZONE_FRAMES - 16)->holes = &hole; /* the zones share no pageblock, and one is cut off */
+	rig.zones[0].nr_holes = 1;
+	rig.zones[0].highatomic_frames = 256;
+	rig_zone(&rig, ZONE_FRAMES, ZONE_FRAMES)->cma = &cma;
+	rig.zones[1].nr_cma = 1;
+	rig.cfg.hardening = level;
+	rig.cfg.flags = zeroed ? PFA_CONFIG_ZEROED_POOL : 0;
+	rig.cfg.nr_cpus = 2;
+	rig.cfg.cache_high = 6;
+	rig_start(&rig);
+	/* Memory of an instance is zero before it is made. */
+	memset(bytes, 0, sizeof(bytes));
+	memset(routes, 0, sizeof(routes));
+	memset(types, 0, sizeof(types));
+	watched = rig.pfa;
+	now = BY_INIT;
+	pfai_watch((const void *)(uintptr_t)watched->bytes, watched->span);
+	for (size_t i = 0; i <= watched->span >> watched->pb_order; i++)
+		look_at_route(i);
+	look_at_all();
+	now = BY_QUERY;
+	pfa_debug_on_unlock(watched, look_at_types, NULL);
+	nr_live = nr_bad = 0;
+}
+
+static void keep(pfa_pfn pfn, unsigned order)
+{
+	MUST(nr_live < FRAMES_LIMIT);
+	live[nr_live].pfn = pfn;
+	live[nr_live++].order = order;
+}
+
+/* As if an interrupt had come while the locks of the zones were held: nothing can wait. */
+static void zones_busy(bool busy)
+{
+	for (unsigned i = 0; i < 2; i++)
+		pfai_store_relaxed(&watched->zones[i].st->lock.word, busy);
+}
+
+static void step_request(unsigned order)
+{
+	static const uint32_t extra[] = { 0, 0, 0, PFA_HIGH, PFA_ZONE(1), PFA_NOWAIT, PFA_NORETRY, PFA_HIGH };
+	uint32_t flags = (uint32_t)rng_below(&rng, 3) | extra[rng_below(&rng, 8)];
+	struct pfa_run window = { rng_below(&rng, 2 * ZONE_FRAMES), 1 + rng_below(&rng, 300) };
+	size_t nr = 1 + rng_below(&rng, (size_t)1 << order);
+	pfa_pfn pfn, list[8];
+	switch (rng_below(&rng, 8)) {
+	case 0:
+		CALL(BY_REQUEST, pfa_alloc_window, watched, order, flags, window, &pfn);
+		break;
+	case 1:
+		CALL(BY_REQUEST, pfa_alloc_exact, watched, nr, 0, flags, &pfn);
+		for (size_t i = 0; result == PFA_OK && i < nr; i++)
+			keep(pfn + i, 0);
+		return;
+	case 2:
+		CALL(BY_REQUEST, pfa_alloc_bulk, watched, order & 3, flags, 8, list, &nr);
+		while (nr--)
+			keep(list[nr], order & 3);
+		return;
+	default:
+		CALL(BY_REQUEST, pfa_alloc, watched, order, flags, &pfn);
+	}
+	if (result == PFA_OK)
+		keep(pfn, order);
+}
+
+static void step_free(bool busy)
+{
+	if (!nr_live)
+		return;
+	size_t i = rng_below(&rng, nr_live), nr;
+	pfa_pfn pfn = live[i].pfn;
+	unsigned order = live[i].order;
+	zones_busy(busy);
+	switch (rng_below(&rng, 4)) {
+	case 0:
+		CALL(BY_FREE, pfa_free_range, watched, pfn, (size_t)1 << order);
+		break;
+	case 1:
+		CALL(BY_FREE, pfa_free_bulk, watched, order, 1, &pfn, &nr);
+		break;
+	default:
+		CALL(BY_FREE, pfa_free, watched, pfn, order);
+	}
+	zones_busy(false);
+	MUST(result == PFA_OK || (busy && result == PFA_EBUSY));
+	if (result == PFA_OK)
+		live[i] = live[--nr_live];
+}
+
+/* A run whose second half is not the caller's: claimed, and given up. */
+static void step_misuse(void)
+{
+	if (!nr_live)
+		return;
+	size_t i = rng_below(&rng, nr_live);
+	CALL(BY_FREE, pfa_free, watched, live[i].pfn + 1, live[i].order);
+	if (result != PFA_EMISUSE) { /* the next block was the caller's, too, and of this order */
+		MUST_EQ(result, PFA_OK);
+		for (size_t k = 0; k < nr_live; k++)
+			if (live[k].pfn == live[i].pfn + 1) {
+				live[k] = live[--nr_live];
+				break;
+			}
+		return;
+	}
+	CALL(BY_FREE, pfa_free_range, watched, live[i].pfn, FRAMES_LIMIT / 2);
+	MUST_EQ(result, PFA_EMISUSE);
+}
+
+static void step_split(void)
+{
+	if (!nr_live)
+		return;
+	size_t i = rng_below(&rng, nr_live);
+	unsigned from = live[i].order, to = (unsigned)rng_below(&rng, from + 1u);
+	pfa_pfn pfn = live[i].pfn;
+	CALL(BY_SPLIT, pfa_split, watched, pfn, from, to);
+	MUST_EQ(result, PFA_OK);
+	live[i] = live[--nr_live];
+	for (size_t at = 0; at < (size_t)1 << from; at += (size_t)1 << to)
+		keep(pfn + at, to);
+}
+
+static void step_drain(void)
+{
+	switch (rng_below(&rng, 4)) {
+	case 0:
+		CALL(BY_DRAIN, pfa_cache_drain, watched, PFA_ALL_CPUS);
+		break;
+	case 1:
+		CALL(BY_DRAIN, pfa_cache_purge, watched, rng_below(&rng, 2 * ZONE_FRAMES));
+		break;
+	case 2:
+		CALL(BY_DRAIN, pfa_cache_disable, watched);
+		step_free(false);
+		CALL(BY_DRAIN, pfa_cache_enable, watched);
+		break;
+	default:
+		rig.now_ns += PFA_SERVICE_IDLE_NS;
+		CALL(BY_DRAIN, pfa_service, watched, 4, NULL);
+	}
+}
+
+static void step_query(void)
+{
+	unsigned order;
+	CALL(BY_QUERY, pfa_would_succeed, watched, 3, PFA_MOVABLE);
+	CALL(BY_QUERY, pfa_largest_free, watched, PFA_MOVABLE, &order);
+	rig_check(&rig);
+	look_at_all();
+}
+
+/* Of any frame, free, cached or allocated. A few a world, so that large blocks remain. */
+static void step_mark_bad(void)
+{
+	if (++nr_bad < 16)
+		CALL(BY_MARK_BAD, pfa_mark_bad, watched, rng_below(&rng, 2 * ZONE_FRAMES));
+}
+
+static void world_end(void)
+{
+	while (nr_live)
+		step_free(false);
+	now = BY_DRAIN;
+	MUST_EQ(pfa_fini(watched), PFA_OK);
+	watched = NULL;
+	rig_drop(&rig);
+}
+
+static void world_run(bool zeroed, unsigned steps)
+{
+	world_start(zeroed);
+	for (unsigned i = 0; i < steps; i++) {
+		unsigned what = (unsigned)rng_below(&rng, 100), fill = i / 200 % 2 ? 60 : 30;
+		unsigned order = (unsigned)rng_below(&rng, rng_one_in(&rng, 3) ? 9 : 3);
+		rig.cpu = rng_one_in(&rng, 10) ? 9 : (uint32_t)rng_below(&rng, 2);
+		if (what < fill && nr_live < FRAMES_LIMIT / 4)
+			step_request(order);
+		else if (what < 88)
+			step_free(false);
+		else if (what < 90)
+			step_free(true);
+		else if (what < 92)
+			step_split();
+		else if (what < 95)
+			step_drain();
+		else if (what < 97)
+			step_misuse();
+		else if (what < 98)
+			step_query();
+		else if (rng_one_in(&rng, 3))
+			step_mark_bad();
+	}
+	world_end();
+}
+
+/* ---- what the document says -------------------------------------------------------------------------------------- */
+
+static unsigned label_of(enum section section, const char *name, const char *line)
+{
+	for (unsigned i = 0; i < LABELS; i++)
+		if (labels[section][i] && strcmp(labels[section][i], name) == 0)
+			return i;
+	rig_fail(__FILE__, __LINE__, "unknown state %s: %s", name, line);
+}
+
+/* | `FROM` | `TO` | caller caller | first level - last level | how | */
+static void read_row(enum section section, const char *line)
+{
+	char from[40], to[40], by[80];
+	unsigned first, last;
+	if (sscanf(line, "| `%39[A-Z_]` | `%39[A-Z_]` | %79[a-z_ ] | %u-%u |", from, to, by, &first, &last) != 5 || first < 1 ||
+	    last > 3)
+		rig_fail(__FILE__, __LINE__, "not a row of transitions: %s", line);
+	unsigned a = label_of(section, from, line), b = label_of(section, to, line);
+	for (char *name = strtok(by, " "); name; name = strtok(NULL, " ")) {
+		unsigned who = 0;
+		while (who < CALLERS && strcmp(callers[who], name) != 0)
+			who++;
+		if (who == CALLERS)
+			rig_fail(__FILE__, __LINE__, "unknown caller %s: %s", name, line);
+		for (unsigned i = first; i <= last; i++)
+			said[i][section][a][b][who] = true;
+	}
+}
+
+static void read_document(const char *path)
+{
+	char line[1000];
+	enum section section = SECTIONS;
+	FILE *f = fopen(path, "r");
+	if (!f)
+		rig_fail(__FILE__, __LINE__, "cannot read %s", path);
+	while (fgets(line, sizeof(line), f)) {
+		for (unsigned i = 0; i < SECTIONS; i++)
+			if (strncmp(line, headings[i], strlen(headings[i])) == 0)
+				section = (enum section)i;
+		if (section != SECTIONS && strncmp(line, "| `", 3) == 0)
+			read_row(section, line);
+	}
+	fclose(f);
+}
+
+static unsigned compare(void)
+{
+	unsigned nr = 0, differences = 0;
+	for (unsigned l = 1; l <= PFA_HARDENING; l++)
+		for (unsigned s = 0; s < SECTIONS; s++)
+			for (unsigned i = 0; i < LABELS * LABELS * CALLERS; i++) {
+				unsigned from = i / CALLERS / LABELS, to = i / CALLERS % LABELS, by = i % CALLERS;
+				bool was = seen[l][s][from][to][by], is_said = said[l][s][from][to][by];
+				nr += was && is_said;
+				differences += was != is_said;
+				if (was != is_said)
+					fprintf(stderr, "%s: | `%s` | `%s` | %s | level %u: %s\n", headings[s], labels[s][from],
+					        labels[s][to], callers[by], l,
+					        was ? "happens, and is not in the document" : "is in the document, and never happened");
+			}
+	printf("%u transitions seen and documented, at levels 1..%d\n", nr, PFA_HARDENING);
+	return differences;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc != 2 || strcmp(argv[1], "--help") == 0) {
+		fprintf(argc == 2 ? stdout : stderr,
+		        "usage: test_states lib/docs/states.md\n"
+		        "Compares the transitions that happen with the tables of the document; exit code 1 if they differ.\n");
+		return argc == 2 ? 0 : 2;
+	}
+	read_document(argv[1]);
+	for (level = 1; level <= PFA_HARDENING; level++) {
+		for (unsigned i = 0; i < 100; i++) {
+			rng.state = 100 + i;
+			world_run(i % 2, 4000);
+		}
+	}
+	return compare() ? 1 : 0;
+}
