@@ -175,6 +175,11 @@ static bool spoil_number(struct pfa_config *c, enum prog_spoil bad, unsigned var
 		c->hardening = values[variant % 5];
 		return true;
 	}
+	case PROG_SPOIL_GUARD: {
+		static const uint32_t values[] = { 1, 2048, 4097, 0x80001000u, PFA_EXPLICIT_0 };
+		c->guard_bytes = values[variant % 5];
+		return true;
+	}
 	case PROG_SPOIL_CPUS: {
 		static const uint32_t values[] = { 4097, 65536, 0x80000000u, 0xFFFFFFFEu, PFA_EXPLICIT_0 };
 		c->nr_cpus = values[variant % 5];
@@ -282,6 +287,7 @@ bool setup_spoil(const struct setup *s, enum prog_spoil bad, unsigned variant, s
 	case PROG_SPOIL_PAGEBLOCK_ORDER:
 	case PROG_SPOIL_CPUS:
 	case PROG_SPOIL_HARDENING:
+	case PROG_SPOIL_GUARD:
 	case PROG_SPOIL_CACHE: return spoil_number(c, bad, variant);
 	case PROG_SPOIL_ZONES:
 	case PROG_SPOIL_ZONE_EMPTY:

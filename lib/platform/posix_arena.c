@@ -13,7 +13,8 @@
 #define POSIX_DEFAULT_FRAME_SHIFT 12u /* what config.h says about frame_shift 0 */
 #define POSIX_HUGE_SHIFT 21u
 #define POSIX_ARENA_FLAGS \
-	(PFA_POSIX_MEMFD | PFA_POSIX_RESERVE | PFA_POSIX_HUGE | PFA_POSIX_NO_POOL | PFA_POSIX_NO_RSEQ)
+	(PFA_POSIX_MEMFD | PFA_POSIX_RESERVE | PFA_POSIX_HUGE | PFA_POSIX_NO_POOL | PFA_POSIX_NO_RSEQ | \
+	 PFA_POSIX_GUARD | PFA_POSIX_SEAL | PFA_POSIX_FORK)
 
 static int posix_arena_refuse(struct pfa_posix *out, enum pfa_config_problem problem, unsigned index)
 {
@@ -61,6 +62,10 @@ static int posix_arena_check(struct pfa_posix *out, struct pfa_config *cfg, stru
 	}
 	if (cfg->nr_cpus == 0)
 		cfg->nr_cpus = pfa_posix_nr_cpus();
+	if (flags & PFA_POSIX_GUARD && cfg->guard_bytes == 0)
+		cfg->guard_bytes = (uint32_t)pfai_posix_guard_bytes();
+	if (flags & PFA_POSIX_GUARD && cfg->guard_bytes % pfai_posix_guard_bytes() != 0)
+		return posix_arena_refuse(out, PFA_CONFIG_GUARD, 0);
 	int code = pfa_size(cfg, need, &problem, &index);
 	if (code != PFA_OK && problem == PFA_CONFIG_CPU_OFFSET && offset_is_ours) {
 		/* The core was compiled without a thread pointer: then the op it is. */
@@ -105,7 +110,8 @@ static int posix_arena_pool(struct pfa_posix *out, struct pfa_config *cfg, unsig
 }
 
 /* Everything is known to be good but the caller's own pool, if any; the caller unmaps on failure. */
-static int posix_arena_init(struct pfa_posix *out, struct pfa_config *cfg, const struct pfa_footprint *need)
+static int posix_arena_init(struct pfa_posix *out, struct pfa_config *cfg, const struct pfa_footprint *need,
+                            unsigned flags)
 {
 	int code = pfa_posix_map(&out->meta, need->core_bytes, need->align, PFA_POSIX_ANON);
 
@@ -117,12 +123,17 @@ static int posix_arena_init(struct pfa_posix *out, struct pfa_config *cfg, const
 	code = pfa_init(out->meta.base, out->meta.bytes, cfg, &out->pfa, &problem, &index);
 	if (code != PFA_OK)
 		return posix_arena_refuse(out, problem, index);
+	if (flags & PFA_POSIX_GUARD)
+		code = pfai_posix_guard(out, cfg->guard_bytes, flags & PFA_POSIX_SEAL);
+	if (code != PFA_OK)
+		return posix_arena_system(out, &out->meta, code);
 	if (cfg->pool)
 		(void)pfa_posix_watch(out->pfa); /* one too many is not watched, that is all */
 	return PFA_OK;
 }
 
-/* After a failure that is already told: a second one, of munmap() or close(), would only hide it. */
+/* After a failure that is already told: a second one, of munmap() or close(), would only hide it. What is sealed is not to
+ * be unmapped; it is the last thing that is done, but for the fork table, whose failure leaves it behind. */
 static void posix_arena_drop(struct pfa_posix_region *region)
 {
 	if (pfa_posix_unmap(region) != PFA_OK)
@@ -140,7 +151,7 @@ int pfa_posix_create(struct pfa_posix *out, const struct pfa_config *cfg, unsign
 	out->pool.fd = -1;
 	out->meta.fd = -1;
 	out->why = pfa_config_problem_text(PFA_CONFIG_FINE);
-	if (flags & ~POSIX_ARENA_FLAGS)
+	if (flags & ~POSIX_ARENA_FLAGS || (flags & PFA_POSIX_SEAL && !(flags & PFA_POSIX_GUARD)))
 		return posix_arena_refuse(out, PFA_CONFIG_FLAGS, 0);
 	if (!posix_arena_config(&full, cfg))
 		return posix_arena_refuse(out, cfg ? PFA_CONFIG_SIZE : PFA_CONFIG_NULL, 0);
@@ -152,7 +163,12 @@ int pfa_posix_create(struct pfa_posix *out, const struct pfa_config *cfg, unsign
 			code = posix_arena_check(out, &full, &platform, flags, &need);
 	}
 	if (code == PFA_OK)
-		code = posix_arena_init(out, &full, &need);
+		code = posix_arena_init(out, &full, &need, flags);
+	if (code == PFA_OK && flags & PFA_POSIX_FORK) {
+		code = pfa_posix_fork_safe(out->pfa, out->pool.fd >= 0);
+		if (code != PFA_OK)
+			out->why = "pfa_posix_fork_safe";
+	}
 	if (code != PFA_OK) {
 		out->pfa = NULL;
 		out->pool_pfn = 0;
@@ -167,7 +183,12 @@ int pfa_posix_destroy(struct pfa_posix *arena)
 	int code;
 
 	if (arena->pfa) {
+		int held = pfai_posix_fork_hold(arena->pfa);
 		code = pfa_fini(arena->pfa);
+		/* In a child whose parent has the frames there is nothing to end. */
+		if (code == PFA_ENOTSUP)
+			code = PFA_OK;
+		pfai_posix_fork_let_go(held, code == PFA_OK ? NULL : arena->pfa);
 		if (code != PFA_OK) {
 			arena->why = pfa_error_name(code);
 			return code;
@@ -175,7 +196,7 @@ int pfa_posix_destroy(struct pfa_posix *arena)
 		pfa_posix_unwatch(arena->pfa);
 		arena->pfa = NULL;
 	}
-	code = pfa_posix_unmap(&arena->meta);
+	code = arena->sealed && arena->meta.base ? pfai_posix_unmap_around(arena) : pfa_posix_unmap(&arena->meta);
 	if (code != PFA_OK)
 		return posix_arena_system(arena, &arena->meta, code);
 	code = pfa_posix_unmap(&arena->pool);

@@ -33,7 +33,20 @@ uint32_t pfai_posix_tag(void *ctx);
 void pfai_posix_log(void *ctx, const char *text);
 pfai_posix_backtrace_op *pfai_posix_backtrace(void);
 
+/* The guard unit where the configuration names none; guards and seals a fresh instance (err and failed of arena->meta
+ * say why not); unmaps metadata of which a part is sealed for good. */
+size_t pfai_posix_guard_bytes(void);
+int pfai_posix_guard(struct pfa_posix *arena, size_t guard, bool seal);
+int pfai_posix_unmap_around(struct pfa_posix *arena);
+
+/* An instance that is about to end is no longer prepared for a fork; the result is for let_go(), which brings it back
+ * (pfa), or forgets it (NULL). -1: it was not prepared before. */
+int pfai_posix_fork_hold(struct pfa *pfa);
+void pfai_posix_fork_let_go(int held, struct pfa *pfa);
+
 /* The op self; ids are in posix_self.c. */
 uint32_t pfai_posix_self(void *ctx);
+/* In the child of a fork: ids of threads that are not here are free again. */
+void pfai_posix_self_forked(void);
 
 #endif

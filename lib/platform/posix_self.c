@@ -20,6 +20,7 @@
 
 static _Atomic uint32_t posix_id_words[POSIX_ID_WORDS];
 static _Atomic uint32_t posix_id_hint; /* no word below it had a free id, when it was written */
+static _Atomic uint32_t posix_id_top; /* words from here on were never used */
 static _Thread_local uint32_t posix_id;
 static pthread_once_t posix_id_once = PTHREAD_ONCE_INIT;
 static pthread_key_t posix_id_key;
@@ -50,6 +51,10 @@ static uint32_t posix_id_take(void)
 			                                           memory_order_acquire,
 			                                           memory_order_relaxed))
 				continue;
+			for (uint32_t top = atomic_load_explicit(&posix_id_top, memory_order_relaxed); top <= word;)
+				if (atomic_compare_exchange_weak_explicit(&posix_id_top, &top, word + 1,
+				                                          memory_order_relaxed, memory_order_relaxed))
+					break;
 			if (word != start)
 				atomic_store_explicit(&posix_id_hint, word, memory_order_relaxed);
 			return word * 32 + bit + 1;
@@ -88,4 +93,17 @@ uint32_t pfai_posix_self(void *ctx)
 	if (posix_id_has_key)
 		(void)pthread_setspecific(posix_id_key, (void *)(uintptr_t)posix_id);
 	return posix_id;
+}
+
+void pfai_posix_self_forked(void)
+{
+	uint32_t top = atomic_load_explicit(&posix_id_top, memory_order_relaxed);
+
+	/* The only thread there is. One that died between its bit and the word's mark leaves its id taken: still unique. */
+	for (uint32_t word = 0; word < top; word++) {
+		bool mine = posix_id != 0 && (posix_id - 1) / 32 == word;
+		atomic_store_explicit(&posix_id_words[word], mine ? UINT32_C(1) << (posix_id - 1) % 32 : 0,
+		                      memory_order_relaxed);
+	}
+	atomic_store_explicit(&posix_id_hint, 0, memory_order_relaxed);
 }

@@ -3,6 +3,7 @@
 
 #include <pfa/pfa.h>
 
+#include "closed.h"
 #include "damage.h"
 #include "fallback.h"
 #include "hook.h"
@@ -14,6 +15,9 @@ int pfai_request_parse(const struct pfa *p, struct pfai_request *rq, unsigned or
                        const char *function)
 {
 	unsigned type = flags & PFA_TYPE_MASK;
+	int closed = pfai_closed(p, function);
+	if (closed != PFA_OK)
+		return closed;
 	if (order > p->max_order || (flags & ~ALLOC_FLAGS) || type > PFA_RECLAIMABLE || PFA_ZONE_OF(flags) >= p->nr_zones)
 		return PFA_EINVAL;
 	if ((flags & PFA_ZERO) && !p->os.zero && !p->pool)
@@ -472,6 +476,9 @@ int pfa_alloc_window(struct pfa *p, unsigned order, uint32_t flags, struct pfa_r
 int pfa_alloc_ptr(struct pfa *p, unsigned order, uint32_t flags, void **out)
 {
 	pfa_pfn pfn = 0;
+	int closed = pfai_closed(p, "pfa_alloc_ptr");
+	if (closed != PFA_OK)
+		return closed;
 	if (!p->pool)
 		return PFA_ENOTSUP;
 	int result = pfa_alloc(p, order, flags, &pfn);

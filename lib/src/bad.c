@@ -5,6 +5,7 @@
  */
 #include <pfa/harden.h>
 
+#include "closed.h"
 #include "damage.h"
 #include "pcpu.h"
 
@@ -63,6 +64,9 @@ static int bad_purge(struct pfa *p, struct pfai_zone *z, size_t rel)
 
 int pfa_mark_bad(struct pfa *p, pfa_pfn pfn)
 {
+	int closed = pfai_closed(p, "pfa_mark_bad");
+	if (closed != PFA_OK)
+		return closed;
 	struct pfai_zone *z = pfai_zone_of(p, pfn);
 	if (!z)
 		return PFA_ERANGE;

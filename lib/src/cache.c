@@ -4,11 +4,14 @@
  */
 #include <pfa/pfa.h>
 
+#include "closed.h"
 #include "damage.h"
-#include "pcpu.h"
 
 int pfa_cache_drain(struct pfa *p, uint32_t cpu)
 {
+	int closed = pfai_closed(p, "pfa_cache_drain");
+	if (closed != PFA_OK)
+		return closed;
 	if (cpu == PFA_ALL_CPUS)
 		return pfai_told(p, pfai_cache_drain_all(p), "pfa_cache_drain");
 	if (cpu >= p->nr_cpus)
@@ -18,6 +21,9 @@ int pfa_cache_drain(struct pfa *p, uint32_t cpu)
 
 int pfa_cache_purge(struct pfa *p, pfa_pfn pfn)
 {
+	int closed = pfai_closed(p, "pfa_cache_purge");
+	if (closed != PFA_OK)
+		return closed;
 	pfa_pfn first = pfn >> p->pb_order << p->pb_order, end = first + ((size_t)1 << p->pb_order);
 	int result = pfai_zone_of(p, pfn) ? PFA_OK : PFA_ERANGE;
 	/* All zones that share the pageblock. */
@@ -68,24 +74,12 @@ static int cache_switch(struct pfa *p, bool disabled)
 
 #define CACHE_NEST_LIMIT 65536u
 
-static bool cache_set_lock(struct pfa *p)
-{
-	pfai_rank_check(p, &p->st->set_lock, PFAI_RANK_SET);
-	if (!pfai_sleep_lock(&p->os, &p->st->set_lock))
-		return false;
-	pfai_rank_note(p, &p->st->set_lock);
-	return true;
-}
-
-static void cache_set_unlock(struct pfa *p)
-{
-	pfai_rank_forget(&p->st->set_lock);
-	pfai_sleep_unlock(&p->os, &p->st->set_lock);
-}
-
 int pfa_cache_disable(struct pfa *p)
 {
-	if (!cache_set_lock(p))
+	int closed = pfai_closed(p, "pfa_cache_disable");
+	if (closed != PFA_OK)
+		return closed;
+	if (!pfai_set_lock(p))
 		return PFA_EBUSY;
 	int result = PFA_OK;
 	if (p->st->disabled == CACHE_NEST_LIMIT)
@@ -94,19 +88,22 @@ int pfa_cache_disable(struct pfa *p)
 		result = cache_switch(p, true);
 	if (result == PFA_OK)
 		p->st->disabled++;
-	cache_set_unlock(p);
+	pfai_set_unlock(p);
 	return pfai_told(p, result, "pfa_cache_disable");
 }
 
 int pfa_cache_enable(struct pfa *p)
 {
-	if (!cache_set_lock(p))
+	int closed = pfai_closed(p, "pfa_cache_enable");
+	if (closed != PFA_OK)
+		return closed;
+	if (!pfai_set_lock(p))
 		return PFA_EBUSY;
 	int result = PFA_EINVAL;
 	if (p->st->disabled)
 		result = p->st->disabled == 1 ? cache_switch(p, false) : PFA_OK;
 	if (result == PFA_OK)
 		p->st->disabled--;
-	cache_set_unlock(p);
+	pfai_set_unlock(p);
 	return result;
 }

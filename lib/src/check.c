@@ -5,6 +5,7 @@
  */
 #include <pfa/debug.h>
 
+#include "closed.h"
 #include "leaf.h"
 #include "stats.h"
 
@@ -355,6 +356,9 @@ static int check_begin(struct check *c, struct pfa *p, struct pfai_zone *z, unsi
 
 int pfa_check(struct pfa *p, unsigned level, struct pfa_violation *out)
 {
+	int closed = pfai_closed(p, "pfa_check");
+	if (closed != PFA_OK)
+		return closed;
 	bool frames = level & PFA_CHECK_FRAMES, fine = true;
 	struct check c;
 	if (level & ~(PFA_CHECK_QUIESCENT | PFA_CHECK_FRAMES))
@@ -420,6 +424,9 @@ static bool check_bytes_alone(struct check *c, size_t rel, size_t end)
 
 int pfa_check_range(struct pfa *p, struct pfa_run run, unsigned level, struct pfa_violation *out)
 {
+	int closed = pfai_closed(p, "pfa_check_range");
+	if (closed != PFA_OK)
+		return closed;
 	struct pfai_zone *z = pfai_zone_of(p, run.first);
 	bool fine = true;
 	struct check c;

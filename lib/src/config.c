@@ -18,6 +18,7 @@ static const char *const config_problem_text[PFA_CONFIG_PROBLEMS] = {
 	[PFA_CONFIG_HARDENING] = "the hardening level is not one that this library was built with",
 	[PFA_CONFIG_HISTORY] = "history is over 16",
 	[PFA_CONFIG_TRACES] = "nr_traces is no power of two up to 2^20, trace_shift is over 31, or history or the backtrace op is missing",
+	[PFA_CONFIG_GUARD] = "guard_bytes is no power of two of at least 4096",
 	[PFA_CONFIG_ZONES] = "the number of zones is not 1..62",
 	[PFA_CONFIG_ZONE_EMPTY] = "a zone has no frames",
 	[PFA_CONFIG_ZONE_OVERFLOW] = "a zone's end overflows",
@@ -111,6 +112,9 @@ static enum pfa_config_problem config_check_scalars(const struct pfa_config *cfg
 	g->level = config_value(cfg->hardening, PFA_HARDENING_DEFAULT);
 	if (g->level > PFA_HARDENING || (cfg->hardening && !g->level))
 		return PFA_CONFIG_HARDENING;
+	g->guard = cfg->guard_bytes;
+	if (g->guard && (g->guard < PFA_GUARD_BYTES_MIN || (g->guard & (g->guard - 1))))
+		return PFA_CONFIG_GUARD;
 	return PFA_CONFIG_FINE;
 }
 
@@ -280,7 +284,7 @@ int pfa_size(const struct pfa_config *cfg, struct pfa_footprint *out, enum pfa_c
 		problem = PFA_CONFIG_FOOTPRINT;
 	if (!problem) {
 		out->core_bytes = bytes;
-		out->align = 64;
+		out->align = pfai_layout_align(&g);
 	}
 	return config_told(problem, index, out_problem, out_index);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <pfa/debug.h>
 
+#include "closed.h"
 #include "zone.h"
 
 static enum pfa_frame_state debug_state(const struct pfai_zone *z, pfa_pfn pfn, uint8_t byte)
@@ -26,6 +27,9 @@ static enum pfa_frame_state debug_state(const struct pfai_zone *z, pfa_pfn pfn, 
 
 int pfa_frame_info(struct pfa *p, pfa_pfn pfn, struct pfa_frame_info *out)
 {
+	int closed = pfai_closed(p, "pfa_frame_info");
+	if (closed != PFA_OK)
+		return closed;
 	struct pfai_zone *z = pfai_zone_of(p, pfn);
 	*out = (struct pfa_frame_info){ .state = PFA_FRAME_ABSENT, .zone = PFA_ZONES_LIMIT, .type = PFA_TYPE_MOVABLE };
 	if (!z)
@@ -45,6 +49,9 @@ int pfa_frame_info(struct pfa *p, pfa_pfn pfn, struct pfa_frame_info *out)
 
 int pfa_pageblock_info(struct pfa *p, pfa_pfn pfn, struct pfa_pageblock_info *out)
 {
+	int closed = pfai_closed(p, "pfa_pageblock_info");
+	if (closed != PFA_OK)
+		return closed;
 	struct pfai_zone *z = pfai_zone_of(p, pfn);
 	if (!z)
 		return PFA_ERANGE;
@@ -76,33 +83,70 @@ void pfa_debug_on_unlock(struct pfa *p, void (*hook)(void *ctx, struct pfa *pfa,
 	p->on_unlock_ctx = ctx;
 }
 
+/* ---- regions ------------------------------------------------------------------------------------------------------- */
+
+struct debug_visitor {
+	void (*visit)(void *ctx, const struct pfa_region *region);
+	void *ctx;
+};
+
+static void debug_visit(const struct debug_visitor *v, const char *name, const volatile void *start, size_t nr, size_t each,
+                        bool sealed)
+{
+	if (nr && each)
+		v->visit(v->ctx, &(struct pfa_region){ name, (const void *)(uintptr_t)start, nr * each, sealed });
+}
+
+static void debug_visit_zone(const struct debug_visitor *v, const struct pfai_zone *z)
+{
+	debug_visit(v, "not_free", z->not_free, z->nr_rel / 8, 1, false);
+	if (z->zero)
+		debug_visit(v, "zero", z->zero, z->nr_rel / 8, 1, false);
+	debug_visit(v, "doomed", z->doomed, z->nr_rel / 8, 1, false);
+	debug_visit(v, "pageblocks", z->pb, z->nr_pb, sizeof(*z->pb), false);
+	debug_visit(v, "leaves", z->leaf, z->nr_leaves, 1, false);
+	debug_visit(v, "sets", z->sets, z->set_words * PFAI_CODES, sizeof(pfai_word), false);
+}
+
+/* In the order of pfai_layout(). A test adds the regions up: what is missing here is missed there. */
+void pfa_regions(const struct pfa *p, void (*visit)(void *ctx, const struct pfa_region *region), void *ctx)
+{
+	const struct debug_visitor v = { visit, ctx };
+	size_t nr_caps = (size_t)p->nr_zones << p->slot_shift;
+	debug_visit(&v, "root", p, 1, sizeof(*p), true);
+	debug_visit(&v, "zones", p->zones, p->nr_zones, sizeof(*p->zones), true);
+	debug_visit(&v, "caps", p->caps, nr_caps, sizeof(*p->caps), true);
+	debug_visit(&v, "starts", p->starts, pfai_slots_per_cpu(p), sizeof(*p->starts), true);
+	debug_visit(&v, "state", p->st, 1, sizeof(*p->st), false);
+	debug_visit(&v, "zone_states", p->zones[0].st, p->nr_zones, sizeof(*p->zones[0].st), false);
+	debug_visit(&v, "cpus", p->cpus, p->nr_cpus, p->cpu_bytes, false);
+	debug_visit(&v, "entries", p->entries, p->nr_cpus * p->cpu_entries, sizeof(*p->entries), false);
+	for (uint32_t i = 0; i < p->nr_zones; i++)
+		debug_visit_zone(&v, &p->zones[i]);
+	debug_visit(&v, "routes", p->routes, (p->span >> p->pb_order) + 1, 1, false);
+	debug_visit(&v, "frame_bytes", p->bytes, p->span, 1, false);
+	if (p->generations)
+		debug_visit(&v, "generations", p->generations, p->span, sizeof(*p->generations), false);
+	if (p->history)
+		debug_visit(&v, "history", p->history, p->span * p->nr_history, sizeof(*p->history), false);
+	if (p->traces)
+		debug_visit(&v, "traces", p->traces, p->nr_traces, sizeof(*p->traces), false);
+}
+
+struct debug_plain {
+	void (*visit)(void *ctx, const char *name, const void *start, size_t bytes);
+	void *ctx;
+};
+
+static void debug_visit_plain(void *ctx, const struct pfa_region *region)
+{
+	const struct debug_plain *plain = ctx;
+	plain->visit(plain->ctx, region->name, region->start, region->bytes);
+}
+
 void pfa_debug_regions(const struct pfa *p, void (*visit)(void *ctx, const char *name, const void *start, size_t bytes),
                        void *ctx)
 {
-	visit(ctx, "root", p, sizeof(*p));
-	visit(ctx, "zones", p->zones, p->nr_zones * sizeof(*p->zones));
-	visit(ctx, "caps", p->caps, (size_t)p->nr_zones << p->slot_shift << 1);
-	visit(ctx, "starts", p->starts, pfai_slots_per_cpu(p) * sizeof(*p->starts));
-	visit(ctx, "state", p->st, sizeof(*p->st));
-	visit(ctx, "zone_states", p->zones[0].st, p->nr_zones * sizeof(*p->zones[0].st));
-	visit(ctx, "cpus", p->cpus, p->nr_cpus * p->cpu_bytes);
-	visit(ctx, "routes", (const void *)(uintptr_t)p->routes, (p->span >> p->pb_order) + 1);
-	visit(ctx, "frame_bytes", (const void *)(uintptr_t)p->bytes, p->span);
-	if (p->generations)
-		visit(ctx, "generations", (const void *)(uintptr_t)p->generations, p->span * sizeof(*p->generations));
-	if (p->history)
-		visit(ctx, "history", p->history, p->span * p->nr_history * sizeof(*p->history));
-	if (p->traces)
-		visit(ctx, "traces", p->traces, p->nr_traces * sizeof(*p->traces));
-	for (uint32_t i = 0; i < p->nr_zones; i++) {
-		const struct pfai_zone *z = &p->zones[i];
-		size_t map_bytes = z->nr_rel / 8;
-		visit(ctx, "not_free", z->not_free, map_bytes);
-		if (z->zero)
-			visit(ctx, "zero", z->zero, map_bytes);
-		visit(ctx, "doomed", z->doomed, map_bytes);
-		visit(ctx, "pageblocks", z->pb, z->nr_pb * sizeof(*z->pb));
-		visit(ctx, "leaves", z->leaf, z->nr_leaves);
-		visit(ctx, "sets", z->sets, z->set_words * PFAI_CODES * sizeof(pfai_word));
-	}
+	struct debug_plain plain = { visit, ctx };
+	pfa_regions(p, debug_visit_plain, &plain);
 }

@@ -22,6 +22,7 @@ static const char *const fault_text[PFA_FAULT_KINDS] = {
 	[PFA_FAULT_FOREIGN_POINTER] = "the pointer is not a frame of this instance",
 	[PFA_FAULT_MIXED_RANGE] = "the range is not wholly the caller's blocks",
 	[PFA_FAULT_STALE_HANDLE] = "stale handle: its block was freed or split since",
+	[PFA_FAULT_ENDED] = "the instance has ended",
 	[PFA_FAULT_CORRUPT_CACHE] = "corruption: a cached block's frame byte disagrees",
 	[PFA_FAULT_CORRUPT_FREE] = "corruption: the free map disagrees with the index",
 	[PFA_FAULT_LOCK] = "lock order violated",

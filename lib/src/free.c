@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <pfa/pfa.h>
 
+#include "closed.h"
 #include "damage.h"
 #include "fault.h"
 #include "freeing.h"
@@ -91,6 +92,9 @@ static int PFAI_NOINLINE free_refused(struct pfa *p, struct pfai_cpu *c, size_t 
 static int PFAI_NOINLINE free_slow(struct pfa *p, pfa_pfn pfn, unsigned order)
 {
 	struct pfai_cpu *c = NULL;
+	int closed = pfai_closed(p, "pfa_free");
+	if (closed != PFA_OK)
+		return closed;
 	if (PFAI_UNLIKELY(p->hooks))
 		return pfai_free_hooked(p, pfn, order, "pfa_free");
 	if (order < p->cached_orders && pfn - p->base < p->span)
@@ -135,7 +139,10 @@ static size_t bulk_push(struct pfa *p, struct pfai_cpu *c, unsigned order, size_
 int pfa_free_bulk(struct pfa *p, unsigned order, size_t nr, const pfa_pfn pfns[], size_t *out_nr)
 {
 	size_t done = 0;
-	int result = PFA_OK;
+	int result = pfai_closed(p, "pfa_free_bulk");
+	*out_nr = 0;
+	if (result != PFA_OK)
+		return result;
 	while (done < nr) {
 		struct pfai_cpu *c = order < p->cached_orders && !p->hooks ? pfai_cpu_mine(p) : NULL;
 		if (c) {
@@ -156,6 +163,9 @@ int pfa_free_bulk(struct pfa *p, unsigned order, size_t nr, const pfa_pfn pfns[]
 
 int pfa_free_ptr(struct pfa *p, void *ptr, unsigned order)
 {
+	int closed = pfai_closed(p, "pfa_free_ptr");
+	if (closed != PFA_OK)
+		return closed;
 	pfa_pfn pfn = 0;
 	if (!p->pool)
 		return PFA_ENOTSUP;

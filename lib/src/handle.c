@@ -4,6 +4,7 @@
  */
 #include <pfa/pfa.h>
 
+#include "closed.h"
 #include "damage.h"
 #include "fault.h"
 #include "freeing.h"
@@ -12,6 +13,9 @@
 
 int pfa_alloc_checked(struct pfa *p, unsigned order, uint32_t flags, struct pfa_handle *out)
 {
+	int closed = pfai_closed(p, "pfa_alloc_checked");
+	if (closed != PFA_OK)
+		return closed;
 	pfa_pfn pfn = 0;
 	if (!p->generations)
 		return PFA_ENOTSUP;
@@ -23,6 +27,9 @@ int pfa_alloc_checked(struct pfa *p, unsigned order, uint32_t flags, struct pfa_
 
 int pfa_handle_of(struct pfa *p, pfa_pfn pfn, unsigned order, struct pfa_handle *out)
 {
+	int closed = pfai_closed(p, "pfa_handle_of");
+	if (closed != PFA_OK)
+		return closed;
 	size_t offset = pfn - p->base;
 	if (!p->generations)
 		return PFA_ENOTSUP;
@@ -37,6 +44,9 @@ int pfa_handle_of(struct pfa *p, pfa_pfn pfn, unsigned order, struct pfa_handle 
 
 int pfa_free_checked(struct pfa *p, const struct pfa_handle *handle)
 {
+	int closed = pfai_closed(p, "pfa_free_checked");
+	if (closed != PFA_OK)
+		return closed;
 	const char *const function = "pfa_free_checked";
 	struct pfai_zone *z = pfai_zone_of(p, handle->pfn);
 	size_t offset = handle->pfn - p->base;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <pfa/pfa.h>
 
+#include "closed.h"
 #include "damage.h"
 #include "hook.h"
 #include "layout.h"
@@ -235,7 +236,7 @@ static enum pfa_config_problem init_check(const void *memory, size_t bytes, cons
 		return problem;
 	if (!pfai_layout(cfg, g, NULL, NULL, need))
 		return PFA_CONFIG_FOOTPRINT;
-	if (!memory || ((uintptr_t)memory & 63) || bytes < *need)
+	if (!memory || ((uintptr_t)memory & (pfai_layout_align(g) - 1)) || bytes < *need)
 		return PFA_CONFIG_MEMORY;
 	return PFA_CONFIG_FINE;
 }
@@ -256,7 +257,7 @@ int pfa_init(void *memory, size_t bytes, const struct pfa_config *cfg, struct pf
 		return PFA_EINVAL;
 	if (!(cfg->flags & PFA_CONFIG_ZEROED_META))
 		memset(memory, 0, need);
-	struct pfa *p = memory;
+	struct pfa *p = (struct pfa *)(void *)((unsigned char *)memory + g.guard);
 	(void)pfai_layout(cfg, &g, memory, p, &need);
 	init_root(p, &g, cfg);
 	/* Pageblocks in no zone are SLOW; all zones must be known before shared pageblocks can be told. */
@@ -292,7 +293,10 @@ static void fini_log(void *ctx, const struct pfai_live *live)
 
 int pfa_fini(struct pfa *p)
 {
-	int result = pfai_cache_drain_all(p);
+	int result = pfai_closed(p, "pfa_fini");
+	if (result != PFA_OK)
+		return result;
+	result = pfai_cache_drain_all(p);
 	for (uint32_t i = 0; i < p->nr_zones && result == PFA_OK; i++) {
 		struct pfa_zone_stats s;
 		if (!pfai_zone_freeze(p, &p->zones[i]))
@@ -310,6 +314,6 @@ int pfa_fini(struct pfa *p)
 	if (result != PFA_OK)
 		return result;
 	init_shadow(p, NULL, false);
-	memset(p, 0, sizeof(*p)); /* use after fini then meets a span of 0 frames, and no zones */
+	pfai_close(p, PFAI_ENDED);
 	return PFA_OK;
 }

@@ -168,11 +168,15 @@ struct pfai_trace {
 	pfai_aword at[PFA_TRACE_DEPTH];
 };
 
+/* Why an instance answers no call any more; 0: it does. */
+enum pfai_closed { PFAI_OPEN, PFAI_FORKED, PFAI_ENDED };
+
 /* What changes in the instance, apart from zones and caches. */
 struct pfai_state {
 	/* under set_lock */
 	struct pfai_lock set_lock;
 	uint32_t disabled;      /* nesting of pfa_cache_disable */
+	pfai_a32 closed;        /* enum pfai_closed; written while no call is in flight */
 
 	pfai_a32 serving;       /* busy word of pfa_service */
 	uint32_t next_served;   /* under the busy word: the round's next cpu, */

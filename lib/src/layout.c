@@ -1,19 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 #include "layout.h"
 
-#define LAYOUT_ALIGN 64u /* a cache line */
-
 struct layout_cursor {
 	unsigned char *memory; /* NULL: counting */
-	size_t at;
+	size_t at, guard;
 	bool overflow;
 };
 
+/* To the next place where an array may begin or the metadata may end: with guards, one unused unit lies before it. */
+static size_t layout_gap(struct layout_cursor *c)
+{
+	size_t grain = c->guard ? c->guard : PFAI_LAYOUT_ALIGN;
+	size_t start = ((c->at + grain - 1) & ~(grain - 1)) + c->guard;
+	if (start < c->at)
+		c->overflow = true;
+	return start;
+}
+
 static void *layout_take(struct layout_cursor *c, size_t nr, size_t each)
 {
-	size_t bytes, start = (c->at + LAYOUT_ALIGN - 1) & ~(size_t)(LAYOUT_ALIGN - 1);
-	if (__builtin_mul_overflow(nr, each, &bytes) || start < c->at || start + bytes < start)
+	size_t bytes, start = layout_gap(c);
+	if (__builtin_mul_overflow(nr, each, &bytes) || start + bytes < start)
 		c->overflow = true;
+	if (!bytes)
+		return c->memory; /* no array, no guards; nobody looks */
 	c->at = start + bytes;
 	return c->memory && !c->overflow ? c->memory + start : NULL;
 }
@@ -81,7 +91,7 @@ static void layout_zone(const struct pfai_geometry *g, const struct pfa_zone_con
 bool pfai_layout(const struct pfa_config *cfg, const struct pfai_geometry *g, unsigned char *memory, struct pfa *p,
                  size_t *out_bytes)
 {
-	struct layout_cursor c = { memory, 0, false };
+	struct layout_cursor c = { memory, 0, g->guard, false };
 	size_t entries = 0, slots = (size_t)g->nr_zones * PFAI_ROUTE_CODES << g->slot_shift;
 	(void)layout_take(&c, 1, sizeof(struct pfa));
 	struct pfai_zone *zones = layout_take(&c, g->nr_zones, sizeof(*zones));
@@ -93,7 +103,7 @@ bool pfai_layout(const struct pfa_config *cfg, const struct pfai_geometry *g, un
 			entries += 3u * pfai_slot_cap(g, zc->nr_frames, order); /* the three common types */
 	}
 	size_t cpu_bytes = sizeof(struct pfai_cpu) + slots * sizeof(struct pfai_slot);
-	cpu_bytes = (cpu_bytes + LAYOUT_ALIGN - 1) & ~(size_t)(LAYOUT_ALIGN - 1);
+	cpu_bytes = (cpu_bytes + PFAI_LAYOUT_ALIGN - 1) & ~(size_t)(PFAI_LAYOUT_ALIGN - 1);
 	struct pfai_state *state = layout_take(&c, 1, sizeof(*state));
 	struct pfai_zone_state *zone_states = layout_take(&c, g->nr_zones, sizeof(*zone_states));
 	unsigned char *cpus = layout_take(&c, g->nr_cpus, cpu_bytes);
@@ -105,7 +115,7 @@ bool pfai_layout(const struct pfa_config *cfg, const struct pfai_geometry *g, un
 	pfai_a32 *generations = g->generations ? layout_take(&c, g->span, sizeof(*generations)) : NULL;
 	struct pfai_record *history = g->nr_history ? layout_take(&c, g->span, g->nr_history * sizeof(*history)) : NULL;
 	struct pfai_trace *traces = g->nr_traces ? layout_take(&c, g->nr_traces, sizeof(*traces)) : NULL;
-	*out_bytes = c.at;
+	*out_bytes = g->guard ? layout_gap(&c) : c.at;
 	if (!p || !bytes)
 		return !c.overflow;
 	p->generations = generations;

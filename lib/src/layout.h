@@ -7,6 +7,8 @@
 
 #include "instance.h"
 
+#define PFAI_LAYOUT_ALIGN 64u /* a cache line */
+
 /* The configuration, checked and with its defaults filled in. */
 struct pfai_geometry {
 	unsigned frame_shift, max_order, pb_order, leaf_order;
@@ -14,6 +16,7 @@ struct pfai_geometry {
 	uint32_t nr_cpus, nr_zones, cache_high, cache_batch;
 	bool caches_default_high, track_zero, generations;
 	uint32_t nr_history, nr_traces;
+	size_t guard; /* bytes; 0: none */
 	pfa_pfn base;
 	size_t span;
 };
@@ -37,7 +40,13 @@ void pfai_zone_geometry(const struct pfai_geometry *g, const struct pfa_zone_con
 /* Blocks that a slot of this order may hold for a zone. 0: the order is not cached for it. */
 unsigned pfai_slot_cap(const struct pfai_geometry *g, size_t zone_frames, unsigned order);
 
-/* Walks the layout. memory NULL: counts only. Else p's pointers are set. False: the size overflows. */
+/* What the metadata has to be aligned to. */
+static inline size_t pfai_layout_align(const struct pfai_geometry *g)
+{
+	return g->guard > PFAI_LAYOUT_ALIGN ? g->guard : PFAI_LAYOUT_ALIGN;
+}
+
+/* Walks the layout; the root lies g->guard bytes from its start. memory NULL: counts only. Else p's pointers are set. False: the size overflows. */
 bool pfai_layout(const struct pfa_config *cfg, const struct pfai_geometry *g, unsigned char *memory, struct pfa *p,
                  size_t *out_bytes);
 

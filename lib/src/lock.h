@@ -27,15 +27,28 @@ struct pfai_lock {
 #endif
 };
 
+/* Neither free nor held, and never again: every try and every wait fails (see closed.h). */
+#define PFAI_LOCK_DEAD 3u
+
 /* Long enough to cost nothing, short enough that a missed wake-up is not noticed. */
 #define PFAI_TRY_WAIT_NS 100000u
 /* Tries before waiting: about the length of one critical section (a flush of 64 blocks is 0.5 us). */
 #define PFAI_SPINS 64u
 
-/* The slow halves. False: the platform says that waiting can never end. */
+/* The slow halves. False: the platform says that waiting can never end, or the lock is dead. */
 bool pfai_sleep_lock_contended(const struct pfa_platform *os, struct pfai_lock *lock);
 bool pfai_try_lock_wait(const struct pfa_platform *os, struct pfai_lock *lock);
 void pfai_lock_wake(const struct pfa_platform *os, struct pfai_lock *lock);
+
+/* Sets a lock whatever it was. Only while no other thread exists for it: after fork(), at the end of an instance. */
+static inline void pfai_lock_set(struct pfai_lock *lock, uint32_t word)
+{
+	pfai_store_relaxed(&lock->word, word);
+	pfai_store_relaxed(&lock->waiters, 0u);
+#ifdef PFA_DEBUG
+	pfai_store_relaxed(&lock->owner, 0u);
+#endif
+}
 
 static inline bool pfai_sleep_lock(const struct pfa_platform *os, struct pfai_lock *lock)
 {

@@ -10,6 +10,22 @@
 
 #include "zone.h"
 
+/* The zone set's lock. False: the platform cannot wait. */
+static inline bool pfai_set_lock(struct pfa *p)
+{
+	pfai_rank_check(p, &p->st->set_lock, PFAI_RANK_SET);
+	if (!pfai_sleep_lock(&p->os, &p->st->set_lock))
+		return false;
+	pfai_rank_note(p, &p->st->set_lock);
+	return true;
+}
+
+static inline void pfai_set_unlock(struct pfa *p)
+{
+	pfai_rank_forget(&p->st->set_lock);
+	pfai_sleep_unlock(&p->os, &p->st->set_lock);
+}
+
 /* A try never waits, so that it cannot deadlock whatever is held: no rank is checked. */
 PFAI_ALWAYS_INLINE bool pfai_cpu_try_lock(struct pfa *p, struct pfai_cpu *c)
 {

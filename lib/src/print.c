@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "closed.h"
 #include "fmt.h"
 #include "leaf.h"
 #include "live.h"
@@ -292,6 +293,9 @@ static int print_live(struct print *out)
 
 int pfa_print(struct pfa *p, enum pfa_print_what what, void (*write)(void *ctx, const char *bytes, size_t nr), void *ctx)
 {
+	int closed = pfai_closed(p, "pfa_print");
+	if (closed != PFA_OK)
+		return closed;
 	static int (*const printers[PFA_PRINT_WHATS])(struct print *) = {
 		print_buddyinfo, print_pagetypeinfo, print_json, print_map, print_live,
 	};

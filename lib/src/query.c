@@ -2,6 +2,7 @@
 #include <pfa/pfa.h>
 
 #include "alloc.h"
+#include "closed.h"
 #include "damage.h"
 #include "fallback.h"
 
@@ -71,6 +72,9 @@ int pfa_largest_free(struct pfa *p, uint32_t flags, unsigned *out_order)
 
 int pfa_ptr(const struct pfa *p, pfa_pfn pfn, void **out)
 {
+	int closed = pfai_closed(p, "pfa_ptr");
+	if (closed != PFA_OK)
+		return closed;
 	if (!p->pool)
 		return PFA_ENOTSUP;
 	if (!pfai_zone_of(p, pfn))
@@ -81,6 +85,9 @@ int pfa_ptr(const struct pfa *p, pfa_pfn pfn, void **out)
 
 int pfa_pfn_of(const struct pfa *p, const void *ptr, pfa_pfn *out)
 {
+	int closed = pfai_closed(p, "pfa_pfn_of");
+	if (closed != PFA_OK)
+		return closed;
 	if (!p->pool)
 		return PFA_ENOTSUP;
 	/* An address below the pool becomes a huge frame number, which no zone has. */

@@ -2,6 +2,7 @@
 #include <pfa/pfa.h>
 
 #include "alloc.h"
+#include "closed.h"
 #include "damage.h"
 #include "fault.h"
 #include "generation.h"
@@ -88,6 +89,9 @@ int pfa_alloc_exact(struct pfa *p, size_t nr_frames, unsigned align_order, uint3
 
 int pfa_split(struct pfa *p, pfa_pfn pfn, unsigned order, unsigned new_order)
 {
+	int closed = pfai_closed(p, "pfa_split");
+	if (closed != PFA_OK)
+		return closed;
 	size_t offset = pfn - p->base;
 	if (new_order > order)
 		return PFA_EINVAL;
@@ -166,6 +170,9 @@ static bool range_zones_lockable(struct pfa *p, pfa_pfn first, size_t nr_frames)
 
 int pfa_free_range(struct pfa *p, pfa_pfn first, size_t nr_frames)
 {
+	int closed = pfai_closed(p, "pfa_free_range");
+	if (closed != PFA_OK)
+		return closed;
 	size_t offset = first - p->base, claimed = 0;
 	bool damaged = false;
 	if (!nr_frames || first + nr_frames < first)

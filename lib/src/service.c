@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <pfa/pfa.h>
 
+#include "closed.h"
 #include "damage.h"
 #include "pcpu.h"
 
@@ -44,6 +45,9 @@ static int service_visit(struct pfa *p, struct pfai_cpu *c, uint64_t now, uint64
 
 int pfa_service(struct pfa *p, unsigned budget_steps, uint64_t *out_next_ns)
 {
+	int closed = pfai_closed(p, "pfa_service");
+	if (closed != PFA_OK)
+		return closed;
 	if (!budget_steps)
 		return PFA_EINVAL;
 	if (!pfai_cas32_acquire(&p->st->serving, 0, 1))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "stats.h"
 
+#include "closed.h"
 #include "fallback.h"
 
 static void stats_unlock_cpus(struct pfa *p, uint32_t nr)
@@ -69,6 +70,9 @@ void pfai_zone_stats_frozen(struct pfa *p, struct pfai_zone *z, struct pfa_zone_
 
 int pfa_zone_stats_get(struct pfa *p, unsigned zone, struct pfa_zone_stats *out, size_t size)
 {
+	int closed = pfai_closed(p, "pfa_zone_stats_get");
+	if (closed != PFA_OK)
+		return closed;
 	struct pfa_zone_stats all;
 	if (zone >= p->nr_zones || size > sizeof(all) || size % sizeof(size_t) || !size)
 		return PFA_EINVAL;
@@ -82,6 +86,9 @@ int pfa_zone_stats_get(struct pfa *p, unsigned zone, struct pfa_zone_stats *out,
 
 int pfa_stats_get(struct pfa *p, struct pfa_stats *out, size_t size)
 {
+	int closed = pfai_closed(p, "pfa_stats_get");
+	if (closed != PFA_OK)
+		return closed;
 	if (size > sizeof(*out) || size % sizeof(size_t) || !size)
 		return PFA_EINVAL;
 	struct pfa_stats all = {

@@ -77,6 +77,10 @@ void mt_give(struct mt_thread *t, size_t i); /* of t->mine */
 void mt_hand_over(struct mt_thread *t);
 void mt_free_foreign(struct mt_thread *t);
 
+/* One of all the things that may be done at any time. alone: by the only thread of a forked child, which uses nothing that
+ * a thread of its parent may hold. */
+void mt_mix_step(struct mt_thread *t, unsigned round, bool alone);
+
 /* --prot-none, --seed N, --rounds N; exits with 2 on anything else. */
 struct mt_options {
 	uint64_t seed;

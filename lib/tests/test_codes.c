@@ -13,6 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of an instance that is closed (pfa.h): every function's that takes one and returns a code. */
+#define CLOSED "EMISUSE ENOTSUP"
+
 #define ALLOC "OK ENOMEM EAGAIN EINVAL ENOTSUP ECORRUPT"
 
 static const struct {
@@ -23,6 +26,10 @@ static const struct {
 	{"pfa_version", NULL},
 	{"pfa_debug_on_unlock", NULL},
 	{"pfa_debug_regions", NULL},
+	{"pfa_regions", NULL},
+	{"pfa_fork_prepare", "OK EBUSY"},
+	{"pfa_fork_parent", NULL},
+	{"pfa_fork_child", NULL},
 	{"pfa_size", "OK EINVAL"},
 	{"pfa_init", "OK EINVAL"},
 	{"pfa_fini", "OK EBUSY ECORRUPT"},
@@ -73,13 +80,25 @@ static int find_function(const char *name, size_t length)
 	return -1;
 }
 
-static bool has_code(int function, const char *code, size_t length)
+static const char *closed_codes(int function)
 {
-	const char *at = documented[function].codes;
+	const char *name = documented[function].function;
+	bool works = strcmp(name, "pfa_size") == 0 || strcmp(name, "pfa_init") == 0 || strcmp(name, "pfa_history") == 0 ||
+	             strcmp(name, "pfa_trace") == 0;
+	return works || !documented[function].codes ? "" : CLOSED;
+}
+
+static bool in_list(const char *at, const char *code, size_t length)
+{
 	for (; at && *at; at += strcspn(at, " "), at += *at == ' ')
 		if (strcspn(at, " ") == length && strncmp(at, code, length) == 0)
 			return true;
 	return false;
+}
+
+static bool has_code(int function, const char *code, size_t length)
+{
+	return in_list(documented[function].codes, code, length) || in_list(closed_codes(function), code, length);
 }
 
 /* ---- what was produced ---------------------------------------------------------------------------------------------- */
@@ -133,21 +152,28 @@ static void read_produced(const char *dir)
 	printf("%u programs wrote what they produced\n", files);
 }
 
+/* Returns how many codes the list has. */
+static unsigned compare_list(const char *function, const char *at)
+{
+	unsigned pairs = 0;
+	for (; at && *at; at += strcspn(at, " "), at += *at == ' ') {
+		char line[100];
+		snprintf(line, sizeof(line), "\n%s PFA_%.*s\n", function, (int)strcspn(at, " "), at);
+		pairs++;
+		if (strstr(produced, line))
+			continue;
+		fprintf(stderr, "never produced: %s", line + 1);
+		failures++;
+	}
+	return pairs;
+}
+
 static void compare_produced(void)
 {
 	unsigned pairs = 0;
-	for (int i = 0; i < NR_DOCUMENTED; i++) {
-		const char *at = documented[i].codes;
-		for (; at && *at; at += strcspn(at, " "), at += *at == ' ') {
-			char line[100];
-			snprintf(line, sizeof(line), "\n%s PFA_%.*s\n", documented[i].function, (int)strcspn(at, " "), at);
-			pairs++;
-			if (strstr(produced, line))
-				continue;
-			fprintf(stderr, "never produced: %s", line + 1);
-			failures++;
-		}
-	}
+	for (int i = 0; i < NR_DOCUMENTED; i++)
+		pairs += compare_list(documented[i].function, documented[i].codes) +
+		         compare_list(documented[i].function, closed_codes(i));
 	for (char *save = NULL, *line = strtok_r(produced, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		char function[64], code[32];
 		int i;

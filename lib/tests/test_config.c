@@ -587,6 +587,28 @@ static void test_history(void **state)
 	assert_int_equal(some.core_bytes - none.core_bytes, 1024 * 4);
 }
 
+static void test_guard(void **state)
+{
+	(void)state;
+	static const uint32_t bad[] = { 1, 64, 2048, 4095, 6144, 0x80001000u, PFA_EXPLICIT_0 };
+	struct rig rig;
+	struct pfa_footprint plain, guarded;
+	base(&rig);
+	assert_int_equal(pfa_size(&rig.cfg, &plain, NULL, NULL), PFA_OK);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		rig.cfg.guard_bytes = bad[i];
+		REFUSE(&rig, PFA_CONFIG_GUARD, 0);
+	}
+	rig.cfg.guard_bytes = 8192;
+	assert_int_equal(pfa_size(&rig.cfg, &guarded, NULL, NULL), PFA_OK);
+	assert_int_equal(guarded.align, 8192);
+	assert_true(guarded.core_bytes % 8192 == 0 && guarded.core_bytes > plain.core_bytes + 16 * 8192);
+	rig_start(&rig);
+	assert_int_equal((uintptr_t)rig.pfa % 8192, 0);
+	assert_ptr_equal((char *)rig.pfa, (char *)rig.memory + 8192);
+	rig_stop(&rig);
+}
+
 static void test_memory(void **state)
 {
 	(void)state;
@@ -726,7 +748,8 @@ static const struct unit_test tests[] = {
 	TEST(test_scalars), TEST(test_flags_and_policy), TEST(test_null), TEST(test_growable), TEST(test_sizes_too_small),
 	TEST(test_misaligned_zone_size), TEST(test_wait_needs_a_clock), TEST(test_zones), TEST(test_overlap),
 	TEST(test_span), TEST(test_holes), TEST(test_cma), TEST(test_marks),
-	TEST(test_pool), TEST(test_cpu_offset), TEST(test_hardening), TEST(test_history), TEST(test_memory), TEST(test_not_kept), TEST(test_zeroed_meta),
+	TEST(test_pool), TEST(test_cpu_offset), TEST(test_hardening), TEST(test_history), TEST(test_guard),
+	TEST(test_memory), TEST(test_not_kept), TEST(test_zeroed_meta),
 	TEST(test_footprint_grows), TEST(test_texts), TEST(test_every_problem_was_produced),
 };
 UNIT_MAIN(tests)

@@ -83,7 +83,14 @@ struct pfa_config {
 	 *  platform.backtrace. Default 0. */
 	uint32_t nr_traces;
 	uint32_t trace_shift;                   /**< every 2^trace_shift-th event has a backtrace; 0..31, default 0: each one */
+	/** Room for guards: 0, or a power of two of at least PFA_GUARD_BYTES_MIN, normally the system's page size. Each array
+	 *  of the metadata then begins at a multiple of it, is padded to whole multiples, and has one multiple that is never
+	 *  used before it and one after it, which the caller may make inaccessible, as it may make read-only what
+	 *  pfa_regions() calls sealed (pfa_posix_create() does both with PFA_POSIX_GUARD). Default 0: arrays lie side by side. */
+	uint32_t guard_bytes;
 };
+
+#define PFA_GUARD_BYTES_MIN 4096u
 
 /** Fills *cfg with zeros and its size. */
 static inline void pfa_config_init(struct pfa_config *cfg)
@@ -97,7 +104,7 @@ static inline void pfa_config_init(struct pfa_config *cfg)
 /** How much memory an instance needs. */
 struct pfa_footprint {
 	size_t core_bytes; /**< for pfa_init(): everything, caches included */
-	size_t align;      /**< required alignment of that memory, a power of two (64) */
+	size_t align;      /**< required alignment of that memory, a power of two: 64, or guard_bytes */
 };
 
 /** Why a configuration was refused. Each kind has a message; index says which zone, hole or area, where it applies. */
@@ -117,6 +124,7 @@ enum pfa_config_problem {
 	PFA_CONFIG_HARDENING,       /**< the level is not one that the library was built with */
 	PFA_CONFIG_HISTORY,         /**< history is over PFA_HISTORY_LIMIT */
 	PFA_CONFIG_TRACES,          /**< nr_traces or trace_shift is out of range, or something that traces need is missing */
+	PFA_CONFIG_GUARD,           /**< guard_bytes is no power of two, or too small */
 	PFA_CONFIG_ZONES,           /**< none, or too many */
 	PFA_CONFIG_ZONE_EMPTY,
 	PFA_CONFIG_ZONE_OVERFLOW,   /**< start + nr_frames overflows */
@@ -159,7 +167,8 @@ PFA_NODISCARD PFA_API int pfa_init(void *memory, size_t bytes, const struct pfa_
                                    enum pfa_config_problem *out_problem, unsigned *out_index);
 
 /**
- * Ends an instance: drains the caches and refuses while anything is live. Afterwards the memory is the caller's.
+ * Ends an instance: drains the caches and refuses while anything is live. Afterwards the memory is the caller's. What is
+ * sealed (pfa_regions()) is not written.
  * @return PFA_OK; PFA_EBUSY: blocks are still allocated or held, the instance goes on, and
  *         platform.log is told of the allocated ones, a line a tag (pfa/harden.h); PFA_ECORRUPT: the sums of a
  *         zone disagree, the instance goes on.

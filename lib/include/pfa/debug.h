@@ -74,10 +74,22 @@ PFA_NODISCARD PFA_API int pfa_check_range(struct pfa *pfa, struct pfa_run run, u
                                           struct pfa_violation *out);
 
 /** Called with the zone's lock held, just before each release of it. Leaf: it may only read. NULL takes it away.
- *  @context set it before threads use the instance. */
+ *  @context set it before threads use the instance, and before what is sealed is made read-only. */
 PFA_API void pfa_debug_on_unlock(struct pfa *pfa, void (*hook)(void *ctx, struct pfa *pfa, unsigned zone), void *ctx);
 
-/** Where the metadata lies, for tools that guard, dump or corrupt it: calls visit for each region. @context any. */
+/** An array of the metadata. */
+struct pfa_region {
+	const char *name;  /**< "root", "frame_bytes"; zones have their own of some names */
+	const void *start;
+	size_t bytes;      /**< >= 1; not padded: see config.guard_bytes */
+	bool sealed;       /**< never written after pfa_init(), not even by pfa_fini(): may be made read-only */
+};
+
+/** Where the metadata lies: calls visit for each array, in the order of the addresses. Together they are all of it. Goes on
+ *  to work after pfa_fini(), while the memory is there. @context any; visit may not call this instance. @cost O(zones). */
+PFA_API void pfa_regions(const struct pfa *pfa, void (*visit)(void *ctx, const struct pfa_region *region), void *ctx);
+
+/** As pfa_regions(), without the kind: for tools that guard, dump or corrupt it: calls visit for each region. @context any. */
 PFA_API void pfa_debug_regions(const struct pfa *pfa,
                                void (*visit)(void *ctx, const char *name, const void *start, size_t bytes), void *ctx);
 

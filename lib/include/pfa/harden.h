@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * pfa/harden.h - what an instance can remember about its frames, and what follows from it: history and tags, live blocks,
- * handles that go stale; bad frames.
+ * handles that go stale; bad frames; fork.
  *
  * History and handles are off unless configured, and then costs nothing but a test that is there anyway. Instances with either
  * do without the fast paths of pfa_alloc() and pfa_free().
@@ -123,6 +123,40 @@ PFA_NODISCARD PFA_API int pfa_handle_of(struct pfa *pfa, pfa_pfn pfn, unsigned o
  * @context, @cost as pfa_free().
  */
 PFA_NODISCARD PFA_API int pfa_free_checked(struct pfa *pfa, const struct pfa_handle *handle);
+
+/* ---- fork ------------------------------------------------------------------------------------------------------ */
+
+/*
+ * A process that forks while other threads are inside libpfa would leave its child locks that nobody gives up. These three
+ * are the handlers of pthread_atfork() and its like; platform/posix installs them: pfa_posix_fork_safe().
+ *
+ * What the child finds: the parent's instance as of the fork, with all locks free, in memory of its own. Every invariant
+ * holds. What other threads were about is not finished, since they do not exist in the child:
+ * - a block that such a thread was being granted is allocated, and nobody knows of it;
+ * - a block that it was freeing past the caches, or splitting, stays PFA_FRAME_FREEING: a free of it is refused, pfa_check()
+ *   with PFA_CHECK_QUIESCENT names it. It counts as allocated, and pfa_fini() answers PFA_EBUSY, until pfa_repair();
+ * - a piece of pfa_service() begins again.
+ *
+ * Where parent and child share the frames themselves (a pool in a memfd, a device), only one of them can go on: shared
+ * makes that the parent. Every function then answers PFA_ENOTSUP in the child, pfa_fini() too, and nothing is told or
+ * changed; the memory may be unmapped.
+ */
+
+/**
+ * Takes all locks, in the order of their ranks, and returns with them held.
+ * @return PFA_OK; PFA_EBUSY: a lock was busy on a platform that cannot wait, nothing is held; PFA_ENOTSUP, PFA_EMISUSE as every
+ *         function (pfa.h, "closed"): nothing is held.
+ * @context before fork(), by the thread that forks; not from an op or a hook that is called with locks held. Waits for other
+ *          threads' critical sections. @cost O(cpus + zones).
+ */
+PFA_NODISCARD PFA_API int pfa_fork_prepare(struct pfa *pfa);
+
+/** Gives the locks back. @context after fork(), in the parent, or where it failed; the thread that prepared. */
+PFA_API void pfa_fork_parent(struct pfa *pfa);
+
+/** Makes all locks free. @param shared  the frames are the parent's: the instance answers PFA_ENOTSUP from now on.
+ *  @context after fork(), in the child, before any other call. @cost O(cpus + zones). */
+PFA_API void pfa_fork_child(struct pfa *pfa, bool shared);
 
 #ifdef __cplusplus
 }

@@ -34,6 +34,7 @@ enum pfa_fault_kind {
 	PFA_FAULT_FOREIGN_POINTER,    /**< the pointer is not one of this instance's frames, or not at a frame's start */
 	PFA_FAULT_MIXED_RANGE,        /**< pfa_free_range over something that is not wholly the caller's */
 	PFA_FAULT_STALE_HANDLE,       /**< the handle's block was freed or split since */
+	PFA_FAULT_ENDED,              /**< the instance was ended by pfa_fini() (told while its memory is untouched) */
 	/* corruption: metadata does not agree with itself (code PFA_ECORRUPT) */
 	PFA_FAULT_CORRUPT_CACHE,      /**< a cached block's frame byte does not say so */
 	PFA_FAULT_CORRUPT_FREE,       /**< a frame that the index offers is not free, or the reverse */

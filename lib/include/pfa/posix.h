@@ -9,13 +9,14 @@
  * answer PFA_ENOTSUP.
  *
  * Not promised yet:
- * - fork(): the child of a process with several threads must not call libpfa on an instance of its parent's
- *   (a thread that does not exist in the child may hold a lock); exec and _exit are fine. A memfd pool is
- *   shared with the child. Ids of threads that did not survive the fork are not reused in the child. There
- *   is no worker in the child.
+ * - fork() of an instance that pfa_posix_fork_safe() does not know: the child of a process with several threads must not
+ *   call libpfa on it (a thread that does not exist in the child may hold a lock); exec and _exit are fine. Nor may a
+ *   child use an instance whose pool it shares with its parent, unless it was said to be shared.
+ * - a worker in the child: there is none. Its struct may be given to pfa_posix_worker_start() again, not to _stop().
  * - signal handlers: no function here may be called from one, except the op fatal.
  * - several processes on one instance: metadata is private to a process (futexes are private, ids are per
  *   process).
+ * - vfork(), and clone() without the C library: the handlers of fork do not run.
  * - unloading: code that was linked into a dlopen()ed object must not be unloaded while threads that used
  *   it live.
  *
@@ -105,6 +106,9 @@ PFA_API int pfa_posix_explain(const void *ptr);
 /* for pfa_posix_create() only */
 #define PFA_POSIX_NO_POOL (1u << 8)   /**< frames have no addresses: map no pool */
 #define PFA_POSIX_NO_RSEQ (1u << 9)   /**< ask the op for the cpu id even where rseq is registered */
+#define PFA_POSIX_GUARD (1u << 10)    /**< inaccessible memory around each array of the metadata, constants read-only */
+#define PFA_POSIX_SEAL (1u << 11)     /**< with GUARD: for good (mseal). Never undone: see pfa_posix_create() */
+#define PFA_POSIX_FORK (1u << 12)     /**< pfa_posix_fork_safe(), shared if the pool is a memfd made here */
 
 /** Memory that pfa_posix_map() made. Zero-filled: none. */
 struct pfa_posix_region {
@@ -166,6 +170,8 @@ struct pfa_posix {
 	unsigned index;                  /**< which zone */
 	int err;                         /**< errno of the system call that failed, 0: none */
 	const char *why;                 /**< what failed: one line, static; set by pfa_posix_create() */
+	void *sealed;                    /**< what no one can unmap or change before the process ends; NULL: nothing */
+	size_t sealed_bytes;
 };
 
 /**
@@ -175,25 +181,58 @@ struct pfa_posix {
  * from the lowest to the highest frame of the zones, holes included). PFA_CONFIG_ZEROED_META is set, and
  * PFA_CONFIG_ZEROED_POOL too for a pool that is mapped and committed here. With PFA_POSIX_HUGE, blocks of
  * up to 2 MiB are aligned to their size in the address space too.
+ *
+ * PFA_POSIX_GUARD: config.guard_bytes is filled in where it is zero (the system's page size). The unit before and the one
+ * after each array of the metadata are inaccessible, so that what runs off its end dies there. An array is padded to
+ * whole units: the first byte before it is guarded, and the first byte after its padding. What pfa_init() alone writes
+ * (root with the ops, zones' shapes, capacities: "sealed" in pfa_regions()) is read-only from then on, so
+ * pfa_debug_on_unlock() cannot be used. Costs address space and two to three units of memory an array.
+ * PFA_POSIX_SEAL as well: the kernel is told to refuse any later change of what is read-only and of the guards around it,
+ * even by this process (mseal(), Linux 6.10, 64 bits). That can never be undone, by nobody: pfa_posix_destroy() leaves this
+ * part (arena.sealed_bytes, some tens of KiB) mapped until the process ends or execs. Not for programs that make and destroy
+ * instances all the time. Refused where it cannot be done; see pfa_posix_can_seal().
  * @param out    filled in, also on failure (err, why, problem, index); nothing stays mapped or open then
  * @param cfg    read, not kept
  * @param flags  PFA_POSIX_*
- * @return PFA_OK; PFA_EINVAL: the configuration (see problem), or flags (PFA_CONFIG_FLAGS); others as
+ * @return PFA_OK; PFA_EINVAL: the configuration (see problem; PFA_CONFIG_GUARD also for guard_bytes that are no multiple of
+ *         the page size), or flags (PFA_CONFIG_FLAGS); PFA_ENOTSUP: SEAL, and the kernel cannot; others as
  *         pfa_posix_map().
  * @context any thread. @cost as pfa_init() with PFA_CONFIG_ZEROED_META.
  */
 PFA_NODISCARD PFA_API int pfa_posix_create(struct pfa_posix *out, const struct pfa_config *cfg,
                                            unsigned flags);
 
+/** Does this kernel have mseal(), and may the process call it? @context any. @cost a system call. */
+PFA_API bool pfa_posix_can_seal(void);
+
 /**
- * Ends the instance and unmaps what pfa_posix_create() mapped; *arena is zero-filled afterwards (fds:
- * -1).
+ * Ends the instance and unmaps what pfa_posix_create() mapped, but for what is sealed; *arena is zero-filled afterwards
+ * (fds: -1).
  * @return PFA_OK (also for an arena in which nothing is); PFA_EBUSY, PFA_ECORRUPT as pfa_fini(): the
  *         instance goes on; as pfa_posix_unmap(): the instance has ended, and the call may be repeated for
  *         what is still mapped.
  * @context no other call may be in flight, and no worker may run.
  */
 PFA_NODISCARD PFA_API int pfa_posix_destroy(struct pfa_posix *arena);
+
+/* ---- fork ---- */
+
+/** Instances that pfa_posix_fork_safe() can know at one time. */
+#define PFA_POSIX_FORK_LIMIT 256u
+
+/**
+ * From now on fork() takes all locks of this instance first, so that the child finds it in order: see pfa/harden.h for
+ * what that means, and for what happens to calls that other threads are in. The handlers (pthread_atfork()) are the
+ * process's: every thread's fork() waits for the instances' critical sections. Children inherit it.
+ * @param shared  the frames are shared with the child (MAP_SHARED, a device): there the instance answers PFA_ENOTSUP
+ * @return PFA_OK; PFA_EINVAL: pfa NULL, or known already; PFA_ENOMEM: PFA_POSIX_FORK_LIMIT instances are known, or as
+ *         pthread_atfork() said.
+ * @context any thread, not from an op. fork() may not be called from an op or a hook that holds locks.
+ */
+PFA_NODISCARD PFA_API int pfa_posix_fork_safe(struct pfa *pfa, bool shared);
+
+/** Takes it back; to be called before pfa_fini() (pfa_posix_destroy() does it). @return PFA_OK; PFA_EINVAL: not known. */
+PFA_NODISCARD PFA_API int pfa_posix_fork_forget(struct pfa *pfa);
 
 /* ---- the worker ---- */
 

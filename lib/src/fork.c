@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Layer 6: fork(). With every lock held nothing is half-way but what lies between two locks, and that is harmless: see
+ * pfa/harden.h.
+ */
+#include <pfa/harden.h>
+
+#include "closed.h"
+
+/* Gives up the zones below nr_zones, the caches below nr_cpus, and the set lock. */
+static void fork_release(struct pfa *p, uint32_t nr_cpus, uint32_t nr_zones)
+{
+	while (nr_zones--)
+		pfai_zone_unlock(p, &p->zones[nr_zones]);
+	while (nr_cpus--)
+		pfai_cpu_unlock(p, pfai_cpu_at(p, nr_cpus));
+	pfai_set_unlock(p);
+}
+
+int pfa_fork_prepare(struct pfa *p)
+{
+	uint32_t cpu = 0, zone = 0;
+	int closed = pfai_closed(p, "pfa_fork_prepare");
+	if (closed != PFA_OK)
+		return closed;
+	if (!pfai_set_lock(p))
+		return PFA_EBUSY;
+	while (cpu < p->nr_cpus && pfai_cpu_lock(p, pfai_cpu_at(p, cpu)))
+		cpu++;
+	while (cpu == p->nr_cpus && zone < p->nr_zones && pfai_zone_lock(p, &p->zones[zone]))
+		zone++;
+	if (zone == p->nr_zones)
+		return PFA_OK;
+	fork_release(p, cpu, zone);
+	return PFA_EBUSY;
+}
+
+void pfa_fork_parent(struct pfa *p)
+{
+	fork_release(p, p->nr_cpus, p->nr_zones);
+}
+
+void pfa_fork_child(struct pfa *p, bool shared)
+{
+	/* Not unlocked but made anew: who waited for them stayed in the parent. */
+	pfai_lock_set(&p->st->set_lock, 0);
+	for (uint32_t cpu = 0; cpu < p->nr_cpus; cpu++)
+		pfai_lock_set(&pfai_cpu_at(p, cpu)->lock, 0);
+	for (uint32_t i = 0; i < p->nr_zones; i++)
+		pfai_lock_set(&p->zones[i].st->lock, 0);
+	/* So did who served. The round begins again; nothing depends on where it was. */
+	p->st->next_served = 0;
+	p->st->service_next = UINT64_MAX;
+	pfai_store_relaxed(&p->st->serving, 0u);
+	if (shared)
+		pfai_close(p, PFAI_FORKED);
+}
