@@ -342,9 +342,9 @@ static void matrix_race(const struct geometry *g, unsigned level, unsigned order
 /* What was told through different functions or for different kinds reads differently. */
 static unsigned distinct_messages(void)
 {
-	const char *all[COLUMNS * PFA_FAULT_KINDS];
+	const char *all[sizeof(messages) / sizeof(messages[0][0])];
 	unsigned nr = 0;
-	for (unsigned i = 0; i < COLUMNS * PFA_FAULT_KINDS; i++) {
+	for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
 		const char *text = messages[i / PFA_FAULT_KINDS][i % PFA_FAULT_KINDS];
 		for (unsigned k = 0; text[0] && k < nr; k++)
 			if (strcmp(text, all[k]) == 0)
