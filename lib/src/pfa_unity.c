@@ -3,6 +3,7 @@
  * The whole core as one file: add this one to your build, with lib/include on the include path.
  */
 #include "bitset.c"
+#include "copy.c"
 #include "fmt.c"
 #include "leaf.c"
 #include "lock.c"

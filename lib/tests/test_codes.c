@@ -24,6 +24,7 @@ static const struct {
 	{"pfa_error_name", NULL},
 	{"pfa_config_problem_text", NULL},
 	{"pfa_version", NULL},
+	{"pfa_copy_frames", NULL},
 	{"pfa_debug_on_unlock", NULL},
 	{"pfa_debug_regions", NULL},
 	{"pfa_regions", NULL},
@@ -244,7 +245,7 @@ static void compare_header(const char *dir, const char *name, bool seen[NR_DOCUM
 
 int main(int argc, char **argv)
 {
-	static const char *const headers[] = {"types.h", "config.h", "pfa.h", "stats.h", "debug.h", "harden.h"};
+	static const char *const headers[] = {"types.h", "config.h", "pfa.h", "stats.h", "debug.h", "harden.h", "copy.h"};
 	bool seen[NR_DOCUMENTED] = {false};
 	if (argc != 3) {
 		fprintf(argc == 2 && strcmp(argv[1], "--help") == 0 ? stdout : stderr,
