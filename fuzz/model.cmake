@@ -6,6 +6,7 @@ add_library(pfa_fuzz_exec STATIC
 	common/arena.c
 	common/exec.c
 	common/exec_frees.c
+	common/exec_harden.c
 	common/exec_misuse.c
 	common/exec_ops.c
 	common/exec_oracle.c

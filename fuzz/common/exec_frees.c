@@ -210,6 +210,8 @@ bool exec_on_handle(struct exec_run *run, const struct prog_op *op, struct exec_
 		return frees_list_range(run, &part);
 	case OP_SPLIT:
 		return frees_split(run, h, op->arg[1], op->arg[2]);
+	case OP_MARK_BAD_OF:
+		return exec_mark_bad_of(run, op, h);
 	case OP_FILL:
 		return exec_content(run, h, true, op->arg[1]);
 	case OP_VERIFY:

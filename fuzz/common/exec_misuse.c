@@ -11,7 +11,7 @@
 
 static unsigned char misuse_elsewhere[256]; /* stands for the pool of another instance */
 
-static pfa_pfn misuse_far(const struct exec_run *run, uint64_t far)
+pfa_pfn exec_far(const struct exec_run *run, uint64_t far)
 {
 	const size_t start = prog_span_start(&run->p->config), end = prog_span_end(&run->p->config);
 
@@ -394,13 +394,13 @@ bool exec_misuse(struct exec_run *run, const struct prog_op *op)
 	case OP_FREE_PFN:
 		return misuse_free(run, (pfa_pfn)a[0], (unsigned)a[1]);
 	case OP_FREE_FAR:
-		return misuse_free(run, misuse_far(run, a[0]), (unsigned)a[1]);
+		return misuse_free(run, exec_far(run, a[0]), (unsigned)a[1]);
 	case OP_FREE_RANGE_RAW: {
 		const struct pfa_run range = exec_run_of(run, a[0], a[1]);
 		return misuse_free_range(run, range.first, range.nr_frames);
 	}
 	case OP_FREE_RANGE_FAR:
-		return misuse_free_range(run, misuse_far(run, a[0]), (size_t)a[1]);
+		return misuse_free_range(run, exec_far(run, a[0]), (size_t)a[1]);
 	case OP_SPLIT_PFN:
 		return misuse_split(run, (pfa_pfn)a[0], (unsigned)a[1], 0);
 	case OP_FREE_PTR_FOREIGN:
@@ -408,14 +408,14 @@ bool exec_misuse(struct exec_run *run, const struct prog_op *op)
 	case OP_PFN_OF_FOREIGN:
 		return misuse_pfn_of(run, misuse_foreign(run, a[0], &here));
 	case OP_PTR_FAR:
-		return misuse_views_far(run, misuse_far(run, a[0]));
+		return misuse_views_far(run, exec_far(run, a[0]));
 	case OP_ALLOC_RAW:
 		return misuse_alloc_raw(run, a);
 	case OP_EXACT_RAW:
 		r = request_exact((size_t)a[0], (unsigned)a[1], 0);
 		return misuse_request(run, &r);
 	case OP_WINDOW_RAW:
-		r = request_window((unsigned)a[2], 0, (struct pfa_run){ misuse_far(run, a[0]), (size_t)a[1] });
+		r = request_window((unsigned)a[2], 0, (struct pfa_run){ exec_far(run, a[0]), (size_t)a[1] });
 		return misuse_request(run, &r);
 	case OP_CHECK_RAW:
 		return misuse_check(run, (unsigned)a[0]);

@@ -150,6 +150,12 @@ bool exec_operation(struct exec_run *run, const struct prog_op *op, unsigned ind
 	case OP_SET_CPU: /* without effect where the allocator cannot learn of it */
 		run->cpu[op->thread] = a[0] == PROG_CPU_ALL ? PFA_ALL_CPUS : (uint32_t)a[0];
 		return true;
+	case OP_MARK_BAD:
+		return exec_mark_bad(run, (pfa_pfn)a[0]);
+	case OP_MARK_BAD_FAR: {
+		const pfa_pfn pfn = exec_far(run, a[0]);
+		return exec_mark_bad(run, pfn);
+	}
 	case OP_SERVICE:
 		return exec_service(run, (unsigned)a[0]);
 	case OP_CLOCK_ADVANCE:

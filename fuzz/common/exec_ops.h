@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * exec_ops.h - what the files with operations share: exec_ops.c (dispatch), exec_requests.c, exec_frees.c and
- * exec_state.c (legal ones), exec_misuse.c (illegal ones), exec_views.c (checker, statistics, text).
+ * exec_state.c (legal ones), exec_misuse.c (illegal ones), exec_views.c (checker, statistics, text),
+ * exec_harden.c (what pfa/harden.h offers).
  */
 #ifndef FUZZ_EXEC_OPS_H
 #define FUZZ_EXEC_OPS_H
@@ -42,5 +43,9 @@ bool exec_misuse_dead(struct exec_run *run, const struct prog_op *op, const stru
 bool exec_misuse(struct exec_run *run, const struct prog_op *op);
 bool exec_judge_frame(struct exec_run *run, pfa_pfn pfn, const struct pfa_frame_info *f);
 bool exec_view(struct exec_run *run, const struct prog_op *op);
+/* A pfn that no instance has. */
+pfa_pfn exec_far(const struct exec_run *run, uint64_t far);
+bool exec_mark_bad(struct exec_run *run, pfa_pfn pfn);
+bool exec_mark_bad_of(struct exec_run *run, const struct prog_op *op, const struct exec_handle *h);
 
 #endif

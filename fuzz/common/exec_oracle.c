@@ -534,6 +534,16 @@ static bool oracle_give_up_reserve(struct exec_run *run)
 	return oracle_free_everything(run);
 }
 
+/* Bad frames of the zone in the pageblock that begins at first. */
+static size_t oracle_bad_frames(const struct exec_run *run, const struct model_zone *z, pfa_pfn first, size_t pb)
+{
+	size_t bad = 0;
+
+	for (pfa_pfn at = first > z->start ? first : z->start; z->bad && at < first + pb && at < z->start + z->nr; at++)
+		bad += run->m.state[z->base + (at - z->start)] == MODEL_BAD;
+	return bad;
+}
+
 /* Once everything is free, whole pageblocks are MOVABLE again, or CMA as configured. One that is part hole, or shared
  * by two zones, is never entirely free; it may keep a common type. */
 static bool oracle_types_after(struct exec_run *run)
@@ -548,8 +558,11 @@ static bool oracle_types_after(struct exec_run *run)
 			const pfa_pfn first = (z->pb_first + i) * pb, at = first > z->start ? first : z->start;
 			const unsigned char type = run->m.type[z->pb_base + i];
 			struct pfa_pageblock_info info = { .present = 0 };
-			if (run->ops->pageblock_info(run->sut, at, &info) != PFA_OK || info.free != info.present)
+			const size_t bad = oracle_bad_frames(run, z, (z->pb_first + i) * pb, pb);
+			if (run->ops->pageblock_info(run->sut, at, &info) != PFA_OK || info.free + bad != info.present)
 				return exec_fail(run, "teardown", "a pageblock is not free again", at, info.present, info.free);
+			if (bad) /* never entirely free */
+				info.present = 0;
 			if (type != PFA_TYPE_CMA && (info.present == pb ? type != PFA_TYPE_MOVABLE : type > PFA_TYPE_RECLAIMABLE))
 				return exec_fail(run, "teardown", "a free pageblock does not have the type that it had after init", at,
 				                 PFA_TYPE_MOVABLE, type);
@@ -560,6 +573,7 @@ static bool oracle_types_after(struct exec_run *run)
 
 bool exec_teardown(struct exec_run *run)
 {
+	size_t bad = 0;
 	int code;
 
 	run->step = (struct exec_step){ .index = run->p->nr_ops };
@@ -579,12 +593,14 @@ bool exec_teardown(struct exec_run *run)
 	if (!exec_refresh(run) || !exec_check_full(run))
 		return false;
 	for (unsigned zone = 0; zone < run->m.nr_zones && run->have_stats; zone++)
-		if (run->now[zone].free != run->m.zone[zone].present)
+		if (run->now[zone].free + run->m.zone[zone].bad != run->m.zone[zone].present)
 			return exec_fail(run, "teardown", "not all frames are free again", run->m.zone[zone].start,
-			                 run->m.zone[zone].present, run->now[zone].free);
+			                 run->m.zone[zone].present - run->m.zone[zone].bad, run->now[zone].free);
 	if (!oracle_types_after(run))
 		return false;
-	if (run->p->config.check == PROG_CHECK_FULL && exec_census(run) != run->initial_hash)
+	for (unsigned zone = 0; zone < run->m.nr_zones; zone++)
+		bad += run->m.zone[zone].bad;
+	if (run->p->config.check == PROG_CHECK_FULL && !bad && exec_census(run) != run->initial_hash)
 		return exec_fail(run, "teardown", "the free blocks by order are not those after init", 0,
 		                 run->initial_hash, exec_census(run));
 	EXEC_CALL(run, code, run->ops->fini(run->sut));

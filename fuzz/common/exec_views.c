@@ -139,6 +139,9 @@ bool exec_judge_frame(struct exec_run *run, pfa_pfn pfn, const struct pfa_frame_
 	case MODEL_ABSENT:
 		fits = f->state == PFA_FRAME_ABSENT;
 		break;
+	case MODEL_BAD:
+		fits = f->state == PFA_FRAME_BAD;
+		break;
 	default: /* free, or in a cache: there a block has tails too */
 		fits = f->state == PFA_FRAME_FREE || f->state == PFA_FRAME_CACHED || f->state == PFA_FRAME_TAIL;
 		break;

@@ -83,6 +83,7 @@ static bool model_init_zone(struct model *m, struct model_zone *z, const struct 
 	memset(m->state + z->base, MODEL_FREE, z->nr);
 	memset(m->owner + z->base, 0, z->nr * sizeof(m->owner[0]));
 	memset(m->order + z->base, 0, z->nr);
+	memset(m->doomed + z->base, 0, z->nr);
 	memset(m->type + z->pb_base, PFA_TYPE_MOVABLE, z->nr_pb);
 	memset(m->owned_in + z->pb_base, 0, z->nr_pb * sizeof(m->owned_in[0]));
 	memset(m->fewest_in + z->pb_base, 0, z->nr_pb * sizeof(m->fewest_in[0]));
@@ -202,6 +203,8 @@ bool model_judge_grant(const struct model *m, const struct request *r, pfa_pfn p
 	for (size_t i = 0; i < nr; i++) {
 		if (m->state[index + i] == MODEL_ABSENT)
 			return model_say(v, "I15 hole", "a granted frame lies in a hole", zone, pfn + i, 0, 1);
+		if (m->state[index + i] == MODEL_BAD)
+			return model_say(v, "I15 bad", "a granted frame is bad", zone, pfn + i, 0, 1);
 		if (m->state[index + i] != MODEL_FREE)
 			return model_say(v, "I15 owner", "a granted frame is already owned (generation)", zone, pfn + i, 0,
 			                 m->owner[index + i]);
@@ -333,14 +336,14 @@ bool model_fits(const struct model *m, const struct request *r, unsigned zone, p
 	return false;
 }
 
-/* No hole in it, and not CMA in part: it would be one block if all of it were free. */
+/* No hole or bad frame in it, and not CMA in part: it would be one block if all of it were free. */
 static bool model_is_place(const struct model *m, unsigned zone, pfa_pfn pfn, size_t nr)
 {
 	const struct model_zone *z = &m->zone[zone];
 	const bool cma = model_type_of(m, zone, pfn) == PFA_TYPE_CMA;
 
 	for (pfa_pfn at = pfn; at < pfn + nr; at++)
-		if (m->state[z->base + (at - z->start)] == MODEL_ABSENT || (model_type_of(m, zone, at) == PFA_TYPE_CMA) != cma)
+		if (m->state[z->base + (at - z->start)] >= MODEL_ABSENT || (model_type_of(m, zone, at) == PFA_TYPE_CMA) != cma)
 			return false;
 	return true;
 }
@@ -465,6 +468,18 @@ uint32_t model_take_exact(struct model *m, pfa_pfn pfn, size_t nr_frames)
 	return model_own(m, pfn, nr_frames);
 }
 
+/* An un-owned frame is out of use from now on. */
+static void model_bad(struct model *m, unsigned zone, pfa_pfn pfn)
+{
+	struct model_zone *z = &m->zone[zone];
+	const size_t index = z->base + (pfn - z->start);
+
+	m->state[index] = MODEL_BAD;
+	m->doomed[index] = 0;
+	z->bad++;
+	z->bad_cma += model_type_of(m, zone, pfn) == PFA_TYPE_CMA;
+}
+
 void model_release_range(struct model *m, pfa_pfn first, size_t nr_frames)
 {
 	const size_t in_pb = model_pow2(m->pageblock_order);
@@ -489,7 +504,26 @@ void model_release_range(struct model *m, pfa_pfn first, size_t nr_frames)
 		m->owned_in[pb] -= (uint32_t)nr;
 		if (m->owned_in[pb] < m->fewest_in[pb])
 			m->fewest_in[pb] = m->owned_in[pb];
+		for (size_t i = 0; i < nr; i++)
+			if (m->doomed[index + i])
+				model_bad(m, zone, pfn + i);
 	}
+}
+
+int model_mark_bad(struct model *m, pfa_pfn pfn)
+{
+	size_t index;
+	const unsigned zone = model_zone_of(m, pfn, &index);
+
+	if (zone == m->nr_zones || m->state[index] == MODEL_ABSENT)
+		return PFA_ERANGE;
+	if (m->state[index] == MODEL_HEAD || m->state[index] == MODEL_TAIL) {
+		m->doomed[index] = 1;
+		return PFA_EAGAIN;
+	}
+	if (m->state[index] != MODEL_BAD)
+		model_bad(m, zone, pfn);
+	return PFA_OK;
 }
 
 void model_release(struct model *m, pfa_pfn pfn, unsigned order)
@@ -531,6 +565,9 @@ struct expectation model_expect_free(const struct model *m, pfa_pfn pfn, unsigne
 			break;
 		case MODEL_ABSENT:
 			e.kinds |= MODEL_KIND(HOLE);
+			break;
+		case MODEL_BAD:
+			e.kinds |= MODEL_KIND(BAD);
 			break;
 		case MODEL_TAIL:
 			e.kinds |= MODEL_KIND(TAIL);
@@ -587,14 +624,16 @@ bool model_judge_sums(const struct model *m, unsigned zone, const struct pfa_zon
 		                 s->present, sum);
 	if (s->allocated != z->owned)
 		return model_say(v, "I6 allocated", "allocated frames", zone, z->start, z->owned, s->allocated);
-	if (s->free + s->cached != z->present - z->owned)
-		return model_say(v, "I6 free", "free and cached frames together", zone, z->start, z->present - z->owned,
+	if (s->bad != z->bad)
+		return model_say(v, "I6 bad", "bad frames", zone, z->start, z->bad, s->bad);
+	if (s->free + s->cached != z->present - z->owned - z->bad)
+		return model_say(v, "I6 free", "free and cached frames together", zone, z->start, z->present - z->owned - z->bad,
 		                 s->free + s->cached);
-	if (s->free_isolated || s->held_report || s->held_move || s->quarantined || s->bad)
+	if (s->free_isolated || s->held_report || s->held_move || s->quarantined)
 		return model_say(v, "I1 held", "frames are held though nothing holds any", zone, z->start, 0,
-		                 s->free_isolated + s->held_report + s->held_move + s->quarantined + s->bad);
-	if (m->has_types && s->free_cma != z->present_cma - z->owned_cma)
-		return model_say(v, "I6 cma", "free CMA frames", zone, z->start, z->present_cma - z->owned_cma,
+		                 s->free_isolated + s->held_report + s->held_move + s->quarantined);
+	if (m->has_types && s->free_cma != z->present_cma - z->owned_cma - z->bad_cma)
+		return model_say(v, "I6 cma", "free CMA frames", zone, z->start, z->present_cma - z->owned_cma - z->bad_cma,
 		                 s->free_cma);
 	if (s->free_highatomic > s->reserved_highatomic || s->free_highatomic > s->free)
 		return model_say(v, "I6 highatomic", "more free in the reserve than it has", zone, z->start,

@@ -23,7 +23,8 @@ enum model_state {
 	MODEL_FREE = 0, /* un-owned */
 	MODEL_HEAD,     /* first frame of a block that the program owns */
 	MODEL_TAIL,     /* another frame of one */
-	MODEL_ABSENT    /* hole */
+	MODEL_ABSENT,   /* hole */
+	MODEL_BAD       /* out of use for good */
 };
 
 /* A broken promise. The monitor's first word is an invariant id, or the name of an oracle. */
@@ -46,6 +47,7 @@ struct model_zone {
 	size_t owned;      /* frames */
 	size_t owned_cma;  /* of them in CMA pageblocks */
 	size_t present_cma;
+	size_t bad, bad_cma;
 	size_t mark[3];    /* min, low, high */
 	size_t highatomic_frames;
 };
@@ -61,6 +63,7 @@ struct model {
 	struct model_zone zone[MODEL_ZONES];
 	unsigned char state[MODEL_FRAMES];
 	unsigned char order[MODEL_FRAMES];  /* of the block, at its head */
+	unsigned char doomed[MODEL_FRAMES]; /* 1: owned, and bad once it is given back */
 	unsigned char zero[MODEL_FRAMES];   /* 1: the frame's content is known to be zero */
 	uint32_t owner[MODEL_FRAMES];       /* generation of the grant that owns the frame; 0: nobody */
 	unsigned char type[MODEL_PAGEBLOCKS];
@@ -128,6 +131,9 @@ struct expectation model_expect_range(const struct model *m, pfa_pfn first, size
 void model_release(struct model *m, pfa_pfn pfn, unsigned order);
 void model_release_range(struct model *m, pfa_pfn first, size_t nr_frames);
 void model_split(struct model *m, pfa_pfn pfn, unsigned order, unsigned new_order);
+
+/* What pfa_mark_bad() must answer, and what follows: an un-owned frame is bad at once, an owned one when it comes back. */
+int model_mark_bad(struct model *m, pfa_pfn pfn);
 
 /* ---- views ------------------------------------------------------------------------------------------------------- */
 

@@ -79,6 +79,9 @@ static const char *const calls[OP_KINDS] = {
 	                 "print_bytes, NULL))",
 	[OP_STATS_RAW] = "stats(%0, %1, %1)",
 	[OP_SERVICE_RAW] = "CALL(pfa_service(pfa, 0, NULL))",
+	[OP_MARK_BAD] = "CALL(pfa_mark_bad(pfa, %0))",
+	[OP_MARK_BAD_OF] = "mark_bad_of(%h, %1, %2)",
+	[OP_MARK_BAD_FAR] = "CALL(pfa_mark_bad(pfa, far_pfn(%0)))",
 	[OP_INIT_RAW] = "/* a second, spoilt instance: see pfa-trace explain */",
 };
 
@@ -207,6 +210,8 @@ static void put_setup(FILE *f, const struct prog_config *c)
 	if (c->cache_max_order)
 		fprintf(f, c->cache_max_order == PROG_CACHE_ORDER_0 ? "\tcfg.cache_max_order = PFA_EXPLICIT_0;\n" :
 		        "\tcfg.cache_max_order = %u;\n", c->cache_max_order);
+	if (c->hardening)
+		fprintf(f, "\tcfg.hardening = %u;\n", c->hardening);
 	fprintf(f, "\tcfg.fatal_policy = %s;\n\tcfg.seed = %u;\n",
 	        c->abort_policy ? "PFA_FATAL_ABORT" : "PFA_FATAL_REPORT", c->seed);
 	fprintf(f, "\tspan_first = %" PRIu32 "u;\n\tspan_end = %" PRIu32 "u;\n", prog_span_start(c), prog_span_end(c));

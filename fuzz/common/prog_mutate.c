@@ -376,6 +376,11 @@ static void change_config(struct mutator *m)
 	uint8_t header[PROG_HEADER_BYTES];
 	unsigned field = below(m, sizeof(fields) / sizeof(fields[0]));
 
+	if (one_in(m, 6)) { /* random bytes mean a level rarely, since older inputs have none */
+		m->p->config.hardening = below(m, 4);
+		return;
+	}
+
 	prog_config_encode(&m->p->config, header);
 	if (fields[field].at == 7) /* zones that come into being are no empty ones */
 		for (unsigned i = 37 + 9 * m->p->config.nr_zones; i < PROG_HEADER_BYTES; i++)

@@ -127,6 +127,7 @@ void setup_make(struct setup *s, const struct prog_config *c, uint32_t lacks, st
 	s->cfg.cache_max_order = c->cache_max_order == PROG_CACHE_ORDER_0 ? PFA_EXPLICIT_0 : c->cache_max_order;
 	s->cfg.fatal_policy = c->abort_policy ? PFA_FATAL_ABORT : PFA_FATAL_REPORT;
 	s->cfg.seed = c->seed;
+	s->cfg.hardening = c->hardening;
 	setup_pool(s, c);
 	if (s->zero == SETUP_ZERO_NONE || s->zero == SETUP_ZERO_LIBRARY)
 		platform->zero = NULL;

@@ -70,6 +70,8 @@ struct sut_ops {
 	int (*cache_enable)(struct sut *sut);
 	int (*service)(struct sut *sut, unsigned budget_steps, uint64_t *out_next_ns);
 
+	int (*mark_bad)(struct sut *sut, pfa_pfn pfn);
+
 	/* Views. Without zone_stats there is no conservation, watermark and step oracle; without check no invariants;
 	 * without frame_info no state digest; without pageblock_info no type rules. */
 	int (*stats)(struct sut *sut, struct pfa_stats *out, size_t size);

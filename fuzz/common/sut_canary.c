@@ -34,6 +34,14 @@ static uint32_t canary_flags(uint32_t flags)
 	}
 }
 
+static struct sut *canary_sut;
+
+static bool canary_frame_is_bad(pfa_pfn pfn)
+{
+	struct pfa_frame_info f;
+	return sut_pfa.frame_info(canary_sut, pfn, &f) == PFA_OK && f.state == PFA_FRAME_BAD;
+}
+
 /* Breaks a grant after the fact. */
 static void canary_spoil(unsigned order, pfa_pfn *out)
 {
@@ -47,6 +55,10 @@ static void canary_spoil(unsigned order, pfa_pfn *out)
 	case SUT_CANARY_HOLE:
 		if (z->nr_holes && order == 0)
 			*out = z->holes[0].first;
+		break;
+	case SUT_CANARY_OFFERS_BAD: /* the first frame, if it is bad */
+		if (order == 0 && canary_frame_is_bad(z->start))
+			*out = z->start;
 		break;
 	case SUT_CANARY_OUTSIDE:
 		*out += SIZE_MAX / 2;
@@ -285,6 +297,11 @@ static int canary_disable(struct sut *s)
 	return code;
 }
 
+static int canary_mark_bad(struct sut *s, pfa_pfn pfn)
+{
+	return canary_which == SUT_CANARY_KEEPS_BAD ? PFA_OK : sut_pfa.mark_bad(s, pfn);
+}
+
 static int canary_service(struct sut *s, unsigned budget, uint64_t *out_next)
 {
 	if (canary_which == SUT_CANARY_SERVICE_KEEPS) {
@@ -337,6 +354,7 @@ static int canary_create(const struct pfa_config *cfg, struct sut **out, enum pf
 	const int code = sut_pfa.create(&mine, out, problem, index);
 	if (code == PFA_OK)
 		(*out)->ops = &canary_ops;
+	canary_sut = code == PFA_OK ? *out : NULL;
 	return code;
 }
 
@@ -372,5 +390,6 @@ const struct sut_ops *sut_canary(enum sut_canary which)
 	canary_ops.cache_purge = canary_purge;
 	canary_ops.cache_disable = canary_disable;
 	canary_ops.service = canary_service;
+	canary_ops.mark_bad = canary_mark_bad;
 	return &canary_ops;
 }

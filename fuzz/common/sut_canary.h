@@ -50,6 +50,8 @@
 	X(SERVICE_DRAINS, "I7 service", "service drains all caches, whoever uses them")                            \
 	X(SERVICE_KEEPS, "I7 service", "service never drains")                                                     \
 	X(ENDLESS, "I13 work", "asks for the largest block for ever")                                              \
+	X(KEEPS_BAD, "I6 bad", "says OK to a bad frame and does nothing")                                          \
+	X(OFFERS_BAD, "I15 bad", "grants a frame that is bad")                                                    \
 	X(FINI, "teardown", "does not end")                                                                        \
 	X(NOT_COALESCED, "teardown", "keeps a block in pieces at the end")                                         \
 	X(REFUSES_CONFIG, "model config", "refuses a valid configuration")                                         \

@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 
+#include <pfa/harden.h>
+
 struct sut_pfa_instance {
 	struct sut sut;
 	struct pfa *pfa;
@@ -120,6 +122,8 @@ static int sut_pfa_service(struct sut *s, unsigned budget, uint64_t *out)
 	return pfa_service(sut_pfa_of(s), budget, out);
 }
 
+static int sut_pfa_mark_bad(struct sut *s, pfa_pfn pfn) { return pfa_mark_bad(sut_pfa_of(s), pfn); }
+
 static int sut_pfa_stats(struct sut *s, struct pfa_stats *out, size_t size)
 {
 	return pfa_stats_get(sut_pfa_of(s), out, size);
@@ -199,6 +203,7 @@ const struct sut_ops sut_pfa = {
 	.cache_disable = sut_pfa_disable,
 	.cache_enable = sut_pfa_enable,
 	.service = sut_pfa_service,
+	.mark_bad = sut_pfa_mark_bad,
 	.stats = sut_pfa_stats,
 	.zone_stats = sut_pfa_zone_stats,
 	.frame_info = sut_pfa_frame_info,

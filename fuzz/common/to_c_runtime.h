@@ -2,6 +2,7 @@
 /* What the calls below need: the instance, handles (lists of blocks) and a printer. Needs libpfa and POSIX mmap. */
 #define _DEFAULT_SOURCE
 #include <pfa/debug.h>
+#include <pfa/harden.h>
 #include <pfa/pfa.h>
 #include <pfa/stats.h>
 #include <setjmp.h>
@@ -504,6 +505,14 @@ HELPER void window_near(const struct handle *h, unsigned lead, unsigned trail)
 
 	if (h->first.pfn + 4 >= lead && end >= 4 && h->first.pfn + 4 - lead < end - 4)
 		set_window(h->first.pfn + 4 - lead, end - 4 - (h->first.pfn + 4 - lead));
+}
+
+HELPER void mark_bad_of(const struct handle *h, size_t at, size_t frame)
+{
+	const struct block *b = h->nr ? &h->blocks[at % h->nr] : NULL;
+
+	if (b)
+		CALL(pfa_mark_bad(pfa, b->pfn + frame % ((size_t)1 << b->order)));
 }
 
 HELPER int had(const struct handle *h)

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include <pfa/debug.h>
+#include <pfa/harden.h>
 #include <pfa/pfa.h>
 
 #include "exec_run.h"
@@ -103,6 +104,7 @@ REACH_CODE(pfa_cache_purge, (struct pfa *pfa, pfa_pfn pfn), (pfa, pfn))
 REACH_CODE(pfa_cache_disable, (struct pfa *pfa), (pfa))
 REACH_CODE(pfa_cache_enable, (struct pfa *pfa), (pfa))
 REACH_CODE(pfa_service, (struct pfa *pfa, unsigned budget, uint64_t *out), (pfa, budget, out))
+REACH_CODE(pfa_mark_bad, (struct pfa *pfa, pfa_pfn pfn), (pfa, pfn))
 REACH_CODE(pfa_stats_get, (struct pfa *pfa, struct pfa_stats *out, size_t size), (pfa, out, size))
 REACH_CODE(pfa_zone_stats_get, (struct pfa *pfa, unsigned zone, struct pfa_zone_stats *out, size_t size),
            (pfa, zone, out, size))
