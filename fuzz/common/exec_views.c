@@ -11,7 +11,29 @@ struct views_text {
 	size_t nr, pieces;
 	bool long_piece, has_zero, nest, nest_failed;
 	char last;
+	size_t number, frames; /* the digits read last; the sum of what stood before " frame" */
+	unsigned matched;
 };
+
+/* Adds up N of each "N frame". */
+static void views_count(struct views_text *t, char c)
+{
+	static const char word[] = " frame";
+
+	if (c >= '0' && c <= '9') {
+		t->number = (t->matched ? 0 : t->number * 10) + (size_t)(c - '0');
+		t->matched = 0;
+		return;
+	}
+	t->matched = c == word[t->matched] ? t->matched + 1 : 0;
+	if (!t->matched)
+		t->number = 0;
+	if (word[t->matched] == 0) {
+		t->frames += t->number;
+		t->matched = 0;
+		t->number = 0;
+	}
+}
 
 static void views_write(void *ctx, const char *bytes, size_t nr)
 {
@@ -23,6 +45,8 @@ static void views_write(void *ctx, const char *bytes, size_t nr)
 	t->has_zero |= memchr(bytes, 0, nr) != NULL;
 	if (nr)
 		t->last = bytes[nr - 1];
+	for (size_t i = 0; i < nr; i++)
+		views_count(t, bytes[i]);
 	if (t->nest) { /* no lock is held here: the writer may allocate and free */
 		pfa_pfn pfn = 0;
 		t->run->tracks_zero = false; /* a frame was the writer's, which the model does not know */
@@ -34,6 +58,7 @@ static void views_write(void *ctx, const char *bytes, size_t nr)
 static bool views_print(struct exec_run *run, enum pfa_print_what what, bool nest)
 {
 	struct views_text t = { .run = run, .nest = nest };
+	size_t owned = 0;
 	int code;
 
 	if (!run->ops->print)
@@ -44,6 +69,12 @@ static bool views_print(struct exec_run *run, enum pfa_print_what what, bool nes
 		return false;
 	if (t.long_piece || t.has_zero)
 		return exec_fail(run, "contract print", "a piece is longer than 128 bytes, or holds a zero", 0, 0, t.pieces);
+	for (unsigned zone = 0; zone < run->m.nr_zones && what == PFA_PRINT_LIVE; zone++)
+		owned += run->m.zone[zone].owned;
+	if (what == PFA_PRINT_LIVE && t.frames != owned)
+		return exec_fail(run, "view live", "frames of the allocated blocks, as listed", 0, owned, t.frames);
+	if (what == PFA_PRINT_LIVE && !owned) /* nothing to list */
+		return t.nr == 0 || exec_fail(run, "view live", "text about blocks that there are not", 0, 0, t.nr);
 	if (t.nr == 0 || t.last != '\n')
 		return exec_fail(run, "contract print", "text is whole lines", 0, '\n', (unsigned char)t.last);
 	if (t.nest_failed)

@@ -75,7 +75,7 @@ static const char *const calls[OP_KINDS] = {
 	[OP_EXACT_RAW] = "bad_exact(%0, %1)",
 	[OP_WINDOW_RAW] = "bad_window(far_pfn(%0), %1, %2)",
 	[OP_CHECK_RAW] = "bad_check(%0)",
-	[OP_PRINT_RAW] = "if (%0 > 3) CALL(pfa_print(pfa, (enum pfa_print_what)(%0 == 255 ? 0 : %0), %0 == 255 ? NULL : "
+	[OP_PRINT_RAW] = "if (%0 >= PFA_PRINT_WHATS) CALL(pfa_print(pfa, (enum pfa_print_what)(%0 == 255 ? 0 : %0), %0 == 255 ? NULL : "
 	                 "print_bytes, NULL))",
 	[OP_STATS_RAW] = "stats(%0, %1, %1)",
 	[OP_SERVICE_RAW] = "CALL(pfa_service(pfa, 0, NULL))",

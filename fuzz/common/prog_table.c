@@ -72,7 +72,7 @@ static const char *const foreigns[PROG_FOREIGNS] = { "null", "stack", "heap", "b
 static const char *const fars[PROG_FARS] = {
 	"max", "max_minus_1", "half", "u32", "below", "above", "sign", "zero_minus_block",
 };
-static const char *const whats[] = { "buddyinfo", "pagetypeinfo", "json", "map" };
+static const char *const whats[] = { "buddyinfo", "pagetypeinfo", "json", "map", "live" };
 
 #define NAME_OF(table, value) ((value) < sizeof(table) / sizeof((table)[0]) ? (table)[value] : NULL)
 

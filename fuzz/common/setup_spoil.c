@@ -6,9 +6,12 @@
 
 #include <string.h>
 
+#include <pfa/harden.h>
+
 #include "exec.h"
 
 #define SPOIL_ZONES (PFA_ZONES_LIMIT + 2u)
+#define SPOIL_FLAGS_KNOWN 5u /* PFA_CONFIG_*: the bits from here on are unknown */
 #define SPOIL_WORDS(type, extra) ((sizeof(type) + (extra)) / sizeof(size_t))
 
 /* Copies with room behind them for a tail, and for zones that are too many. */
@@ -145,6 +148,29 @@ static bool spoil_pool(struct pfa_config *c, const struct pfa_zone_config *z, un
 	}
 }
 
+static size_t spoil_backtrace(void *ctx, uintptr_t out[], size_t max)
+{
+	(void)ctx;
+	(void)out;
+	(void)max;
+	return 0;
+}
+
+static bool spoil_traces(struct pfa_config *c, unsigned variant)
+{
+	c->history = 1;
+	c->nr_traces = 1;
+	spoil_platform.p.backtrace = spoil_backtrace;
+	switch (variant % 6) {
+	case 0: c->nr_traces = 3; return true;
+	case 1: c->nr_traces = UINT32_C(1) << 21; return true;
+	case 2: c->nr_traces = 0xFFFFFFFEu; return true;
+	case 3: c->trace_shift = 32 + variant / 6; return true;
+	case 4: c->history = 0; return true; /* nothing that could have a backtrace */
+	default: spoil_platform.p.backtrace = NULL; return true;
+	}
+}
+
 /* The counts and orders: one past each end of what is allowed, and all ones less one (all ones means zero). */
 static bool spoil_number(struct pfa_config *c, enum prog_spoil bad, unsigned variant)
 {
@@ -153,7 +179,7 @@ static bool spoil_number(struct pfa_config *c, enum prog_spoil bad, unsigned var
 		if (variant % 2)
 			c->fatal_policy = (enum pfa_fatal_policy)2;
 		else
-			c->flags |= 1u << (3 + variant / 2 % 29);
+			c->flags |= 1u << (SPOIL_FLAGS_KNOWN + variant / 2 % (32 - SPOIL_FLAGS_KNOWN));
 		return true;
 	case PROG_SPOIL_FRAME_SHIFT: {
 		static const uint32_t values[] = { 1, 5, 31, 63, 64, 0xFFFFFFFEu, PFA_EXPLICIT_0 };
@@ -175,6 +201,13 @@ static bool spoil_number(struct pfa_config *c, enum prog_spoil bad, unsigned var
 		c->hardening = values[variant % 5];
 		return true;
 	}
+	case PROG_SPOIL_HISTORY: {
+		static const uint32_t values[] = { PFA_HISTORY_LIMIT + 1, 256, 0x80000001u, 0xFFFFFFFEu };
+		c->history = values[variant % 4];
+		return true;
+	}
+	case PROG_SPOIL_TRACES:
+		return spoil_traces(c, variant);
 	case PROG_SPOIL_GUARD: {
 		static const uint32_t values[] = { 1, 2048, 4097, 0x80001000u, PFA_EXPLICIT_0 };
 		c->guard_bytes = values[variant % 5];
@@ -288,6 +321,8 @@ bool setup_spoil(const struct setup *s, enum prog_spoil bad, unsigned variant, s
 	case PROG_SPOIL_CPUS:
 	case PROG_SPOIL_HARDENING:
 	case PROG_SPOIL_GUARD:
+	case PROG_SPOIL_HISTORY:
+	case PROG_SPOIL_TRACES:
 	case PROG_SPOIL_CACHE: return spoil_number(c, bad, variant);
 	case PROG_SPOIL_ZONES:
 	case PROG_SPOIL_ZONE_EMPTY:

@@ -46,6 +46,7 @@
 	X(TYPE, "I3 cma type", "turns CMA pageblocks into movable ones")                                           \
 	X(STEALS, "I3 steal", "turns unmovable pageblocks into reclaimable ones, however full")                    \
 	X(PRINT, "contract print", "writes text without an end of line")                                           \
+	X(LIVE_VIEW, "view live", "lists no block that lives")                                                     \
 	X(SERVICE, "contract service", "wants to be called in the past")                                           \
 	X(SERVICE_DRAINS, "I7 service", "service drains all caches, whoever uses them")                            \
 	X(SERVICE_KEEPS, "I7 service", "service never drains")                                                     \
