@@ -114,7 +114,7 @@ static inline bool request_cacheable(const struct pfa *p, const struct pfai_cpu 
 static bool request_pop(struct pfa *p, struct pfai_cpu *c, struct pfai_zone *z, struct pfai_request *rq)
 {
 	size_t slot = request_slot(p, z, rq), offset;
-	bool fine = pfai_slot_pop(p, c, &c->slots[slot], rq->order, &offset, &rq->zero);
+	bool fine = pfai_slot_pop(p, c, slot, &offset, &rq->zero);
 	rq->zone = z;
 	rq->pfn = p->base + offset;
 	c->first = (uint32_t)pfai_slot_of(p, z->id, 0, 0);
@@ -183,8 +183,12 @@ static int request_take_locked(struct pfa *p, struct pfai_cpu *c, struct pfai_zo
 		int from = pfai_fallback_prepare_locked(p, z, rq->code, rq->order, high);
 		if (from < 0)
 			return request_nothing(z);
-		if (from == (int)rq->code && request_cacheable(p, c, rq) && request_refill_locked(p, c, z, rq, low))
-			return request_pop(p, c, z, rq) ? request_sound(z) : PFA_ECORRUPT;
+		if (from == (int)rq->code && request_cacheable(p, c, rq)) {
+			if (request_refill_locked(p, c, z, rq, low))
+				return request_pop(p, c, z, rq) ? request_sound(z) : PFA_ECORRUPT;
+			if (PFAI_UNLIKELY(pfai_load_relaxed(&z->st->corrupt)))
+				return PFA_ECORRUPT;
+		}
 		rel = pfai_zone_first_locked(p, z, (unsigned)from, rq->order);
 	}
 	if (rel == PFAI_NONE || !pfai_zone_is_free_locked(p, z, rel, rq->order))
@@ -211,8 +215,13 @@ static int request_try_zone(struct pfa *p, struct pfai_cpu *c, struct pfai_zone 
 		rq->met_corrupt = true;
 		return PFA_ENOMEM;
 	}
-	if (request_cacheable(p, c, rq) && c->slots[request_slot(p, z, rq)].n)
-		return request_pop(p, c, z, rq) ? PFA_OK : PFA_ECORRUPT;
+	if (request_cacheable(p, c, rq)) {
+		size_t slot = request_slot(p, z, rq);
+		if (PFAI_UNLIKELY(!pfai_slot_sound(p, c, slot)))
+			return PFA_ECORRUPT;
+		if (c->slots[slot].n)
+			return request_pop(p, c, z, rq) ? PFA_OK : PFA_ECORRUPT;
+	}
 	if (!request_hint(z, rq))
 		return PFA_ENOMEM;
 	if (!pfai_zone_lock(p, z))
@@ -417,9 +426,10 @@ static size_t bulk_pop(struct pfa *p, struct pfai_cpu *c, const struct pfai_requ
 	if (zone < rq->first_zone || zone > rq->last_zone || (rq->flags & PFA_ZERO) || p->hooks || !request_cacheable(p, c, rq) ||
 	    pfai_load_relaxed(&p->zones[zone].st->corrupt))
 		return 0;
-	struct pfai_slot *s = &c->slots[pfai_slot_of(p, zone, rq->code, rq->order)];
-	while (got < nr && s->n) {
-		if (!pfai_slot_pop(p, c, s, rq->order, &at, &zero)) {
+	size_t slot = pfai_slot_of(p, zone, rq->code, rq->order);
+	struct pfai_slot *s = &c->slots[slot];
+	while (got < nr && pfai_slot_sound(p, c, slot) && s->n) {
+		if (!pfai_slot_pop(p, c, slot, &at, &zero)) {
 			s->n++; /* left for the single request, which reports it */
 			break;
 		}

@@ -37,12 +37,9 @@ int pfa_cache_purge(struct pfa *p, pfa_pfn pfn)
 
 static void cache_set_caps(struct pfa *p, struct pfai_cpu *c, bool disabled)
 {
-	unsigned orders = 1u << p->slot_shift;
 	for (size_t slot = 0; slot < pfai_slots_per_cpu(p); slot++) {
-		unsigned code = (unsigned)(slot >> p->slot_shift) % PFAI_ROUTE_CODES;
-		uint16_t cap = p->caps[pfai_slot_zone(p, slot) * orders + pfai_slot_order(p, slot)];
-		bool none = disabled || code == PFAI_ROUTE_SLOW || pfai_load_relaxed(&p->zones[pfai_slot_zone(p, slot)].st->corrupt);
-		c->slots[slot].cap = none ? 0 : cap;
+		bool none = disabled || pfai_load_relaxed(&p->zones[pfai_slot_zone(p, slot)].st->corrupt);
+		c->slots[slot].cap = none ? 0 : p->homes[slot].cap;
 	}
 }
 

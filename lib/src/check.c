@@ -99,6 +99,21 @@ static bool check_doomed(struct check *c, size_t pb)
 	return true;
 }
 
+/* Does a pageblock have absent frames? A hole is looked for only where the flag says so: where it does not, the frames
+ * are counted one by one by check_used(). */
+static bool check_has_absent(const struct check *c, size_t pb)
+{
+	const struct pfai_zone *z = c->z;
+	size_t rel = pb << c->p->pb_order, end = rel + ((size_t)1 << c->p->pb_order);
+	if (rel < z->start - z->origin || end > z->end - z->origin)
+		return true;
+	if (!(z->pb[pb].flags & PFAI_PB_PARTIAL))
+		return false;
+	while (rel < end && pfai_load_relaxed(&c->p->bytes[pfai_offset_of_rel(z, rel)]) != PFAI_ABSENT)
+		rel++;
+	return rel < end;
+}
+
 static bool check_pageblock(struct check *c, size_t pb)
 {
 	const struct pfa *p = c->p;
@@ -117,6 +132,10 @@ static bool check_pageblock(struct check *c, size_t pb)
 		return check_broken(c, 3, rel, 0, rec->code, "I3 a reserved pageblock has absent frames");
 	if (rec->holder)
 		return check_broken(c, 4, rel, 0, rec->holder, "I4 a pageblock is held");
+	if (rec->marked)
+		return check_broken(c, 9, rel, 0, rec->marked, "I9 a pageblock has reported frames");
+	if (!(rec->flags & PFAI_PB_PARTIAL) != !check_has_absent(c, pb))
+		return check_broken(c, 3, rel, 0, rec->flags, "I3 a pageblock's flag that frames are absent");
 	c->free[rec->code] += size - used;
 	if (rec->code == PFAI_CODE_HIGHATOMIC)
 		c->reserved += size;
@@ -124,11 +143,12 @@ static bool check_pageblock(struct check *c, size_t pb)
 	if (rel + size <= c->z->start - c->z->origin)
 		return true;
 	size_t route = pfai_load_relaxed(&p->routes[pfai_offset_of_rel(c->z, rel) >> p->pb_order]);
-	if ((route & (PFAI_ROUTE_CODES - 1)) == PFAI_ROUTE_SLOW)
-		return true;
-	if ((rec->flags & PFAI_PB_DOOMED) ||
-	    route != (c->z->id << PFAI_ROUTE_ZONE_SHIFT | (size_t)rec->code))
-		return check_broken(c, 3, rel, rec->code, route, "I3 a pageblock's route");
+	size_t expected = pfai_zone_route_locked(p, c->z, pb);
+	/* Of a pageblock that two zones share either may have written it. */
+	bool other = (expected & (PFAI_ROUTE_CODES - 1)) == PFAI_ROUTE_SLOW &&
+	             (route & (PFAI_ROUTE_CODES - 1)) == PFAI_ROUTE_SLOW && route >> PFAI_ROUTE_ZONE_SHIFT < p->nr_zones;
+	if (route != expected && !other)
+		return check_broken(c, 3, rel, expected, route, "I3 a pageblock's route");
 	return true;
 }
 
@@ -144,12 +164,20 @@ static bool check_sets(struct check *c)
 			    !check_equal(c, 2, count != 0, offered, "I2 the mask of orders on offer"))
 				return false;
 		}
+		if (!check_equal(c, 2, 0, z->st->nonempty[code] >> z->top_order >> 1, "I2 the mask of orders on offer"))
+			return false;
 		if (!check_equal(c, 6, c->free[code], z->st->free[code], "I6 free frames of a type"))
 			return false;
 	}
 	if (!check_equal(c, 6, c->doomed, z->st->nr_doomed, "I6 doomed frames"))
 		return false;
-	return check_equal(c, 6, c->reserved, z->st->reserved_high, "I6 reserved HIGHATOMIC frames");
+	uint32_t common = z->st->nonempty[PFAI_CODE_MOVABLE] | z->st->nonempty[PFAI_CODE_UNMOVABLE] |
+	                  z->st->nonempty[PFAI_CODE_RECLAIMABLE];
+	return check_equal(c, 2, common, pfai_load_relaxed(&z->st->avail_common), "I2 the published orders on offer") &&
+	       check_equal(c, 2, z->st->nonempty[PFAI_CODE_CMA], pfai_load_relaxed(&z->st->avail_cma), "I2 the published orders of CMA") &&
+	       check_equal(c, 2, z->st->nonempty[PFAI_CODE_HIGHATOMIC], pfai_load_relaxed(&z->st->avail_high),
+	                   "I2 the published orders of HIGHATOMIC") &&
+	       check_equal(c, 6, c->reserved, z->st->reserved_high, "I6 reserved HIGHATOMIC frames");
 }
 
 static bool check_index(struct check *c)
@@ -259,6 +287,8 @@ static bool check_used(struct check *c, size_t rel, size_t *step)
 		c->bad++;
 		return true;
 	}
+	if (byte == PFAI_ABSENT && !(pfai_pb_at(c->p, c->z, rel)->flags & PFAI_PB_PARTIAL))
+		return check_broken(c, 3, rel, PFAI_PB_PARTIAL, 0, "I3 a pageblock's flag that frames are absent");
 	if (byte != PFAI_ABSENT)
 		return check_broken(c, 1, rel, 0, byte, "I1 a frame in no state");
 	c->present--;
@@ -291,6 +321,19 @@ static bool check_frames(struct check *c)
 
 /* ---- caches and sums ----------------------------------------------------------------------------------------------- */
 
+/* Capacity and place of a slot. While caches are being switched some have a capacity already, or still. */
+static bool check_slot_home(struct check *c, const struct pfai_cpu *cpu, size_t slot)
+{
+	const struct pfa *p = c->p;
+	const struct pfai_slot *s = &cpu->slots[slot];
+	bool closed = p->st->disabled || pfai_load_relaxed(&c->z->st->corrupt);
+	if (s->start != p->homes[slot].start)
+		return check_broken(c, 7, 0, p->homes[slot].start, s->start, "I7 where a slot's entries are");
+	if (s->cap == (closed ? 0 : p->homes[slot].cap) || (!c->quiescent && (!s->cap || s->cap == p->homes[slot].cap)))
+		return true;
+	return check_broken(c, 7, 0, closed ? 0 : p->homes[slot].cap, s->cap, "I7 a slot's capacity");
+}
+
 static bool check_slot(struct check *c, const struct pfai_cpu *cpu, const struct pfai_slot *s, unsigned order)
 {
 	if (s->n > s->cap)
@@ -316,12 +359,15 @@ static bool check_caches(struct check *c, bool frames)
 	const struct pfa *p = c->p;
 	for (uint32_t id = 0; id < p->nr_cpus; id++) {
 		const struct pfai_cpu *cpu = pfai_cpu_at(p, id);
-		for (unsigned code = 0; code < PFAI_ROUTE_CODES; code++) {
-			const struct pfai_slot *s = &cpu->slots[pfai_slot_of(p, c->z->id, code, 0)];
-			for (unsigned order = 0; code != PFAI_ROUTE_SLOW && order < p->cached_orders; order++)
-				if (s[order].n && !check_slot(c, cpu, &s[order], order))
-					return false;
-		}
+		if (cpu->entries != p->entries + id * p->cpu_entries || cpu->not_entries != ~(uintptr_t)cpu->entries)
+			return check_broken(c, 7, 0, 0, id, "I7 where a cpu's entries are");
+		if (cpu->first >= pfai_slots_per_cpu(p) || (cpu->first & (pfai_slots_per_zone(p) - 1)))
+			return check_broken(c, 7, 0, 0, cpu->first, "I7 the zone that served last");
+		size_t first = c->z->id * pfai_slots_per_zone(p);
+		for (size_t slot = first; slot < first + pfai_slots_per_zone(p); slot++)
+			if (!check_slot_home(c, cpu, slot) ||
+			    (cpu->slots[slot].n && !check_slot(c, cpu, &cpu->slots[slot], pfai_slot_order(p, slot))))
+				return false;
 	}
 	return !frames || (check_equal(c, 7, 0, c->entries, "I7 cached blocks and slot entries") &&
 	                   check_equal(c, 7, 0, c->entries_sum, "I7 slot entries") &&

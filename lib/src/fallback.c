@@ -22,6 +22,15 @@ bool pfai_fallback_possible_locked(const struct pfai_zone *z, unsigned code, uns
 	       (high && fallback_has(z, PFAI_CODE_HIGHATOMIC, order));
 }
 
+/* Is the block's pageblock of the type from whose index it came? False: the zone is marked. */
+static inline bool fallback_is(const struct pfa *p, struct pfai_zone *z, size_t rel, unsigned code)
+{
+	if (PFAI_LIKELY(pfai_pb_at(p, z, rel)->code == code))
+		return true;
+	pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
+	return false;
+}
+
 /* Turns the lowest entirely free pageblock of the smallest fitting block into code. */
 static bool fallback_claim(struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order)
 {
@@ -30,7 +39,7 @@ static bool fallback_claim(struct pfa *p, struct pfai_zone *z, unsigned code, un
 		return false;
 	if (order <= p->pb_order) {
 		size_t rel = pfai_zone_first_locked(p, z, PFAI_CODE_MOVABLE, at_least);
-		if (rel == PFAI_NONE)
+		if (rel == PFAI_NONE || !fallback_is(p, z, rel, PFAI_CODE_MOVABLE))
 			return false;
 		pfai_zone_retype_locked(p, z, rel >> p->pb_order, code);
 	}
@@ -45,7 +54,7 @@ static bool fallback_steal(struct pfa *p, struct pfai_zone *z, unsigned code, un
 		return false;
 	unsigned largest = pfai_log2_32(z->st->nonempty[lender]);
 	size_t rel = pfai_zone_first_locked(p, z, lender, largest);
-	if (rel == PFAI_NONE)
+	if (rel == PFAI_NONE || !fallback_is(p, z, rel, lender))
 		return false;
 	const struct pfai_pb *pb = pfai_pb_at(p, z, rel);
 	size_t size = (size_t)1 << p->pb_order;
@@ -93,7 +102,7 @@ size_t pfai_fallback_window_locked(const struct pfa *p, const struct pfai_zone *
 
 void pfai_fallback_granted_locked(struct pfa *p, struct pfai_zone *z, unsigned code, size_t rel, unsigned order)
 {
-	if (order < p->pb_order || !pfai_code_is_common(pfai_pb_at(p, z, rel)->code))
+	if (order < p->pb_order || !pfai_code_is_common(pfai_zone_code_locked(z, pfai_pb_at(p, z, rel))))
 		return;
 	size_t first = rel >> p->pb_order, nr = (size_t)1 << (order - p->pb_order);
 	for (size_t i = first; i < first + nr; i++)
@@ -126,12 +135,14 @@ bool pfai_fallback_unreserve_locked(struct pfa *p, struct pfai_zone *z, unsigned
 	/* The one with the largest block: most likely to serve the request that is about to fail. */
 	size_t rel = pfai_zone_first_locked(p, z, PFAI_CODE_HIGHATOMIC, pfai_log2_32(orders));
 	size_t nr = 1;
-	if (rel == PFAI_NONE)
-		return false;
+	if (rel == PFAI_NONE || !fallback_is(p, z, rel, PFAI_CODE_HIGHATOMIC))
+		return false; /* else giving up what is not reserved would never end */
 	if (pfai_log2_32(orders) > p->pb_order)
 		nr = (size_t)1 << (pfai_log2_32(orders) - p->pb_order);
 	for (size_t i = 0; i < nr; i++) {
 		size_t pb = (rel >> p->pb_order) + i;
+		if (PFAI_UNLIKELY(!pfai_zone_must(p, z, z->st->reserved_high >> p->pb_order && z->pb[pb].code == PFAI_CODE_HIGHATOMIC)))
+			return false;
 		/* An entirely free pageblock binds no type. */
 		pfai_zone_retype_locked(p, z, pb, z->pb[pb].used ? code : PFAI_CODE_MOVABLE);
 		z->st->reserved_high -= (size_t)1 << p->pb_order;

@@ -54,8 +54,9 @@ static int free_make_room(struct pfa *p, struct pfai_cpu *c, size_t slot)
  * slot for it, or the claim failed (the way past the cache finds out); PFA_EBUSY, PFA_ECORRUPT: no room could be made. */
 static int free_to_cache(struct pfa *p, struct pfai_cpu *c, size_t offset, unsigned order)
 {
-	uint8_t route = pfai_load_relaxed(&p->routes[offset >> p->pb_order]);
-	size_t slot = ((size_t)route << p->slot_shift) + order;
+	size_t slot = pfai_slot_by_route(p, offset, order);
+	if (PFAI_UNLIKELY(slot == PFAI_NONE || !pfai_slot_sound(p, c, slot)))
+		return PFA_EAGAIN;
 	struct pfai_slot *s = &c->slots[slot];
 	if (!s->cap || !pfai_claim(&p->bytes[offset], PFAI_HEAD | order, PFAI_CACHED | order))
 		return PFA_EAGAIN;

@@ -34,8 +34,9 @@ static bool freeing_push(struct pfa *p, struct pfai_cpu *c, size_t offset, unsig
 {
 	if (order >= p->cached_orders)
 		return false;
-	uint8_t route = pfai_load_relaxed(&p->routes[offset >> p->pb_order]);
-	size_t slot = ((size_t)route << p->slot_shift) + order;
+	size_t slot = pfai_slot_by_route(p, offset, order);
+	if (PFAI_UNLIKELY(slot == PFAI_NONE || !pfai_slot_sound(p, c, slot)))
+		return false;
 	struct pfai_slot *s = &c->slots[slot];
 	struct pfai_zone *z = &p->zones[pfai_slot_zone(p, slot)];
 	if (!s->cap)

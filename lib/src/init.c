@@ -153,24 +153,30 @@ static void init_zone(struct pfa *p, const struct pfai_geometry *g, const struct
 	init_zone_maps(p, z, zc);
 }
 
-static void init_cpus(struct pfa *p, const struct pfai_geometry *g, const struct pfa_config *cfg)
+static void init_homes(struct pfa *p, const struct pfai_geometry *g, const struct pfa_config *cfg)
 {
-	uint16_t *caps = (uint16_t *)(uintptr_t)p->caps;
-	unsigned orders = 1u << g->slot_shift;
-	for (uint32_t i = 0; i < g->nr_zones; i++)
-		for (unsigned order = 0; order < g->cached_orders; order++)
-			caps[i * orders + order] =
-				(uint16_t)pfai_slot_cap(g, pfai_config_zone(cfg, i)->nr_frames, order);
-	uint32_t *starts = (uint32_t *)(uintptr_t)p->starts, start = 0;
+	struct pfai_slot_home *homes = (struct pfai_slot_home *)(uintptr_t)p->homes;
+	uint32_t start = 0;
 	for (size_t slot = 0; slot < pfai_slots_per_cpu(p); slot++) {
-		starts[slot] = start;
-		start += pfai_slot_sealed_cap(p, slot);
+		const struct pfa_zone_config *zc = pfai_config_zone(cfg, pfai_slot_zone(p, slot));
+		homes[slot].first = (uint32_t)(zc->start - p->base);
+		homes[slot].nr = (uint32_t)zc->nr_frames;
+		homes[slot].start = start;
+		if ((slot >> p->slot_shift) % PFAI_ROUTE_CODES != PFAI_ROUTE_SLOW)
+			homes[slot].cap = (uint16_t)pfai_slot_cap(g, zc->nr_frames, pfai_slot_order(p, slot));
+		start += homes[slot].cap;
 	}
-	for (uint32_t cpu = 0; cpu < g->nr_cpus; cpu++) {
+}
+
+static void init_cpus(struct pfa *p)
+{
+	for (uint32_t cpu = 0; cpu < p->nr_cpus; cpu++) {
 		struct pfai_cpu *c = pfai_cpu_at(p, cpu);
+		c->entries = p->entries + cpu * p->cpu_entries;
+		c->not_entries = ~(uintptr_t)c->entries;
 		for (size_t slot = 0; slot < pfai_slots_per_cpu(p); slot++) {
-			c->slots[slot].start = starts[slot];
-			c->slots[slot].cap = (uint16_t)pfai_slot_sealed_cap(p, slot);
+			c->slots[slot].start = p->homes[slot].start;
+			c->slots[slot].cap = p->homes[slot].cap;
 		}
 	}
 }
@@ -212,6 +218,7 @@ static void init_root(struct pfa *p, const struct pfai_geometry *g, const struct
 	p->level = (uint8_t)g->level;
 	p->hooks = init_hooks(g);
 	p->fast_orders = g->level > 1 || p->hooks ? 0 : p->cached_orders;
+	p->verified_orders = g->level == 2 && !p->hooks ? p->cached_orders : 0;
 	p->os = *cfg->platform;
 	p->nr_zones = g->nr_zones;
 	p->max_order = g->max_order;
@@ -264,7 +271,8 @@ int pfa_init(void *memory, size_t bytes, const struct pfa_config *cfg, struct pf
 	memset((void *)(uintptr_t)p->routes, PFAI_ROUTE_SLOW, (g.span >> g.pb_order) + 1);
 	for (uint32_t i = 0; i < g.nr_zones; i++)
 		init_zone(p, &g, pfai_config_zone(cfg, i), i);
-	init_cpus(p, &g, cfg);
+	init_homes(p, &g, cfg);
+	init_cpus(p);
 	for (uint32_t i = 0; i < g.nr_zones; i++)
 		init_zone_routes(p, &p->zones[i], pfai_config_zone(cfg, i));
 	for (uint32_t i = 0; i < g.nr_zones; i++) {

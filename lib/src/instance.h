@@ -94,9 +94,17 @@ struct pfai_cpu {
 	pfai_a32 held;          /* a hint, read without lock: 0 means that no slot holds anything */
 	uint32_t first;         /* row of the zone that served last: zone << 2 << slot_shift */
 	uint32_t *entries;      /* offsets of cached blocks; every slot has its part */
+	uintptr_t not_entries;  /* its complement, compared from level 2 on */
 	size_t seen;            /* sum of all slots' counters when service last came by */
 	uint64_t seen_ns;
 	struct pfai_slot slots[]; /* [zone][code][order], order padded to 2^slot_shift */
+};
+
+/* What is constant about a slot, for all cpus: what level 2 compares it with. */
+struct pfai_slot_home {
+	uint32_t first, nr;     /* offsets of its zone's frames: [first, first + nr) */
+	uint32_t start;
+	uint16_t cap;           /* unless caches are disabled, or the zone refuses */
 };
 
 /* Events of a zone, in the order of pfa_zone_stats. They decide nothing. */
@@ -203,6 +211,7 @@ struct pfa {
 	/* Orders below this one take the fast paths of pfa_alloc and pfa_free. 0 where something has to be done at each
 	 * allocation or free that those do not do: so they need no test for it. */
 	uint8_t fast_orders;
+	uint8_t verified_orders; /* the same for the paths that level 2 takes instead */
 	uint8_t level;          /* hardening, 0..3 */
 	uint8_t hooks;          /* enum pfai_hook: what is done at each grant and free */
 
@@ -220,8 +229,7 @@ struct pfa {
 	struct pfai_record *history; /* nr_history of each offset; NULL: not configured */
 	struct pfai_trace *traces;   /* nr_traces, a power of two; NULL: not configured */
 	uint32_t nr_history, nr_traces, trace_shift;
-	const uint16_t *caps;   /* configured capacity, [zone][order padded to 2^slot_shift] */
-	const uint32_t *starts; /* by slot, what pfai_slot.start is */
+	const struct pfai_slot_home *homes; /* as pfai_cpu.slots */
 	uint32_t *entries;      /* of all cpus, cpu_entries each */
 	size_t cpu_entries;
 
@@ -267,14 +275,12 @@ static inline size_t pfai_slot_of(const struct pfa *p, unsigned zone, unsigned c
 /* The slot's capacity as configured, and its part of the cpu's entries: what pfai_cpu says itself may be damaged. */
 static inline unsigned pfai_slot_sealed_cap(const struct pfa *p, size_t slot)
 {
-	if (((slot >> p->slot_shift) & (PFAI_ROUTE_CODES - 1)) == PFAI_ROUTE_SLOW)
-		return 0;
-	return p->caps[((size_t)pfai_slot_zone(p, slot) << p->slot_shift) + pfai_slot_order(p, slot)];
+	return p->homes[slot].cap;
 }
 
 static inline uint32_t *pfai_slot_sealed_entries(const struct pfa *p, uint32_t cpu, size_t slot)
 {
-	return p->entries + cpu * p->cpu_entries + p->starts[slot];
+	return p->entries + cpu * p->cpu_entries + p->homes[slot].start;
 }
 
 /* The zone of a pfn, or NULL. O(zones). */
@@ -289,6 +295,12 @@ static inline struct pfai_zone *pfai_zone_of(const struct pfa *p, pfa_pfn pfn)
 static inline struct pfai_pb *pfai_pb_at(const struct pfa *p, const struct pfai_zone *z, size_t rel)
 {
 	return &z->pb[rel >> p->pb_order];
+}
+
+/* A pageblock's type; one that does not exist is damage, and counts as MOVABLE (pfai_zone_code_locked() marks it). */
+static inline unsigned pfai_pb_code(const struct pfai_pb *pb)
+{
+	return PFAI_LIKELY(pb->code < PFAI_CODES) ? pb->code : PFAI_CODE_MOVABLE;
 }
 
 static inline size_t pfai_offset_of_rel(const struct pfai_zone *z, size_t rel)

@@ -95,8 +95,7 @@ bool pfai_layout(const struct pfa_config *cfg, const struct pfai_geometry *g, un
 	size_t entries = 0, slots = (size_t)g->nr_zones * PFAI_ROUTE_CODES << g->slot_shift;
 	(void)layout_take(&c, 1, sizeof(struct pfa));
 	struct pfai_zone *zones = layout_take(&c, g->nr_zones, sizeof(*zones));
-	uint16_t *caps = layout_take(&c, slots / PFAI_ROUTE_CODES, sizeof(*caps));
-	uint32_t *starts = layout_take(&c, slots, sizeof(*starts));
+	struct pfai_slot_home *homes = layout_take(&c, slots, sizeof(*homes));
 	for (uint32_t i = 0; i < g->nr_zones; i++) {
 		const struct pfa_zone_config *zc = pfai_config_zone(cfg, i);
 		for (unsigned order = 0; order < g->cached_orders; order++)
@@ -124,8 +123,7 @@ bool pfai_layout(const struct pfa_config *cfg, const struct pfai_geometry *g, un
 	p->zones = zones;
 	for (uint32_t i = 0; i < g->nr_zones; i++)
 		zones[i].st = &zone_states[i];
-	p->caps = caps;
-	p->starts = starts;
+	p->homes = homes;
 	p->entries = pool;
 	p->cpu_entries = entries;
 	p->st = state;
@@ -133,7 +131,5 @@ bool pfai_layout(const struct pfa_config *cfg, const struct pfai_geometry *g, un
 	p->cpu_bytes = cpu_bytes;
 	p->routes = routes;
 	p->bytes = bytes;
-	for (uint32_t cpu = 0; cpu < g->nr_cpus; cpu++)
-		pfai_cpu_at(p, cpu)->entries = pool + cpu * entries;
 	return !c.overflow;
 }

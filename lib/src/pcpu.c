@@ -55,9 +55,11 @@ static inline void pcpu_word_put(struct pfa *p, struct pfai_zone *z, struct pcpu
 }
 
 /* One cached block goes back (perhaps later, with its word). False: its byte says something else. */
-static inline bool pcpu_put_block(struct pfa *p, struct pfai_zone *z, size_t offset, unsigned order,
-                                  struct pcpu_word *w)
+static inline bool pcpu_put_block(struct pfa *p, struct pfai_zone *z, size_t slot, size_t offset, struct pcpu_word *w)
 {
+	unsigned order = pfai_slot_order(p, slot);
+	if (PFAI_UNLIKELY(!pfai_entry_sound(p, slot, offset)))
+		return false;
 	uint8_t byte = pfai_load_relaxed(&p->bytes[offset]);
 	bool zero = byte & PFAI_ZERO_BIT;
 	size_t rel = offset + z->delta;
@@ -82,12 +84,13 @@ static inline bool pcpu_put_block(struct pfa *p, struct pfai_zone *z, size_t off
 bool pfai_slot_flush_locked(struct pfa *p, struct pfai_cpu *c, struct pfai_zone *z, size_t slot, unsigned nr)
 {
 	struct pfai_slot *s = &c->slots[slot];
-	uint32_t *entries = c->entries + s->start;
-	unsigned order = pfai_slot_order(p, slot);
 	struct pcpu_word w = { 0, 0, 0 };
 	bool ok = true;
+	if (PFAI_UNLIKELY(!pfai_slot_sound(p, c, slot)))
+		return false;
+	uint32_t *entries = c->entries + s->start;
 	for (unsigned i = 0; i < nr; i++)
-		ok &= pcpu_put_block(p, z, entries[i], order, &w);
+		ok &= pcpu_put_block(p, z, slot, entries[i], &w);
 	pcpu_word_put(p, z, &w);
 	s->n = (uint16_t)(s->n - nr);
 	memmove(entries, entries + nr, s->n * sizeof(*entries));
@@ -195,6 +198,10 @@ int pfai_cache_purge_pageblock(struct pfa *p, struct pfai_zone *z, size_t pb, bo
 			continue;
 		}
 		for (size_t slot = first; slot < first + per_zone; slot++) {
+			if (PFAI_UNLIKELY(!pfai_slot_sound(p, c, slot))) {
+				result = PFA_ECORRUPT;
+				continue;
+			}
 			unsigned nr = pcpu_select(c, &c->slots[slot], pfai_slot_order(p, slot), lo, hi);
 			if (!nr)
 				continue;

@@ -79,14 +79,57 @@ static inline unsigned pfai_slot_batch(const struct pfa *p, const struct pfai_sl
 	return p->batch_high && p->batch_high < half ? p->batch_high : half;
 }
 
+/* ---- what level 2 compares; below it everything is believed. Cache lock held. */
+
+static inline bool pfai_slot_as_built(const struct pfa *p, const struct pfai_cpu *c, size_t slot)
+{
+	const struct pfai_slot_home *home = &p->homes[slot];
+	const struct pfai_slot *s = &c->slots[slot];
+	return (uintptr_t)c->entries == ~c->not_entries && s->start == home->start && s->n <= s->cap &&
+	       (s->cap == home->cap || !s->cap);
+}
+
+/* Is the slot as it was built, and holds no more than it can? False: its zone is marked. */
+static inline bool pfai_slot_sound(struct pfa *p, const struct pfai_cpu *c, size_t slot)
+{
+	if (!pfai_level(p, 2) || PFAI_LIKELY(pfai_slot_as_built(p, c, slot)))
+		return true;
+	pfai_zone_mark_corrupt(&p->zones[pfai_slot_zone(p, slot)], PFAI_DAMAGE_CACHE);
+	return false;
+}
+
+/* Is this a frame of the slot's zone? */
+static inline bool pfai_entry_sound(const struct pfa *p, size_t slot, size_t offset)
+{
+	return !pfai_level(p, 2) || PFAI_LIKELY(offset - p->homes[slot].first < p->homes[slot].nr);
+}
+
+/* The slot that a route leads to, of a block at this offset that is about to be freed; PFAI_NONE: the route is damaged,
+ * and the block's zone, if it is in one, is marked. */
+static inline size_t pfai_slot_by_route(struct pfa *p, size_t offset, unsigned order)
+{
+	uint8_t route = pfai_load_relaxed(&p->routes[offset >> p->pb_order]);
+	size_t slot = ((size_t)route << p->slot_shift) + order;
+	if (!pfai_level(p, 2) || PFAI_LIKELY(slot < pfai_slots_per_cpu(p) && pfai_entry_sound(p, slot, offset)))
+		return slot;
+	/* SLOW stands for pageblocks of two zones or of none, too. */
+	struct pfai_zone *z = pfai_zone_of(p, p->base + offset);
+	if (z && (slot >= pfai_slots_per_cpu(p) || route % PFAI_ROUTE_CODES != PFAI_ROUTE_SLOW))
+		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_CACHE);
+	return PFAI_NONE;
+}
+
 /* Takes the newest block out of a slot that is not empty, and makes it an allocated one. False: its byte was wrong (it
  * is dropped; the caller reports). *zero: its content is known to be zero. */
-PFAI_ALWAYS_INLINE bool pfai_slot_pop(struct pfa *p, struct pfai_cpu *c, struct pfai_slot *s, unsigned order,
-                                      size_t *offset, bool *zero)
+PFAI_ALWAYS_INLINE bool pfai_slot_pop(struct pfa *p, struct pfai_cpu *c, size_t slot, size_t *offset, bool *zero)
 {
+	struct pfai_slot *s = &c->slots[slot];
+	unsigned order = pfai_slot_order(p, slot);
 	size_t at = c->entries[s->start + --s->n];
-	uint8_t byte = pfai_load_relaxed(&p->bytes[at]);
 	*offset = at;
+	if (PFAI_UNLIKELY(!pfai_entry_sound(p, slot, at)))
+		return false;
+	uint8_t byte = pfai_load_relaxed(&p->bytes[at]);
 	if (PFAI_UNLIKELY(PFA_HARDENING && (byte & ~(unsigned)PFAI_ZERO_BIT) != (PFAI_CACHED | order)))
 		return false;
 	*zero = byte & PFAI_ZERO_BIT;

@@ -77,7 +77,7 @@ static void print_count_pageblock(const struct pfa *p, const struct pfai_zone *z
 			rel += (size_t)1 << p->leaf_order;
 			continue;
 		}
-		int order = pfai_zone_containing_locked(p, z, z->pb[pb].code, rel);
+		int order = pfai_zone_containing_locked(p, z, pfai_pb_code(&z->pb[pb]), rel);
 		if (order < 0 || (rel & (((size_t)1 << order) - 1)))
 			return; /* inside a block that began in an earlier pageblock */
 		counts[order]++;
@@ -97,8 +97,9 @@ static int print_census(struct pfa *p, struct pfai_zone *z, struct print_census 
 		if (!pfai_zone_lock(p, z))
 			return PFA_EBUSY;
 		for (unsigned i = 0; i < PRINT_PAGEBLOCKS && pb < z->nr_pb; i++, pb++) {
-			census->pageblocks[z->pb[pb].code]++;
-			print_count_pageblock(p, z, pb, census->blocks[z->pb[pb].code]);
+			unsigned code = pfai_pb_code(&z->pb[pb]);
+			census->pageblocks[code]++;
+			print_count_pageblock(p, z, pb, census->blocks[code]);
 		}
 		pfai_zone_unlock(p, z);
 	}
@@ -235,9 +236,10 @@ static int print_json(struct print *out)
 static char print_map_char(const struct pfa *p, const struct pfai_pb *pb)
 {
 	static const char letters[2][PFAI_CODES + 1] = { "MUHRC", "muhrc" };
+	unsigned code = pfai_pb_code(pb);
 	if (pb->used == 0)
-		return pb->code == PFAI_CODE_MOVABLE ? '.' : letters[0][pb->code];
-	return pb->used == 1u << p->pb_order ? '#' : letters[1][pb->code];
+		return code == PFAI_CODE_MOVABLE ? '.' : letters[0][code];
+	return pb->used == 1u << p->pb_order ? '#' : letters[1][code];
 }
 
 static int print_map_zone(struct print *out, struct pfai_zone *z)

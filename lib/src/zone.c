@@ -38,12 +38,14 @@ ptrdiff_t pfai_zone_room_locked(const struct pfai_zone *z, size_t mark, bool hig
 
 void pfai_index_add(const struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order, size_t i)
 {
+	(void)pfai_zone_must(p, z, !pfai_bitset_test(pfai_set_at(z, code, order), i));
 	pfai_bitset_add(pfai_set_at(z, code, order), pfai_set_bits(p, z, order), i);
 	z->st->nonempty[code] |= 1u << order;
 }
 
 void pfai_index_del(const struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order, size_t i)
 {
+	(void)pfai_zone_must(p, z, pfai_bitset_test(pfai_set_at(z, code, order), i));
 	if (pfai_bitset_del(pfai_set_at(z, code, order), pfai_set_bits(p, z, order), i))
 		z->st->nonempty[code] &= ~(1u << order);
 }
@@ -77,9 +79,15 @@ static inline uint8_t leaf_value(const struct pfai_zone *z, int order)
 	return order < 0 ? PFAI_LEAF_FULL : (uint8_t)(z->leaf_top - (unsigned)order);
 }
 
-static inline int leaf_order_of(const struct pfai_zone *z, size_t leaf)
+/* A value that says nothing counts as full. */
+static inline int leaf_order_of(struct pfai_zone *z, size_t leaf)
 {
-	return z->leaf[leaf] == PFAI_LEAF_FULL ? -1 : (int)(z->leaf_top - z->leaf[leaf]);
+	unsigned value = z->leaf[leaf];
+	if (PFAI_LIKELY(value <= z->leaf_top))
+		return (int)(z->leaf_top - value);
+	if (PFAI_UNLIKELY(value != PFAI_LEAF_FULL))
+		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
+	return -1;
 }
 
 int pfai_zone_fold_leaf_locked(const struct pfa *p, struct pfai_zone *z, size_t leaf)
@@ -106,6 +114,7 @@ static inline void leaf_reclass(const struct pfa *p, struct pfai_zone *z, unsign
 /* Frames [rel, rel + nr) leave (or join) the free memory of type code. */
 static void zone_account(struct pfa *p, struct pfai_zone *z, unsigned code, size_t rel, size_t nr, bool take)
 {
+	(void)pfai_zone_must(p, z, take ? nr <= z->st->free[code] : nr <= z->st->present - z->st->free[code]);
 	if (take)
 		z->st->free[code] -= nr;
 	else
@@ -114,6 +123,7 @@ static void zone_account(struct pfa *p, struct pfai_zone *z, unsigned code, size
 		size_t left = ((size_t)1 << p->pb_order) - (rel & (((size_t)1 << p->pb_order) - 1));
 		size_t here = nr < left ? nr : left;
 		struct pfai_pb *pb = pfai_pb_at(p, z, rel);
+		(void)pfai_zone_must(p, z, here <= (take ? ((size_t)1 << p->pb_order) - pb->used : pb->used));
 		if (take)
 			pb->used += (uint32_t)here;
 		else
@@ -164,7 +174,7 @@ static void zone_take_in_leaf(struct pfa *p, struct pfai_zone *z, unsigned code,
 
 void pfai_zone_take_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order)
 {
-	unsigned code = pfai_pb_at(p, z, rel)->code;
+	unsigned code = pfai_zone_code_locked(z, pfai_pb_at(p, z, rel));
 	zone_account(p, z, code, rel, (size_t)1 << order, true);
 	if (order < p->leaf_order) {
 		zone_take_in_leaf(p, z, code, rel, order);
@@ -241,7 +251,8 @@ static size_t zone_fit_in(const struct pfa *p, const struct pfai_zone *z, unsign
 size_t pfai_zone_first_in_locked(const struct pfa *p, const struct pfai_zone *z, unsigned code, unsigned order,
                                  size_t lo, size_t hi)
 {
-	for (uint32_t fits = z->st->nonempty[code] >> order << order; fits; fits &= fits - 1) {
+	uint32_t orders = z->st->nonempty[code] & ((2u << z->top_order) - 1); /* whatever else it says */
+	for (uint32_t fits = orders >> order << order; fits; fits &= fits - 1) {
 		unsigned from = pfai_ctz32(fits), shift = from < p->leaf_order ? p->leaf_order : from;
 		size_t nbits = pfai_set_bits(p, z, from), i = lo >> shift;
 		const pfai_word *set = pfai_set_at(z, code, from);
@@ -307,26 +318,40 @@ unsigned pfai_zone_grab_locked(struct pfa *p, struct pfai_zone *z, unsigned code
 
 /* ---- giving back ----------------------------------------------------------------------------------------------- */
 
+/* Does a block that the index offers look free at both ends, and is it in the zone? */
+static inline bool zone_looks_free(const struct pfa *p, const struct pfai_zone *z, size_t rel, unsigned order)
+{
+	size_t last = rel + ((size_t)1 << order) - 1, offset = pfai_offset_of_rel(z, rel);
+	return rel >= z->start - z->origin && last < z->end - z->origin && !pfai_map_test(z->not_free, rel) &&
+	       !pfai_map_test(z->not_free, last) && pfai_load_relaxed(&p->bytes[offset]) == PFAI_NOTHING;
+}
+
 /* The wholly free block (rel, order >= leaf order) joins the index, with every buddy of its type that is free. */
 static void zone_merge_up(struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order)
 {
 	struct pfai_pb *pb = pfai_pb_at(p, z, rel);
+	unsigned code;
 	for (;;) {
+		code = pfai_zone_code_locked(z, pb);
 		/* A common pageblock that became entirely free binds no type: it goes back to MOVABLE. */
-		if (order == p->pb_order && pfai_code_reverts(pb->code)) {
-			z->st->free[pb->code] -= (size_t)1 << order;
+		if (order == p->pb_order && pfai_code_reverts(code)) {
+			z->st->free[code] -= (size_t)1 << order;
 			z->st->free[PFAI_CODE_MOVABLE] += (size_t)1 << order;
 			pfai_zone_set_code_locked(p, z, rel >> p->pb_order, PFAI_CODE_MOVABLE);
+			code = PFAI_CODE_MOVABLE;
 		}
-		if (order >= z->top_order || !index_has(p, z, pb->code, order, (rel >> order) ^ 1))
+		size_t buddy = (rel >> order) ^ 1;
+		if (order >= z->top_order || !index_has(p, z, code, order, buddy))
 			break;
-		pfai_index_del(p, z, pb->code, order, (rel >> order) ^ 1);
+		if (PFAI_UNLIKELY(!pfai_zone_must(p, z, zone_looks_free(p, z, buddy << order, order))))
+			break;
+		pfai_index_del(p, z, code, order, buddy);
 		rel &= ~((size_t)1 << order);
 		/* Below the pageblock both halves are in one pageblock; from there on both are of pb's type. */
 		pb = pfai_pb_at(p, z, rel);
 		order++;
 	}
-	pfai_index_add(p, z, pb->code, order, rel >> order);
+	pfai_index_add(p, z, code, order, rel >> order);
 }
 
 /* The leaf has gained a free block of this order: reclass, or hand it on if it is wholly free now. Never refolds. */
@@ -349,7 +374,7 @@ static inline void zone_leaf_gained(struct pfa *p, struct pfai_zone *z, unsigned
  * that it did, but its count does. */
 static inline void zone_emptied(struct pfa *p, struct pfai_zone *z, size_t pb)
 {
-	unsigned code = z->pb[pb].code;
+	unsigned code = pfai_zone_code_locked(z, &z->pb[pb]);
 	if (z->pb[pb].used == 0 && z->top_order < p->pb_order && pfai_code_reverts(code))
 		pfai_zone_retype_locked(p, z, pb, PFAI_CODE_MOVABLE);
 }
@@ -380,7 +405,7 @@ void pfai_zone_put_word_locked(struct pfa *p, struct pfai_zone *z, size_t word, 
 {
 	size_t rel = word << PFAI_WORD_SHIFT, leaf = rel >> p->leaf_order;
 	struct pfai_pb *pb = pfai_pb_at(p, z, rel);
-	unsigned code = pb->code, nr = pfai_popcount(mask);
+	unsigned code = pfai_zone_code_locked(z, pb), nr = pfai_popcount(mask);
 	pfai_word used = z->not_free[word] & ~mask;
 	if (PFAI_UNLIKELY((z->not_free[word] & mask) != mask)) {
 		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE); /* given back, and free already: the frames are dropped */
@@ -391,9 +416,10 @@ void pfai_zone_put_word_locked(struct pfa *p, struct pfai_zone *z, size_t word, 
 		if (!mask)
 			return;
 		used = z->not_free[word] & ~mask;
-		code = pb->code;
+		code = pfai_zone_code_locked(z, pb);
 		nr = pfai_popcount(mask);
 	}
+	(void)pfai_zone_must(p, z, nr <= pb->used && nr <= z->st->present - z->st->free[code]);
 	z->not_free[word] = used;
 	zone_set_zero(p, z, word, mask, zero);
 	pb->used -= nr;
@@ -425,7 +451,7 @@ void pfai_zone_put_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsign
 		return;
 	}
 	size_t nr = (size_t)1 << order;
-	unsigned code = pfai_pb_at(p, z, rel)->code;
+	unsigned code = pfai_zone_code_locked(z, pfai_pb_at(p, z, rel));
 	if (PFAI_UNLIKELY(!pfai_map_is(z->not_free, rel, nr, true))) {
 		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
 		return;
@@ -486,14 +512,19 @@ static bool zone_shares_pageblock(const struct pfa *p, const struct pfai_zone *z
 	return false;
 }
 
+uint8_t pfai_zone_route_locked(const struct pfa *p, const struct pfai_zone *z, size_t pb)
+{
+	unsigned code = pfai_pb_code(&z->pb[pb]);
+	if (!pfai_code_is_common(code) || (z->pb[pb].flags & PFAI_PB_DOOMED) || zone_shares_pageblock(p, z, pb))
+		code = PFAI_ROUTE_SLOW;
+	return (uint8_t)(z->id << PFAI_ROUTE_ZONE_SHIFT | code);
+}
+
 void pfai_zone_set_code_locked(struct pfa *p, struct pfai_zone *z, size_t pb, unsigned code)
 {
 	z->pb[pb].code = (uint8_t)code;
-	unsigned route = z->id << PFAI_ROUTE_ZONE_SHIFT | PFAI_ROUTE_SLOW;
-	if (pfai_code_is_common(code) && !(z->pb[pb].flags & PFAI_PB_DOOMED) && !zone_shares_pageblock(p, z, pb))
-		route = z->id << PFAI_ROUTE_ZONE_SHIFT | code;
 	size_t offset = pfai_offset_of_rel(z, pb << p->pb_order);
-	pfai_store_relaxed(&p->routes[offset >> p->pb_order], (uint8_t)route);
+	pfai_store_relaxed(&p->routes[offset >> p->pb_order], pfai_zone_route_locked(p, z, pb));
 }
 
 void pfai_zone_doom_group(const struct pfa *p, const struct pfai_zone *z, size_t rel, size_t *first, size_t *end)
@@ -521,10 +552,15 @@ void pfai_zone_route_doomed_locked(struct pfa *p, struct pfai_zone *z, size_t re
 
 void pfai_zone_retype_locked(struct pfa *p, struct pfai_zone *z, size_t pb, unsigned code)
 {
-	unsigned old = z->pb[pb].code;
+	unsigned old = pfai_zone_code_locked(z, &z->pb[pb]);
 	size_t rel = pb << p->pb_order, size = (size_t)1 << p->pb_order, end = rel + size;
 	if (old == code)
 		return;
+	if (PFAI_UNLIKELY(z->pb[pb].used > size)) {
+		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
+		return;
+	}
+	(void)pfai_zone_must(p, z, size - z->pb[pb].used <= z->st->free[old]);
 	z->st->free[old] -= size - z->pb[pb].used;
 	z->st->free[code] += size - z->pb[pb].used;
 	if (z->pb[pb].used == 0 && z->top_order >= p->pb_order) {
@@ -550,6 +586,7 @@ void pfai_zone_retype_locked(struct pfa *p, struct pfai_zone *z, size_t pb, unsi
 		int order = leaf_order_of(z, leaf);
 		if (zone_leaf_is_whole(p, z, leaf))
 			order = pfai_zone_containing_locked(p, z, old, at);
+		(void)pfai_zone_must(p, z, order >= 0 || z->leaf[leaf] == PFAI_LEAF_FULL);
 		size_t i = order > (int)p->leaf_order ? at >> order : leaf;
 		if (order >= 0) {
 			pfai_index_del(p, z, old, (unsigned)order, i);

@@ -104,12 +104,31 @@ void pfai_zone_doom_group(const struct pfa *p, const struct pfai_zone *z, size_t
 
 /* A frame of this group was doomed, or became bad: frees of blocks there go past the caches, or may use them again. */
 void pfai_zone_route_doomed_locked(struct pfa *p, struct pfai_zone *z, size_t rel, bool doomed);
+/* The route that this pageblock must have. One that is shared has that of either zone: both are SLOW. */
+uint8_t pfai_zone_route_locked(const struct pfa *p, const struct pfai_zone *z, size_t pb);
 
 /* Watermark: frames that a request may still take. See lib/docs/architecture.md (Marks). */
 ptrdiff_t pfai_zone_room_locked(const struct pfai_zone *z, size_t mark, bool high, bool cma);
 
 /* Damage was met: this zone refuses from now on. Whoever gets out of all locks next tells it (pfai_tell). */
 void pfai_zone_mark_corrupt(struct pfai_zone *z, enum pfai_damage damage);
+
+/* The pageblock's type; one that does not exist marks the zone, at every level: it would be an index beyond tables. */
+static inline unsigned pfai_zone_code_locked(struct pfai_zone *z, const struct pfai_pb *pb)
+{
+	if (PFAI_UNLIKELY(pb->code >= PFAI_CODES))
+		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
+	return pfai_pb_code(pb);
+}
+
+/* Level 2: what must be so; where it is not, the zone is marked. True below level 2. */
+static inline bool pfai_zone_must(const struct pfa *p, struct pfai_zone *z, bool so)
+{
+	if (!pfai_level(p, 2) || PFAI_LIKELY(so))
+		return true;
+	pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
+	return false;
+}
 
 /* Does a request for 2^order frames fit into this room? */
 static inline bool pfai_room_fits(ptrdiff_t room, unsigned order)

@@ -23,7 +23,7 @@ static size_t N; /* of the request */
 static size_t slots_of_order(size_t F)
 {
 	unsigned order = pfai_log2(F);
-	return order < rig.pfa->cached_orders ? rig.pfa->caps[order] : 0;
+	return order < rig.pfa->cached_orders ? rig.pfa->homes[order].cap : 0;
 }
 
 static size_t H(size_t F)
