@@ -44,7 +44,7 @@ static void granted(struct user *u, pfa_pfn pfn, unsigned order)
 	u->blocks[u->nr_blocks++].order = order;
 }
 
-/* What is refused as misuse or damage stays with the user for ever. */
+/* What is refused as misuse, damage or use after the end (PFA_ENOTSUP: after a fork) stays with the user for ever. */
 static void give(struct user *u, unsigned i)
 {
 	const pfa_pfn pfn = u->blocks[i].pfn;
@@ -63,7 +63,7 @@ static void give(struct user *u, unsigned i)
 	}
 	if (err == PFA_OK)
 		memset(u->owned + pfn, 0, (size_t)1 << order);
-	else if (err != PFA_ECORRUPT && err != PFA_EMISUSE)
+	else if (err != PFA_ECORRUPT && err != PFA_EMISUSE && err != PFA_ENOTSUP)
 		escaped(u, pfa_error_name(err), pfn);
 	u->blocks[i] = u->blocks[--u->nr_blocks];
 }
@@ -100,6 +100,7 @@ static void take(struct user *u)
 
 static void step(struct user *u)
 {
+	struct pfa_frame_info info;
 	unsigned largest;
 	uint64_t next;
 	u->rig.cpu = (uint32_t)rng_below(&u->rng, 2);
@@ -118,7 +119,7 @@ static void step(struct user *u)
 		u->rig.now_ns += PFA_SERVICE_IDLE_NS;
 		(void)!pfa_service(u->rig.pfa, 4, &next);
 		(void)!pfa_largest_free(u->rig.pfa, PFA_MOVABLE, &largest);
-		(void)rig_info(&u->rig, rng_below(&u->rng, 2 * FRAMES));
+		(void)!pfa_frame_info(u->rig.pfa, rng_below(&u->rng, 2 * FRAMES), &info);
 		break;
 	case 4:
 		if (u->nr_blocks && u->nr_blocks + 8 < NR_BLOCKS && u->blocks[0].order >= 1) {
