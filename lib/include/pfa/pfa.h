@@ -118,7 +118,7 @@ PFA_NODISCARD PFA_API int pfa_free_range(struct pfa *pfa, pfa_pfn first, size_t 
 /**
  * Address of a frame.
  * @return PFA_OK; PFA_ERANGE: pfn in no zone; PFA_ENOTSUP: no pool.
- * @context no lock. @cost O(zones). Says nothing about the frame's state.
+ * @context no lock; also signal handlers. @cost O(zones). Says nothing about the frame's state.
  */
 PFA_NODISCARD PFA_API int pfa_ptr(const struct pfa *pfa, pfa_pfn pfn, void **out);
 

@@ -13,7 +13,8 @@
  *   call libpfa on it (a thread that does not exist in the child may hold a lock); exec and _exit are fine. Nor may a
  *   child use an instance whose pool it shares with its parent, unless it was said to be shared.
  * - a worker in the child: there is none. Its struct may be given to pfa_posix_worker_start() again, not to _stop().
- * - signal handlers: no function here may be called from one, except the op fatal.
+ * - signal handlers: no function here may be called from one, except where its @context says so (pfa_posix_explain(),
+ *   pfa_posix_set_tag(), the op fatal). Of the core: lib/docs/locking.md, "Signal handlers".
  * - several processes on one instance: metadata is private to a process (futexes are private, ids are per
  *   process).
  * - vfork(), and clone() without the C library: the handlers of fork do not run.

@@ -69,7 +69,8 @@ struct pfa_stats {
 #undef PFA_X
 };
 
-/** Instance-wide events. @return PFA_OK; PFA_EINVAL: size is no known size of the struct. @context no lock. */
+/** Instance-wide events. @return PFA_OK; PFA_EINVAL: size is no known size of the struct. @context no lock;
+ *  also signal handlers. */
 PFA_NODISCARD PFA_API int pfa_stats_get(struct pfa *pfa, struct pfa_stats *out, size_t size);
 
 /**
