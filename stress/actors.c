@@ -7,7 +7,8 @@
 const struct soak_actor *const soak_actors[] = {
 	&soak_actor_mixed,   &soak_actor_remote,  &soak_actor_bulk,    &soak_actor_exact,
 	&soak_actor_window,  &soak_actor_urgent,  &soak_actor_caches,  &soak_actor_stats,
-	&soak_actor_checker, &soak_actor_service, &soak_actor_misuser, &soak_actor_transient,
+	&soak_actor_checker, &soak_actor_service, &soak_actor_misuser, &soak_actor_churn,
+	&soak_actor_forker,  &soak_actor_signals,
 };
 const unsigned soak_nr_actors = sizeof(soak_actors) / sizeof(soak_actors[0]);
 

@@ -15,6 +15,7 @@
 
 #include <pfa/config.h>
 #include <pfa/debug.h>
+#include <pfa/harden.h>
 #include <pfa/pfa.h>
 #include <pfa/posix.h>
 #include <pfa/stats.h>
@@ -113,6 +114,7 @@ struct soak_bag {
 	X(query, "kind", "order", "flags")                                                                             \
 	X(info, "pfn", "", "")                                                                                         \
 	X(misuse, "case", "pfn", "order")                                                                              \
+	X(fork, "pid", "", "")                                                                                         \
 	X(thread, "slot", "", "")                                                                                      \
 	X(park, "epoch", "", "")                                                                                       \
 	X(phase, "what", "", "")                                                                                       \
@@ -170,6 +172,7 @@ struct soak_slot {
 	bool expect_misuse; /* the call in flight is a misuse on purpose */
 	unsigned nr_faults; /* told by platform.fatal while expected */
 	enum pfa_fault_kind fault;
+	volatile uint32_t nr_signals; /* handled; by the thread itself */
 	uint32_t weights[SOAK_ACTORS_MAX];
 	uint32_t weights_sum;
 	void *actor_state[SOAK_ACTORS_MAX];
@@ -199,7 +202,7 @@ extern const struct soak_actor *const soak_actors[];
 extern const unsigned soak_nr_actors;
 extern const struct soak_actor soak_actor_mixed, soak_actor_remote, soak_actor_bulk, soak_actor_exact,
 	soak_actor_window, soak_actor_urgent, soak_actor_caches, soak_actor_stats, soak_actor_checker,
-	soak_actor_service, soak_actor_misuser, soak_actor_transient;
+	soak_actor_service, soak_actor_misuser, soak_actor_churn, soak_actor_forker, soak_actor_signals;
 
 static inline struct soak_bag *soak_bag(struct soak_slot *slot)
 {
@@ -224,7 +227,7 @@ struct soak_mailbox {
 	X(none)                                                                                                        \
 	X(stamp) X(grant) X(stall) X(sum) X(zero) X(accepted) X(fatal) X(conserve) X(leak) X(check) X(segv) X(abort)   \
 		X(placement) X(disabled) X(coalesce) X(fini) X(liveness) X(result) X(race) X(poison) X(shadow)         \
-			X(corruption) X(marks)
+			X(corruption) X(marks) X(fork) X(inherit) X(handler)
 
 enum soak_canary {
 #define SOAK_X(name) SOAK_CANARY_##name,
@@ -303,6 +306,7 @@ struct soak {
 	unsigned nr_workers;
 
 	_Atomic size_t nr_quiesced;
+	_Atomic size_t nr_log_lines; /* that the library has written by its op log */
 	_Atomic uint32_t failing;
 	_Atomic uint32_t canary_calls;
 };

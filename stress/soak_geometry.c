@@ -54,6 +54,14 @@ static int geometry_wait(void *ctx, const void *addr, uint32_t value, uint64_t u
 	                           until_ns == UINT64_MAX ? until_ns : until_ns / SOAK_CLOCK_FACTOR);
 }
 
+/* The list of what lives, which pfa_fini() gives when it refuses. */
+static void geometry_log(void *ctx, const char *text)
+{
+	(void)ctx;
+	if (text && text[0])
+		atomic_fetch_add_explicit(&soak.nr_log_lines, 1, memory_order_relaxed);
+}
+
 #if SOAK_ASAN
 /* Frames that nobody owns are poisoned: whatever but this op touches them is caught. */
 static void geometry_zero(void *ctx, pfa_pfn first, size_t nr_frames, void *ptr)
@@ -74,6 +82,7 @@ static void geometry_platform(struct pfa_platform *out)
 	out->now_ns = geometry_now;
 	out->random = NULL; /* equal seeds, equal keys */
 	out->fatal = soak_fatal_op;
+	out->log = geometry_log;
 #if SOAK_ASAN
 	out->zero = geometry_zero;
 #endif
@@ -326,6 +335,9 @@ void soak_instance_make(void)
 		fprintf(stderr, "soak: the library refuses this geometry: problem %d, index %u\n", (int)problem, index);
 		geometry_give_up("no instance", rc);
 	}
+	rc = pfa_posix_fork_safe(soak.pfa, false);
+	if (rc != PFA_OK)
+		geometry_give_up("no fork handlers", rc);
 #if SOAK_ASAN
 	ASAN_POISON_MEMORY_REGION(soak.pool, soak.pool_bytes);
 #endif

@@ -32,7 +32,7 @@ bool soak_canary(enum soak_canary which)
 {
 	bool rare = which == SOAK_CANARY_sum || which == SOAK_CANARY_check || which == SOAK_CANARY_coalesce ||
 	            which == SOAK_CANARY_fini || which == SOAK_CANARY_leak || which == SOAK_CANARY_marks ||
-	            which == SOAK_CANARY_liveness;
+	            which == SOAK_CANARY_liveness || which == SOAK_CANARY_fork || which == SOAK_CANARY_inherit;
 	if (which != soak.opt.canary)
 		return false;
 	return atomic_fetch_add_explicit(&soak.canary_calls, 1, memory_order_relaxed) == (rare ? 0u : 50u);

@@ -307,13 +307,17 @@ void soak_end_check(void)
 			soak_give(slot, soak.mail[w].grants[--soak.mail[w].nr]);
 	quiet_sums();
 	if (soak_take(slot, 0, PFA_MOVABLE, &grant)) {
+		size_t lines = atomic_load(&soak.nr_log_lines);
 		soak_expect(slot, "pfa_fini while a block is held", pfa_fini(soak.pfa), PFA_EBUSY);
+		if (atomic_load(&soak.nr_log_lines) == lines)
+			soak_fail("result", "pfa_fini refused, and did not say what lives");
 		if (soak_canary(SOAK_CANARY_fini))
 			soak_expect(slot, "pfa_fini", pfa_fini(soak.pfa), PFA_OK);
 		soak_give(slot, grant);
 	}
 	quiet_must_coalesce(slot);
 	quiet_violation("at the end");
+	soak_expect(slot, "pfa_posix_fork_forget", pfa_posix_fork_forget(soak.pfa), PFA_OK);
 	rc = pfa_fini(soak.pfa);
 	soak_recorded(soak_record(slot, SOAK_OP_fini, 0, 0, 0), rc);
 	soak_expect(slot, "pfa_fini when all is free", rc, PFA_OK);
