@@ -47,6 +47,16 @@ static size_t round_up(size_t bytes, size_t grain)
 	return (bytes + grain - 1) & ~(grain - 1);
 }
 
+/* What is written by pfa_init() alone: the ops and the geometry, the zones' shapes, the capacities. */
+static bool is_constant(const char *name)
+{
+	static const char *const names[] = {"root", "zones", "caps", "starts"};
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
 static void tally_region(void *ctx, const struct pfa_region *region)
 {
 	struct tally *t = ctx;
@@ -58,6 +68,7 @@ static void tally_region(void *ctx, const struct pfa_region *region)
 	t->at += t->guard + round_up(region->bytes, t->grain);
 	t->nr++;
 	t->nr_sealed += region->sealed;
+	assert_int_equal(region->sealed, is_constant(region->name));
 }
 
 static void regions_are_everything(void **state)
@@ -156,7 +167,16 @@ static int death_of(const unsigned char *addr, bool write)
 static struct {
 	size_t guard;
 	unsigned nr, nr_sealed;
+	const char *names[64];
 } deaths;
+
+static unsigned deaths_of(const char *name)
+{
+	unsigned nr = 0;
+	for (unsigned i = 0; i < deaths.nr; i++)
+		nr += strcmp(deaths.names[i], name) == 0;
+	return nr;
+}
 
 static void death_region(void *ctx, const struct pfa_region *region)
 {
@@ -164,6 +184,7 @@ static void death_region(void *ctx, const struct pfa_region *region)
 
 	(void)ctx;
 	assert_int_equal(death_of(start - 1, false), 42);
+	assert_int_equal(death_of(start - 1, true), 42);
 	assert_int_equal(death_of(end, false), 42);
 	assert_int_equal(death_of(end, true), 42);
 	/* the whole unit is guarded, not just its edge */
@@ -174,25 +195,35 @@ static void death_region(void *ctx, const struct pfa_region *region)
 	assert_int_equal(death_of(start + region->bytes - 1, false), 44);
 	assert_int_equal(death_of(start, true), region->sealed ? 42 : 44);
 	assert_int_equal(death_of(start + region->bytes - 1, true), region->sealed ? 42 : 44);
-	deaths.nr++;
+	assert_true(deaths.nr < sizeof(deaths.names) / sizeof(deaths.names[0]));
+	deaths.names[deaths.nr++] = region->name;
 	deaths.nr_sealed += region->sealed;
 }
 
 static void deaths_around_each_array(void **state)
 {
+	struct pfa_platform ops;
 	struct pfa_posix arena;
 
 	(void)state;
-	for (unsigned i = 0; i < 2; i++) {
+	pfa_posix_platform(&ops);
+	for (unsigned i = 0; i < 3; i++) {
 		size_t before = mapped_pages();
-		cfg.guard_bytes = i ? 65536 : 0;
+		cfg.guard_bytes = i == 1 ? 65536 : 0;
 		deaths.nr = deaths.nr_sealed = 0;
-		deaths.guard = i ? 65536 : system_page();
+		deaths.guard = i == 1 ? 65536 : system_page();
+		if (i == 2) { /* with all arrays that there are */
+			cfg.flags |= PFA_CONFIG_GENERATIONS;
+			cfg.history = 3;
+			cfg.nr_traces = ops.backtrace ? 8 : 0;
+		}
 		assert_int_equal(pfa_posix_create(&arena, &cfg, PFA_POSIX_GUARD), PFA_OK);
 		assert_null(arena.sealed);
 		pfa_regions(arena.pfa, death_region, NULL);
 		assert_true(deaths.nr > 10);
-		assert_true(deaths.nr_sealed >= 3);
+		assert_int_equal(deaths.nr_sealed, 4);
+		assert_int_equal(deaths_of("not_free"), 2); /* zones */
+		assert_int_equal(deaths_of("generations") + deaths_of("history"), i == 2 ? 2 : 0);
 		assert_int_equal(pfa_posix_destroy(&arena), PFA_OK);
 		assert_int_equal(mapped_pages(), before);
 	}
