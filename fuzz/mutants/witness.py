@@ -18,9 +18,8 @@ def planted_copy(opt, snapshot, mutant):
 
 def assembly(folder, source):
 	"""Machine code as text, without names of files or numbers of lines."""
-	src = os.path.join(folder, "lib", "src")
 	# From within, so that no path differs.
-	code, out = run(["gcc", "-std=c11", "-O2", "-w", "-S", "-o", "-", "-I../include", source], cwd=src)
+	code, out = run(["gcc", "-std=c11", "-O2", "-w", "-S", "-o", "-", "-Iinclude", source], cwd=os.path.join(folder, "lib"))
 	if code != 0:
 		raise Setup(f"{source} in {folder} does not compile: {what(out)}")
 	return out
@@ -30,9 +29,9 @@ def not_equivalent(opt, snapshot, mutants):
 	"""Every bug applies, compiles, and changes the machine code."""
 	original, wrong = {}, []
 	for mutant in mutants:
-		files = {os.path.basename(file) for file, _, _ in mutant.hunks}
+		files = {os.path.relpath(file, "lib") for file, _, _ in mutant.hunks}
 		# A header may change anything.
-		sources = files if all(f.endswith(".c") for f in files) else {"pfa_unity.c"}
+		sources = files if all(f.endswith(".c") for f in files) else {"src/pfa_unity.c"}
 		try:
 			folder = planted_copy(opt, snapshot, mutant)
 			for source in sources:
