@@ -342,6 +342,66 @@ static void use_after_fini(void **state)
 	assert_int_equal(pfa_posix_destroy(&arena), PFA_OK);
 }
 
+/* ---- children ---- */
+
+/* What goes wrong in a child, as its exit code; 0: nothing. */
+static int child_of_arena(struct pfa_posix *arena, pfa_pfn pfn, unsigned char *frame, bool shared)
+{
+	const int wanted = shared ? PFA_ENOTSUP : PFA_OK;
+	struct pfa_violation violation;
+	pfa_pfn other;
+
+	if (pfa_alloc(arena->pfa, 0, PFA_MOVABLE, &other) != wanted)
+		return 10;
+	if (pfa_check(arena->pfa, PFA_CHECK_FRAMES | PFA_CHECK_QUIESCENT, &violation) != wanted)
+		return 11;
+	if (!shared) {
+		if (other == pfn || *frame != 0x11 || pfa_free(arena->pfa, other, 0) != PFA_OK)
+			return 12;
+		*frame = 0x22; /* in a copy */
+		if (pfa_posix_destroy(arena) != PFA_EBUSY) /* as in the parent */
+			return 13;
+	}
+	if (pfa_free(arena->pfa, pfn, 2) != wanted)
+		return 14;
+	if (shared && pfa_fini(arena->pfa) != PFA_ENOTSUP)
+		return 15;
+	/* what is left is given back in both cases, with what the parent has in the pool untouched */
+	if (pfa_posix_destroy(arena) != PFA_OK || arena->pfa || arena->meta.base || arena->pool.base)
+		return 16;
+	return 0;
+}
+
+static void children_of_arenas(void **state)
+{
+	static const unsigned flags[] = {PFA_POSIX_ANON, PFA_POSIX_GUARD, PFA_POSIX_MEMFD, PFA_POSIX_MEMFD | PFA_POSIX_GUARD};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+		struct pfa_posix arena;
+		void *frame;
+		pfa_pfn pfn;
+		int status, code = pfa_posix_create(&arena, &cfg, flags[i] | PFA_POSIX_FORK);
+		bool shared = flags[i] & PFA_POSIX_MEMFD;
+		if (code == PFA_ENOTSUP && shared)
+			continue; /* no memfd here */
+		assert_int_equal(code, PFA_OK);
+		assert_int_equal(pfa_alloc(arena.pfa, 2, PFA_MOVABLE, &pfn), PFA_OK);
+		assert_int_equal(pfa_ptr(arena.pfa, pfn, &frame), PFA_OK);
+		*(unsigned char *)frame = 0x11;
+		pid_t pid = fork();
+		assert_true(pid >= 0);
+		if (pid == 0)
+			_exit(child_of_arena(&arena, pfn, frame, shared));
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFEXITED(status));
+		assert_int_equal(WEXITSTATUS(status), 0);
+		assert_int_equal(*(unsigned char *)frame, 0x11);
+		assert_int_equal(pfa_free(arena.pfa, pfn, 2), PFA_OK);
+		assert_int_equal(pfa_posix_destroy(&arena), PFA_OK);
+	}
+}
+
 /* ---- for good ---- */
 
 static void sealed_for_good(void **state)
@@ -392,6 +452,7 @@ int main(void)
 		cmocka_unit_test_setup(deaths_around_each_array, fresh),
 		cmocka_unit_test_setup(guarded_instances_work, fresh),
 		cmocka_unit_test_setup(use_after_fini, fresh),
+		cmocka_unit_test_setup(children_of_arenas, fresh),
 		cmocka_unit_test_setup(sealed_for_good, fresh),
 	};
 

@@ -208,7 +208,7 @@ PFA_API bool pfa_posix_can_seal(void);
 
 /**
  * Ends the instance and unmaps what pfa_posix_create() mapped, but for what is sealed; *arena is zero-filled afterwards
- * (fds: -1).
+ * (fds: -1). In a child that shares the pool with its parent (PFA_POSIX_FORK) it only unmaps.
  * @return PFA_OK (also for an arena in which nothing is); PFA_EBUSY, PFA_ECORRUPT as pfa_fini(): the
  *         instance goes on; as pfa_posix_unmap(): the instance has ended, and the call may be repeated for
  *         what is still mapped.
