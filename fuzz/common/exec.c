@@ -165,8 +165,10 @@ static void exec_platform_fatal(void *ctx, const struct pfa_fault *fault)
 		run->contract = "a fault is not fully told: size, kind, one-line message and function";
 	if (fault->code == PFA_ECORRUPT)
 		run->contract = "corruption was met";
+	exec_judge_told(run, fault);
 	run->told.message = NULL; /* valid during this call only */
 	run->told.function = NULL;
+	run->told.history = NULL;
 	if (run->p->config.abort_policy && run->jump_armed)
 		longjmp(run->jump, 1);
 }
@@ -185,6 +187,8 @@ bool exec_begin(struct exec_run *run)
 	run->cpus_used = run->cpus_active = 0;
 	run->quiet = 0;
 	run->quiet_broken = true;
+	run->nr_tokens = 0;
+	run->events_known = true;
 	setup_wipe_pool(&run->setup);
 	if (!model_init(&run->m, cfg))
 		return exec_fail(run, "harness", "the configuration does not fit the model", 0, 0, 1);
@@ -229,6 +233,8 @@ static void exec_prepare(struct exec_run *run, const struct program *p, const st
 	run->in_zero = run->jump_armed = run->must_be_unchanged = run->overran = false;
 	run->any_highatomic = run->stale = false;
 	run->unlocks = 0;
+	run->threads_known = true;
+	run->in_fini = false;
 	run->step = (struct exec_step){ .index = SIZE_MAX };
 	memset(&run->asked, 0, sizeof(run->asked));
 	memset(run->cpu, 0, sizeof(run->cpu));
@@ -242,6 +248,7 @@ static void exec_prepare(struct exec_run *run, const struct program *p, const st
 	run->platform.wait = exec_platform_wait;
 	run->platform.zero = exec_platform_zero;
 	run->platform.fatal = exec_platform_fatal;
+	exec_harden_prepare(run);
 	setup_make(&run->setup, &p->config, run->ops->lacks, &run->platform);
 	for (unsigned i = 0; i < run->setup.cfg.nr_zones; i++)
 		run->any_highatomic |= run->setup.zones[i].highatomic_frames != 0;
@@ -295,7 +302,7 @@ static enum exec_weight exec_weigh(const struct exec_run *run, unsigned kind, un
 	case OP_SET_CPU: case OP_WINDOW: case OP_WINDOW_DEAD: case OP_CLOCK_ADVANCE: case OP_FAULT: case OP_FILL: case OP_VERIFY: case OP_NAMES:
 	case OP_PTR_OF: case OP_REGIONS: case OP_ON_UNLOCK:
 		return EXEC_NOTHING;
-	case OP_FREE: case OP_FREE_BULK: case OP_FREE_PART: case OP_FREE_PTR: case OP_SPLIT:
+	case OP_FREE: case OP_FREE_BULK: case OP_FREE_PART: case OP_FREE_PTR: case OP_FREE_CHECKED: case OP_SPLIT:
 		return EXEC_FREES;
 	default:
 		return EXEC_ALL;
@@ -315,6 +322,8 @@ static bool exec_step_one(struct exec_run *run, unsigned index)
 	run->nr_told = 0;
 	run->quiet_broken |= op->kind != OP_SERVICE && op->kind != OP_CLOCK_ADVANCE;
 	run->thread = op->thread;
+	run->m.tag = index + 1;
+	run->m.thread = op->thread + 1u;
 	setup_cpu = run->cpu[run->thread];
 	run->cpus_used |= exec_cpu_bit(run);
 	run->have_digest = run->o->prove_unchanged && op->kind >= OP_FREE_WRONG_ORDER;

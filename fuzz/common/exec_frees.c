@@ -70,7 +70,9 @@ void exec_drop_first(struct exec_run *run, struct exec_handle *h)
 	frees_released(run, run->pfn_of[node], (size_t)1 << run->order_of[node]);
 }
 
-static bool frees_block(struct exec_run *run, uint32_t node, bool by_pointer)
+enum frees_form { FREES_PFN, FREES_POINTER, FREES_CHECKED };
+
+static bool frees_block(struct exec_run *run, const struct exec_handle *h, uint32_t node, enum frees_form form)
 {
 	const pfa_pfn pfn = run->pfn_of[node];
 	const unsigned order = run->order_of[node];
@@ -81,7 +83,13 @@ static bool frees_block(struct exec_run *run, uint32_t node, bool by_pointer)
 	run->step.nr_frames = (size_t)1 << order;
 	if (!exec_verify_stamps(run, pfn, (size_t)1 << order))
 		return false;
-	if (by_pointer) {
+	if (form == FREES_CHECKED) {
+		if (!exec_free_checked(run, pfn, order, h))
+			return false;
+		frees_released(run, pfn, (size_t)1 << order);
+		return true;
+	}
+	if (form == FREES_POINTER) {
 		void *ptr = NULL;
 		EXEC_CALL(run, code, run->ops->ptr(run->sut, pfn, &ptr));
 		if (!exec_expect_code(run, PFA_OK, code))
@@ -96,10 +104,10 @@ static bool frees_block(struct exec_run *run, uint32_t node, bool by_pointer)
 	return true;
 }
 
-static bool frees_list(struct exec_run *run, struct exec_handle *list, bool by_pointer)
+static bool frees_list(struct exec_run *run, struct exec_handle *list, enum frees_form form)
 {
 	while (list->nr)
-		if (!frees_block(run, frees_pop(run, list), by_pointer))
+		if (!frees_block(run, list, frees_pop(run, list), form))
 			return false;
 	return true;
 }
@@ -193,18 +201,18 @@ bool exec_on_handle(struct exec_run *run, const struct prog_op *op, struct exec_
 
 	switch (op->kind) {
 	case OP_FREE:
-		return frees_list(run, h, false);
+		return frees_list(run, h, FREES_PFN);
 	case OP_FREE_BULK:
 		return frees_list_bulk(run, h);
 	case OP_FREE_RANGE:
 		return frees_list_range(run, h);
 	case OP_FREE_PTR:
 		if (!run->setup.cfg.pool) /* no addresses: by pfn, so that the handle ends as it should */
-			return frees_list(run, h, false);
-		return frees_list(run, h, true);
+			return frees_list(run, h, FREES_PFN);
+		return frees_list(run, h, FREES_POINTER);
 	case OP_FREE_PART:
 		part = frees_cut(run, h, (uint32_t)(op->arg[1] % h->nr), (uint32_t)op->arg[2]);
-		return frees_list(run, &part, false);
+		return frees_list(run, &part, FREES_PFN);
 	case OP_FREE_RANGE_PART:
 		part = frees_cut(run, h, (uint32_t)(op->arg[1] % h->nr), (uint32_t)op->arg[2]);
 		return frees_list_range(run, &part);
@@ -212,6 +220,12 @@ bool exec_on_handle(struct exec_run *run, const struct prog_op *op, struct exec_
 		return frees_split(run, h, op->arg[1], op->arg[2]);
 	case OP_MARK_BAD_OF:
 		return exec_mark_bad_of(run, op, h);
+	case OP_HANDLE_OF:
+		return exec_handle_of(run, op, h);
+	case OP_FREE_CHECKED:
+		return frees_list(run, h, run->p->config.generations ? FREES_CHECKED : FREES_PFN);
+	case OP_FREE_FORGED:
+		return exec_free_forged(run, op, h);
 	case OP_FILL:
 		return exec_content(run, h, true, op->arg[1]);
 	case OP_VERIFY:

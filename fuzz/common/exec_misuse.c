@@ -235,6 +235,14 @@ static bool misuse_alloc_raw(struct exec_run *run, const uint64_t *a)
 		if (ptr != &got)
 			return exec_fail(run, "contract out", "a refusal wrote to the out parameter", 0, 0, 1);
 	}
+	if (run->ops->alloc_checked) {
+		struct pfa_handle handle = { 77, 78, 79 };
+		EXEC_CALL(run, code, run->ops->alloc_checked(run->sut, r.order, flags, &handle));
+		if (!misuse_codes(run, run->p->config.generations ? codes : MODEL_CODE(PFA_ENOTSUP), code))
+			return false;
+		if (handle.pfn != 77 || handle.generation != 78 || handle.order != 79)
+			return exec_fail(run, "contract out", "a refusal wrote to the out parameter", 0, 77, handle.pfn);
+	}
 	const struct request any = request_block(0, flags);
 	const uint32_t of_flags = model_request_codes(&run->m, &any);
 	unsigned largest = 0;
@@ -444,6 +452,8 @@ bool exec_volley(struct exec_run *run, uint64_t number)
 
 	if (run->ops->lacks & (SUT_NO_MISUSE | SUT_NO_ARGS))
 		return true;
+	if (dice >> 61 == 0 && run->p->config.generations && run->nr_tokens)
+		return exec_stale_volley(run, dice >> 8);
 	switch (dice % 8) {
 	case 0:
 	case 1:

@@ -91,6 +91,15 @@ static bool ops_lacking(const struct sut_ops *o, unsigned kind)
 	case OP_CACHE_DISABLE: return !o->cache_disable;
 	case OP_CACHE_ENABLE: return !o->cache_enable;
 	case OP_SERVICE: return !o->service;
+	case OP_ALLOC_CHECKED: return !o->alloc_checked;
+	case OP_HANDLE_OF:
+	case OP_HANDLE_OF_PFN: return !o->handle_of;
+	case OP_FREE_CHECKED:
+	case OP_FREE_STALE:
+	case OP_FREE_FORGED: return !o->handle_of || !o->free_checked;
+	case OP_HISTORY:
+	case OP_HISTORY_FAR: return !o->history || !o->frame_text;
+	case OP_TRACE: return !o->trace;
 	default: return false;
 	}
 }
@@ -126,6 +135,8 @@ bool exec_operation(struct exec_run *run, const struct prog_op *op, unsigned ind
 		h = &run->handle[op->ref];
 		if (op->kind == OP_PURGE_DEAD || op->kind == OP_WINDOW_DEAD)
 			return exec_near_dead(run, op, h);
+		if (op->kind == OP_FREE_STALE)
+			return exec_free_stale(run, h);
 		if (op->kind == OP_DOUBLE_FREE || op->kind == OP_SPLIT_DEAD)
 			return exec_misuse_dead(run, op, h);
 		return h->nr ? exec_on_handle(run, op, h) : exec_skip(run);
@@ -156,6 +167,14 @@ bool exec_operation(struct exec_run *run, const struct prog_op *op, unsigned ind
 		const pfa_pfn pfn = exec_far(run, a[0]);
 		return exec_mark_bad(run, pfn);
 	}
+	case OP_HANDLE_OF_PFN:
+		return exec_handle_of_pfn(run, (pfa_pfn)a[0], (unsigned)a[1]);
+	case OP_HISTORY:
+		return exec_history(run, (pfa_pfn)a[0], (size_t)a[1]);
+	case OP_HISTORY_FAR:
+		return exec_history(run, exec_far(run, a[0]), 1);
+	case OP_TRACE:
+		return exec_trace(run, (size_t)a[0], (size_t)a[1]);
 	case OP_SERVICE:
 		return exec_service(run, (unsigned)a[0]);
 	case OP_CLOCK_ADVANCE:

@@ -45,6 +45,14 @@ bool exec_judge_frame(struct exec_run *run, pfa_pfn pfn, const struct pfa_frame_
 bool exec_view(struct exec_run *run, const struct prog_op *op);
 /* A pfn that no instance has. */
 pfa_pfn exec_far(const struct exec_run *run, uint64_t far);
+bool exec_keep_token(struct exec_run *run, struct exec_handle *h, const struct pfa_handle *handle);
+bool exec_handle_of(struct exec_run *run, const struct prog_op *op, struct exec_handle *h);
+bool exec_handle_of_pfn(struct exec_run *run, pfa_pfn pfn, unsigned order);
+bool exec_free_checked(struct exec_run *run, pfa_pfn pfn, unsigned order, const struct exec_handle *h);
+bool exec_free_stale(struct exec_run *run, const struct exec_handle *h);
+bool exec_free_forged(struct exec_run *run, const struct prog_op *op, const struct exec_handle *h);
+bool exec_history(struct exec_run *run, pfa_pfn pfn, size_t max);
+bool exec_trace(struct exec_run *run, size_t number, size_t max);
 bool exec_mark_bad(struct exec_run *run, pfa_pfn pfn);
 bool exec_mark_bad_of(struct exec_run *run, const struct prog_op *op, const struct exec_handle *h);
 

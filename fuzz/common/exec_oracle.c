@@ -326,7 +326,7 @@ static void oracle_activity(struct exec_run *run, const struct pfa_stats *was)
 		return;
 	switch (run->p->ops[run->step.index].kind) {
 	case OP_ALLOC: case OP_ALLOC_PTR: case OP_ALLOC_BULK: case OP_FREE: case OP_FREE_BULK: case OP_FREE_PART:
-	case OP_FREE_PTR:
+	case OP_FREE_PTR: case OP_ALLOC_CHECKED: case OP_FREE_CHECKED:
 		break;
 	default:
 		return;
@@ -401,6 +401,8 @@ bool exec_check_full(struct exec_run *run)
 /* The pageblocks of the touched frames, zone by zone. */
 bool exec_check_touched(struct exec_run *run)
 {
+	if (run->m.history && run->touched_first < run->touched_end && !exec_judge_events(run, run->touched_first, 1))
+		return false;
 	for (unsigned zone = 0; zone < run->m.nr_zones; zone++) {
 		const struct model_zone *z = &run->m.zone[zone];
 		struct pfa_violation violation = { .what = NULL };
@@ -577,6 +579,8 @@ bool exec_teardown(struct exec_run *run)
 	int code;
 
 	run->step = (struct exec_step){ .index = run->p->nr_ops };
+	run->m.tag = run->p->nr_ops + 1;
+	run->m.thread = run->thread + 1u;
 	if (!oracle_free_everything(run) || !exec_refresh(run) || !oracle_give_up_reserve(run))
 		return false;
 	while (run->disabled && run->ops->cache_enable) {

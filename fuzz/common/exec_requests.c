@@ -80,11 +80,20 @@ static void request_ask_query(struct exec_run *run, const struct request *r)
 	run->asked.would_ok = code == PFA_OK;
 }
 
-static int request_call(struct exec_run *run, const struct request *r, bool by_pointer, pfa_pfn *out)
+enum request_form { REQUEST_PFN, REQUEST_POINTER, REQUEST_CHECKED };
+
+static int request_call(struct exec_run *run, const struct request *r, enum request_form form, pfa_pfn *out,
+                        struct pfa_handle *handle)
 {
 	int code;
 
-	if (by_pointer) {
+	if (form == REQUEST_CHECKED) {
+		EXEC_CALL(run, code, run->ops->alloc_checked(run->sut, r->order, r->flags, handle));
+		if (code == PFA_OK || handle->pfn != *out || handle->order != UINT32_MAX)
+			*out = handle->pfn;
+		return code;
+	}
+	if (form == REQUEST_POINTER) {
 		void *ptr = &requests_pfns;
 		EXEC_CALL(run, code, run->ops->alloc_ptr(run->sut, r->order, r->flags, &ptr));
 		if (code != PFA_OK)
@@ -102,18 +111,21 @@ static int request_call(struct exec_run *run, const struct request *r, bool by_p
 	return code;
 }
 
-static bool request_one(struct exec_run *run, struct exec_handle *h, const struct request *r, bool by_pointer)
+static bool request_one(struct exec_run *run, struct exec_handle *h, const struct request *r, enum request_form form)
 {
 	const pfa_pfn untouched = (pfa_pfn)0x5AA5F00Du;
 	uint32_t codes = model_request_codes(&run->m, r);
 	pfa_pfn pfn = untouched;
+	struct pfa_handle handle = { untouched, 0, UINT32_MAX };
 
-	if (by_pointer && !run->setup.cfg.pool)
+	if (form == REQUEST_POINTER && !run->setup.cfg.pool)
 		codes = MODEL_CODE(PFA_ENOTSUP) | (codes & MODEL_CODE(PFA_EINVAL));
+	if (form == REQUEST_CHECKED && !run->p->config.generations)
+		codes = MODEL_CODE(PFA_ENOTSUP);
 	request_ask_query(run, r);
 	run->in_zero = (r->flags & PFA_ZERO) != 0;
 	run->zeroed_nr = run->zeroed_again = 0;
-	const int code = request_call(run, r, by_pointer, &pfn);
+	const int code = request_call(run, r, form, &pfn, &handle);
 	run->in_zero = false;
 	run->step.code = code;
 	if (code > 0 || code < PFA_ESTOP || !(codes & MODEL_CODE(code)))
@@ -123,12 +135,16 @@ static bool request_one(struct exec_run *run, struct exec_handle *h, const struc
 		return exec_fail(run, "contract fatal", "platform.fatal was told of a request", 0, 0, (size_t)run->told.kind);
 	if (code != PFA_OK && pfn != untouched)
 		return exec_fail(run, "contract out", "a refusal wrote to the out parameter", pfn, untouched, pfn);
-	run->asked.asked = true;
+	if (form == REQUEST_CHECKED && code == PFA_OK && handle.order != r->order)
+		return exec_fail(run, "contract out", "a handle is of another order", pfn, r->order, handle.order);
+	run->asked.asked = code != PFA_ENOTSUP;
 	run->asked.r = *r;
 	run->asked.code = code;
 	run->asked.single = true;
 	if (r->exact)
 		exec_allow_steps(run, r->nr_frames);
+	if (code == PFA_OK && form == REQUEST_CHECKED)
+		return request_granted(run, h, r, pfn) && exec_keep_token(run, h, &handle);
 	if (code == PFA_OK)
 		return request_granted(run, h, r, pfn);
 	run->r->refusals++;
@@ -177,15 +193,18 @@ bool exec_request(struct exec_run *run, const struct prog_op *op, struct exec_ha
 	case OP_ALLOC:
 	case OP_ALLOC_PTR:
 		r = request_block((unsigned)a[0], exec_flags(run, a[1], a[2]));
-		return request_one(run, h, &r, op->kind == OP_ALLOC_PTR);
+		return request_one(run, h, &r, op->kind == OP_ALLOC_PTR ? REQUEST_POINTER : REQUEST_PFN);
+	case OP_ALLOC_CHECKED:
+		r = request_block((unsigned)a[0], exec_flags(run, a[1], a[2]));
+		return request_one(run, h, &r, REQUEST_CHECKED);
 	case OP_ALLOC_BULK:
 		r = request_block((unsigned)a[0], exec_flags(run, a[2], a[3]));
 		return request_many(run, h, &r, (size_t)a[1]);
 	case OP_ALLOC_EXACT:
 		r = request_exact((size_t)a[0], (unsigned)a[1], exec_flags(run, a[2], 0));
-		return request_one(run, h, &r, false);
+		return request_one(run, h, &r, REQUEST_PFN);
 	default:
 		r = request_window((unsigned)a[0], exec_flags(run, a[1], a[2]), run->window);
-		return request_one(run, h, &r, false);
+		return request_one(run, h, &r, REQUEST_PFN);
 	}
 }

@@ -27,7 +27,14 @@ struct exec_handle {
 	bool had;            /* it was granted something */
 	unsigned had_order;  /* its first block, for operations on ended handles */
 	pfa_pfn had_pfn;
+	bool has_token;      /* of pfa_alloc_checked() or pfa_handle_of() */
+	struct exec_token {
+		struct pfa_handle handle;
+		uint32_t birth;  /* of the block, as the model counts */
+	} token;
 };
+
+#define EXEC_TOKENS 16u
 
 /* A request that was made in this step, for the judgements that need the counters after it. */
 struct exec_asked {
@@ -58,6 +65,12 @@ struct exec_run {
 	bool have_stats;
 	bool stale;          /* frees were made since `now` was read */
 	struct exec_handle handle[PROG_OPS_MAX];
+	struct exec_token tokens[EXEC_TOKENS]; /* the last ones made */
+	unsigned nr_tokens;                    /* ever made */
+	int history_code;                      /* what pfa_history() answered last */
+	bool events_known;                     /* the model knows of each event */
+	bool threads_known;                    /* and under which thread's id it is */
+	size_t logged, logged_frames;          /* lines that platform.log was told, and frames that they speak of */
 	uint32_t next[MODEL_FRAMES];
 	pfa_pfn pfn_of[MODEL_FRAMES];
 	unsigned char order_of[MODEL_FRAMES];
@@ -95,6 +108,7 @@ struct exec_run {
 	unsigned quiet;                      /* whole rounds of service, each due, since anything else was done */
 	uint64_t quiet_ns;                   /* when the last of them was */
 	bool quiet_broken;                   /* something else was done, or a round was cut short */
+	bool in_fini;                        /* platform.log may be told what lives */
 	const char *contract;                /* a platform op was called in a way that its contract forbids */
 };
 
@@ -124,6 +138,13 @@ uint32_t exec_cpu_bit(const struct exec_run *run);
 void exec_work(struct exec_run *run);
 /* The hook that counts unlocks: exec_views.c. */
 void exec_unlocked(void *ctx, struct pfa *pfa, unsigned zone);
+
+/* exec_harden.c */
+void exec_harden_prepare(struct exec_run *run);      /* the ops of the platform */
+void exec_judge_told(struct exec_run *run, const struct pfa_fault *fault);
+bool exec_judge_events(struct exec_run *run, pfa_pfn pfn, size_t max);
+bool exec_judge_logged(struct exec_run *run, size_t owned);
+bool exec_stale_volley(struct exec_run *run, uint64_t dice);
 
 /* exec_ops.c: carries out one operation. */
 bool exec_operation(struct exec_run *run, const struct prog_op *op, unsigned index);

@@ -220,6 +220,7 @@ void exec_fault(struct exec_run *run, const struct prog_op *op)
 	run->fault[site].times = op->arg[2];
 	run->fault[site].sticky = op->arg[2] == 0;
 	run->fault[site].armed = true;
+	run->threads_known &= site != PROG_SITE_SELF;
 }
 
 bool exec_fini(struct exec_run *run)
@@ -229,8 +230,11 @@ bool exec_fini(struct exec_run *run)
 
 	for (unsigned zone = 0; zone < run->m.nr_zones; zone++)
 		owned += run->m.zone[zone].owned;
+	run->logged = run->logged_frames = 0;
+	run->in_fini = true;
 	EXEC_CALL(run, code, run->ops->fini(run->sut));
-	if (!exec_expect_code(run, owned ? PFA_EBUSY : PFA_OK, code))
+	run->in_fini = false;
+	if (!exec_expect_code(run, owned ? PFA_EBUSY : PFA_OK, code) || !exec_judge_logged(run, owned))
 		return false;
 	if (owned)
 		return true;

@@ -49,7 +49,7 @@ static void views_write(void *ctx, const char *bytes, size_t nr)
 		views_count(t, bytes[i]);
 	if (t->nest) { /* no lock is held here: the writer may allocate and free */
 		pfa_pfn pfn = 0;
-		t->run->tracks_zero = false; /* a frame was the writer's, which the model does not know */
+		t->run->tracks_zero = t->run->events_known = false; /* a frame was the writer's, which the model does not know */
 		if (t->run->ops->alloc(t->run->sut, 0, PFA_MOVABLE, &pfn) == PFA_OK)
 			t->nest_failed |= t->run->ops->free(t->run->sut, pfn, 0) != PFA_OK;
 	}

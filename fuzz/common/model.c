@@ -84,6 +84,10 @@ static bool model_init_zone(struct model *m, struct model_zone *z, const struct 
 	memset(m->owner + z->base, 0, z->nr * sizeof(m->owner[0]));
 	memset(m->order + z->base, 0, z->nr);
 	memset(m->doomed + z->base, 0, z->nr);
+	if (m->history) {
+		memset(m->events + z->base, 0, z->nr * sizeof(m->events[0]));
+		memset(m->last + z->base, 0, z->nr * sizeof(m->last[0]));
+	}
 	memset(m->type + z->pb_base, PFA_TYPE_MOVABLE, z->nr_pb);
 	memset(m->owned_in + z->pb_base, 0, z->nr_pb * sizeof(m->owned_in[0]));
 	memset(m->fewest_in + z->pb_base, 0, z->nr_pb * sizeof(m->fewest_in[0]));
@@ -109,7 +113,8 @@ bool model_init(struct model *m, const struct pfa_config *cfg)
 	m->nr_cpus = cfg->nr_cpus ? cfg->nr_cpus : 1;
 	m->can_zero = cfg->pool || (cfg->platform && cfg->platform->zero);
 	m->has_types = true;
-	m->generation = 0;
+	m->generation = m->births = 0;
+	m->history = cfg->history <= PFA_HISTORY_LIMIT ? cfg->history : 0;
 	m->nr_frames = 0;
 	if (m->nr_zones == 0 || m->nr_zones > MODEL_ZONES)
 		return false;
@@ -421,6 +426,44 @@ void model_largest(const struct model *m, uint32_t flags, const struct pfa_zone_
 	}
 }
 
+/* ---- events ------------------------------------------------------------------------------------------------------ */
+
+/* Of nr_blocks blocks side by side from the frame with this index. */
+static void model_note(struct model *m, enum pfa_event_op op, size_t index, size_t nr_blocks, unsigned order)
+{
+	const size_t nr = model_pow2(order);
+
+	for (size_t i = 0; i < nr_blocks && m->history; i++, index += nr) {
+		const struct model_event e = { .head = (uint32_t)index, .seq = ++m->events[index], .tag = m->tag,
+			                       .thread = m->thread, .op = (unsigned char)op, .order = (unsigned char)order };
+		for (size_t k = 0; k < nr; k++)
+			m->last[index + k] = e;
+	}
+}
+
+bool model_newest_event(const struct model *m, pfa_pfn pfn, struct pfa_event *out)
+{
+	size_t index;
+	const unsigned zone = model_zone_of(m, pfn, &index);
+
+	if (!m->history || zone == m->nr_zones || m->state[index] == MODEL_BAD)
+		return false;
+	const struct model_event *e = &m->last[index];
+	if (!e->seq || m->events[e->head] - e->seq >= m->history)
+		return false;
+	*out = (struct pfa_event){ .pfn = pfn - (index - e->head), .op = (enum pfa_event_op)e->op, .order = e->order,
+		                   .tag = e->tag, .thread = e->thread };
+	return true;
+}
+
+uint32_t model_birth(const struct model *m, pfa_pfn pfn, unsigned order)
+{
+	size_t index;
+	const unsigned zone = model_zone_of(m, pfn, &index);
+
+	return zone < m->nr_zones && m->state[index] == MODEL_HEAD && m->order[index] == order ? m->born[index] : 0;
+}
+
 /* ---- ownership --------------------------------------------------------------------------------------------------- */
 
 static uint32_t model_own(struct model *m, pfa_pfn pfn, size_t nr)
@@ -455,6 +498,8 @@ uint32_t model_take(struct model *m, pfa_pfn pfn, unsigned order)
 	memset(m->state + index, MODEL_TAIL, nr);
 	m->state[index] = MODEL_HEAD;
 	m->order[index] = (unsigned char)order;
+	m->born[index] = ++m->births;
+	model_note(m, PFA_EVENT_ALLOC, index, 1, order);
 	return model_own(m, pfn, nr);
 }
 
@@ -465,6 +510,10 @@ uint32_t model_take_exact(struct model *m, pfa_pfn pfn, size_t nr_frames)
 	(void)model_zone_of(m, pfn, &index);
 	memset(m->state + index, MODEL_HEAD, nr_frames);
 	memset(m->order + index, 0, nr_frames);
+	m->births++;
+	for (size_t i = 0; i < nr_frames; i++)
+		m->born[index + i] = m->births;
+	model_note(m, PFA_EVENT_ALLOC, index, nr_frames, 0);
 	return model_own(m, pfn, nr_frames);
 }
 
@@ -496,6 +545,9 @@ void model_release_range(struct model *m, pfa_pfn first, size_t nr_frames)
 		if (next > first + nr_frames)
 			next = first + nr_frames;
 		nr = next - pfn;
+		for (size_t i = 0; i < nr && m->history; i++)
+			if (m->state[index + i] == MODEL_HEAD)
+				model_note(m, PFA_EVENT_FREE, index + i, 1, m->order[index + i]);
 		memset(m->state + index, MODEL_FREE, nr);
 		memset(m->owner + index, 0, nr * sizeof(m->owner[0]));
 		m->zone[zone].owned -= nr;
@@ -536,10 +588,13 @@ void model_split(struct model *m, pfa_pfn pfn, unsigned order, unsigned new_orde
 	size_t index;
 
 	(void)model_zone_of(m, pfn, &index);
+	m->births++;
 	for (size_t i = 0; i < model_pow2(order); i += model_pow2(new_order)) {
 		m->state[index + i] = MODEL_HEAD;
 		m->order[index + i] = (unsigned char)new_order;
+		m->born[index + i] = m->births;
 	}
+	model_note(m, PFA_EVENT_SPLIT, index, model_pow2(order - new_order), new_order);
 }
 
 /* ---- what a free must answer ------------------------------------------------------------------------------------- */
@@ -580,6 +635,19 @@ struct expectation model_expect_free(const struct model *m, pfa_pfn pfn, unsigne
 	}
 	if (e.kinds)
 		e.code = PFA_EMISUSE;
+	return e;
+}
+
+struct expectation model_expect_free_checked(const struct model *m, pfa_pfn pfn, unsigned order, bool right)
+{
+	struct expectation e = model_expect_free(m, pfn, order);
+	size_t index;
+
+	if (right && e.code == PFA_OK)
+		return e;
+	e.code = PFA_EMISUSE;
+	if (model_zone_of(m, pfn, &index) < m->nr_zones && order <= m->max_order)
+		e.kinds |= MODEL_KIND(STALE_HANDLE);
 	return e;
 }
 

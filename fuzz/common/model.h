@@ -13,6 +13,7 @@
 #define FUZZ_MODEL_H
 
 #include <pfa/config.h>
+#include <pfa/harden.h>
 #include <pfa/stats.h>
 
 #define MODEL_ZONES 8u
@@ -52,6 +53,13 @@ struct model_zone {
 	size_t highatomic_frames;
 };
 
+/* The last event of a frame: number seq (from 1) of those of the blocks that began at frame head. */
+struct model_event {
+	uint32_t head, seq;
+	uint32_t tag, thread;
+	unsigned char op, order;
+};
+
 struct model {
 	unsigned nr_zones;
 	unsigned max_order, pageblock_order;
@@ -60,6 +68,9 @@ struct model {
 	bool has_types;    /* false: CMA and HIGHATOMIC do not exist there */
 	size_t nr_frames;  /* of all zones, holes included */
 	uint32_t generation;
+	uint32_t births;   /* grants and splits so far */
+	unsigned history;  /* config.history */
+	uint32_t tag, thread; /* of the events that follow */
 	struct model_zone zone[MODEL_ZONES];
 	unsigned char state[MODEL_FRAMES];
 	unsigned char order[MODEL_FRAMES];  /* of the block, at its head */
@@ -69,6 +80,10 @@ struct model {
 	unsigned char type[MODEL_PAGEBLOCKS];
 	uint32_t owned_in[MODEL_PAGEBLOCKS]; /* owned frames of the zone in the pageblock; and the fewest of them */
 	uint32_t fewest_in[MODEL_PAGEBLOCKS]; /* since its type was last looked at */
+	uint32_t born[MODEL_FRAMES];          /* at the head of an owned block: which birth it was */
+	/* only with a history: */
+	uint32_t events[MODEL_FRAMES];        /* of the blocks that began at the frame */
+	struct model_event last[MODEL_FRAMES];
 };
 
 /* A request of any kind, as one. */
@@ -134,6 +149,15 @@ void model_split(struct model *m, pfa_pfn pfn, unsigned order, unsigned new_orde
 
 /* What pfa_mark_bad() must answer, and what follows: an un-owned frame is bad at once, an owned one when it comes back. */
 int model_mark_bad(struct model *m, pfa_pfn pfn);
+
+/* ---- history and handles ----------------------------------------------------------------------------------------- */
+
+/* The newest event of the frame; false: none is known, or its record may have been used again. */
+bool model_newest_event(const struct model *m, pfa_pfn pfn, struct pfa_event *out);
+/* Which birth the owned block at pfn had; 0: there is no such block. Handles made before another are stale. */
+uint32_t model_birth(const struct model *m, pfa_pfn pfn, unsigned order);
+/* What pfa_free_checked() must answer to a handle whose generation is right or not. */
+struct expectation model_expect_free_checked(const struct model *m, pfa_pfn pfn, unsigned order, bool right);
 
 /* ---- views ------------------------------------------------------------------------------------------------------- */
 

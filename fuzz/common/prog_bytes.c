@@ -6,16 +6,17 @@
  *    0     version                        16     far: the zones' base in steps of 2^26 pfns, 0xC0 | 0..63
  *    1  2  number of operations           17     which zone is which in address order: rank of the permutation
  *    3  4  swarm mask                     18     how the cpu is known
- *    7     zones - 1 | threads - 1 << 2   19  2  zero (devices, owners)
- *          | abort << 4 | pool << 5       21     huge
- *          | zeroed metadata << 7         22  2  what to spoil, and how
- *    8     frame shift                    24     seed
- *    9     pageblock order                25 12  4 holes: u16 offset in the span, u8 length (0: none)
- *   10     largest order                  37 27  3 zones in address order: u16 gap before it, u16 frames,
- *   11     cpus                                  CMA (first pageblock | number << 4), mark min, low - min,
- *   12     cache high                            high - low, highatomic frames / 32
- *   13     cache batch                    64     operations {kind, a, b, c}; c's top bits are the thread
- *   14     largest cached order           ...    schedule, read from the end backwards
+ *    7     zones - 1 | threads - 1 << 2   19     zero (devices, owners)
+ *          | abort << 4 | pool << 5       20     history + 17 * (generations + 2 * traces)
+ *          | zeroed metadata << 7         21     huge
+ *    8     frame shift                    22  2  what to spoil, and how
+ *    9     pageblock order                24     seed
+ *   10     largest order                  25 12  4 holes: u16 offset in the span, u8 length (0: none)
+ *   11     cpus                           37 27  3 zones in address order: u16 gap before it, u16 frames,
+ *   12     cache high                            CMA (first pageblock | number << 4), mark min, low - min,
+ *   13     cache batch                           high - low, highatomic frames / 32
+ *   14     largest cached order           64     operations {kind, a, b, c}; c's top bits are the thread
+ *                                         ...    schedule, read from the end backwards
  *   15     zeroed pool | track zero << 1 | full check << 2 | hardening << 3 with 5 << 5
  */
 #include "prog_internal.h"
@@ -24,10 +25,11 @@
 
 enum {
 	AT_OPS = 1, AT_SWARM = 3, AT_SHAPE = 7, AT_SHIFT, AT_PAGEBLOCK, AT_MAX_ORDER, AT_CPUS, AT_CACHE_HIGH, AT_CACHE_BATCH,
-	AT_CACHE_ORDER, AT_MODES, AT_FAR, AT_RANK, AT_CPU_WAY, AT_HUGE = 21, AT_BAD = 22, AT_BAD_VARIANT, AT_SEED, AT_HOLES, AT_ZONES = 37,
+	AT_CACHE_ORDER, AT_MODES, AT_FAR, AT_RANK, AT_CPU_WAY, AT_MEMORY = 20, AT_HUGE, AT_BAD = 22, AT_BAD_VARIANT, AT_SEED, AT_HOLES, AT_ZONES = 37,
 	HOLE_BYTES = 3, ZONE_BYTES = 9
 };
 #define FAR_SHIFT 26
+#define HISTORIES 17u /* 0..16 */
 
 static unsigned read16(const uint8_t *at)
 {
@@ -123,6 +125,10 @@ static void decode_modes(const uint8_t *h, struct prog_config *c)
 	c->bad_variant = h[AT_BAD_VARIANT];
 	c->huge = h[AT_HUGE] == 1 || h[AT_HUGE] >= 0xFC; /* such programs are slow: few */
 	c->seed = h[AT_SEED];
+	const unsigned memory = h[AT_MEMORY] < HISTORIES * 2 * (PROG_TRACES_MAX + 1) ? h[AT_MEMORY] : 0;
+	c->history = memory % HISTORIES;
+	c->generations = memory / HISTORIES % 2;
+	c->traces = memory / HISTORIES / 2;
 }
 
 static uint32_t gap_of(unsigned raw, bool first)
@@ -284,6 +290,7 @@ void prog_config_encode(const struct prog_config *c, uint8_t h[PROG_HEADER_BYTES
 	h[AT_BAD_VARIANT] = (uint8_t)c->bad_variant;
 	h[AT_SEED] = (uint8_t)c->seed;
 	h[AT_HUGE] = (uint8_t)c->huge;
+	h[AT_MEMORY] = (uint8_t)(c->history + HISTORIES * ((unsigned)c->generations + 2 * c->traces));
 	encode_zones(c, h);
 }
 

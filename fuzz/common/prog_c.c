@@ -9,11 +9,13 @@
 
 static const char *const runtime[] = {
 #include "to_c_runtime_text.h"
+#include "to_c_harden_text.h"
+	NULL
 };
 
 /*
  * What an operation becomes: %y the handle that it yields, %h the one that it uses, %f flags and zone, %0 .. %3 an
- * argument. The functions are those of to_c_runtime.h.
+ * argument. The functions are those of to_c_runtime.h and to_c_harden.h.
  */
 static const char *const calls[OP_KINDS] = {
 	[OP_ALLOC] = "alloc(%y, %0, %f)",
@@ -82,6 +84,15 @@ static const char *const calls[OP_KINDS] = {
 	[OP_MARK_BAD] = "CALL(pfa_mark_bad(pfa, %0))",
 	[OP_MARK_BAD_OF] = "mark_bad_of(%h, %1, %2)",
 	[OP_MARK_BAD_FAR] = "CALL(pfa_mark_bad(pfa, far_pfn(%0)))",
+	[OP_ALLOC_CHECKED] = "alloc_checked(%y, %0, %f)",
+	[OP_HANDLE_OF] = "handle_of(%h, %1)",
+	[OP_FREE_CHECKED] = "free_checked(%h)",
+	[OP_FREE_STALE] = "free_stale(%h)",
+	[OP_FREE_FORGED] = "free_forged(%h, %1, %2, %3)",
+	[OP_HANDLE_OF_PFN] = "handle_of_pfn(%0, %1)",
+	[OP_HISTORY] = "history(%0, %1)",
+	[OP_HISTORY_FAR] = "history(far_pfn(%0), 1)",
+	[OP_TRACE] = "trace(%0, %1)",
 	[OP_INIT_RAW] = "/* a second, spoilt instance: see pfa-trace explain */",
 };
 
@@ -195,7 +206,7 @@ static void put_setup(FILE *f, const struct prog_config *c)
 	        c->cpu_way == PROG_CPU_NONE ? "" : ".cpu = platform_cpu, ");
 	fprintf(f, "\tpfa_config_init(&cfg);\n\tcfg.platform = &platform;\n\tcfg.zones = zones;\n\tcfg.nr_zones = %u;\n",
 	        c->nr_zones);
-	fprintf(f, "\tcfg.flags = %s%s%s0;\n", c->zeroed_meta ? "PFA_CONFIG_ZEROED_META | " : "",
+	fprintf(f, "\tcfg.flags = %s%s%s%s0;\n", c->generations ? "PFA_CONFIG_GENERATIONS | " : "", c->zeroed_meta ? "PFA_CONFIG_ZEROED_META | " : "",
 	        c->zeroed_pool ? "PFA_CONFIG_ZEROED_POOL | " : "", c->track_zero ? "PFA_CONFIG_TRACK_ZERO | " : "");
 	fprintf(f, "\tcfg.frame_shift = %u;\n\tcfg.pageblock_order = %u;\n\tcfg.nr_cpus = %u;\n", c->frame_shift,
 	        c->pageblock_order, c->cpus);
@@ -212,6 +223,11 @@ static void put_setup(FILE *f, const struct prog_config *c)
 		        "\tcfg.cache_max_order = %u;\n", c->cache_max_order);
 	if (c->hardening)
 		fprintf(f, "\tcfg.hardening = %u;\n", c->hardening);
+	if (c->history)
+		fprintf(f, "\tcfg.history = %u;\n\tplatform.tag = platform_tag;\n", c->history);
+	if (c->traces)
+		fprintf(f, "\tcfg.nr_traces = %u;\n\tcfg.trace_shift = %u;\n\tplatform.backtrace = platform_backtrace;\n",
+		        prog_nr_traces(c->traces), prog_trace_shift(c->traces));
 	fprintf(f, "\tcfg.fatal_policy = %s;\n\tcfg.seed = %u;\n",
 	        c->abort_policy ? "PFA_FATAL_ABORT" : "PFA_FATAL_REPORT", c->seed);
 	fprintf(f, "\tspan_first = %" PRIu32 "u;\n\tspan_end = %" PRIu32 "u;\n", prog_span_start(c), prog_span_end(c));
@@ -230,7 +246,7 @@ void prog_to_c(const struct program *p, const char *origin, FILE *out)
 		handle[i] = (uint16_t)(prog_kind(p->ops[i].kind)->yields ? nr_handles++ : 0);
 	fprintf(out, "/* Made by pfa-trace to-c from %s.\n", origin);
 	fprintf(out, " * Build: cc -o repro repro.c $(pkg-config --cflags --libs pfa) */\n#define NR_HANDLES %u\n", nr_handles);
-	for (unsigned i = 0; runtime[i + 1]; i++)
+	for (unsigned i = 0; runtime[i]; i++)
 		fputs(runtime[i], out);
 	fprintf(out, "\n/* ---- the program ---- */\n\n");
 	put_zones(out, &p->config);

@@ -159,8 +159,14 @@ void prog_config_canonicalise(struct prog_config *c)
 		c->check = PROG_CHECK_TOUCHED;
 	c->hardening = bounded(c->hardening, 0, 3);
 	c->huge = bounded(c->huge, 0, 1);
+	c->history = bounded(c->history, 0, 16);
+	c->traces = c->history ? bounded(c->traces, 0, PROG_TRACES_MAX) : 0;
 	if (c->huge) /* the full walk would take longer than all else */
 		c->check = PROG_CHECK_TOUCHED;
+	if (c->huge) { /* and maps of so many frames */
+		c->history = c->traces = 0;
+		c->generations = false;
+	}
 	c->threads = bounded(c->threads, 1, PROG_THREADS_MAX);
 	c->seed = bounded(c->seed, 0, 255);
 	if (c->bad >= PROG_SPOILS)

@@ -114,6 +114,13 @@ static const char *meta_name(unsigned i)
 	return names[i];
 }
 
+static const char *generations_name(unsigned i)
+{
+	static const char *const names[] = {"off", "on", NULL};
+
+	return names[i];
+}
+
 static const char *policy_name(unsigned i)
 {
 	static const char *const names[] = {"report", "abort", NULL};
@@ -156,6 +163,9 @@ static bool parse_config_word(struct parser *s, struct word key, struct word val
 	} else if (parse_is(key, "policy")) {
 		good = parse_choice(s, value, "policy", policy_name, &n);
 		c->abort_policy = n;
+	} else if (parse_is(key, "generations")) {
+		good = parse_choice(s, value, "generations", generations_name, &n);
+		c->generations = n;
 	} else if (parse_is(key, "cpu_way")) {
 		good = parse_choice(s, value, "cpu_way", cpu_way_name, &n);
 		c->cpu_way = (enum prog_cpu_way)n;
@@ -180,6 +190,7 @@ static bool parse_config_number(struct parser *s, struct word key, struct word v
 		{"pageblock_order", &c->pageblock_order, 6, 20}, {"cpus", &c->cpus, 1, 16},
 		{"cache_order", &c->cache_max_order, 0, 9},      {"hardening", &c->hardening, 0, 3},
 		{"threads", &c->threads, 1, PROG_THREADS_MAX},   {"huge", &c->huge, 0, 1},
+		{"history", &c->history, 0, 16},                 {"traces", &c->traces, 0, PROG_TRACES_MAX},
 	};
 	uint64_t n;
 

@@ -92,6 +92,12 @@ static void put_config(struct sink *s, const struct prog_config *c)
 		put(s, " cache_order=%u", c->cache_max_order == PROG_CACHE_ORDER_0 ? 0 : c->cache_max_order);
 	if (c->hardening)
 		put(s, " hardening=%u", c->hardening);
+	if (c->generations)
+		put(s, " generations=on");
+	if (c->history)
+		put(s, " history=%u", c->history);
+	if (c->traces)
+		put(s, " traces=%u", c->traces);
 	if (c->huge)
 		put(s, " huge=1");
 	if (c->threads > 1)

@@ -163,6 +163,9 @@ struct prog_config {
 	enum prog_pool pool;
 	enum prog_check check;
 	unsigned hardening;        /* 0..3 */
+	bool generations;          /* PFA_CONFIG_GENERATIONS */
+	unsigned history;          /* config.history, 0..16 */
+	unsigned traces;           /* 0: none; else nr_traces and trace_shift, with history only: prog_nr_traces() */
 	unsigned threads;          /* logical threads, 1..4 */
 	unsigned huge;             /* 1: the highest zone goes on behind a hole (PROG_HUGE_HOLE) */
 	unsigned seed;             /* config.seed, 0..255 */
@@ -189,6 +192,17 @@ struct program {
 	unsigned nr_schedule;        /* bytes, in the order in which they are used (the reverse of the binary form) */
 	uint8_t schedule[PROG_SCHEDULE_MAX];
 };
+
+/* config traces=1..3: 1 backtrace of each event; 4 of each second; 64 of each eighth. */
+#define PROG_TRACES_MAX 3u
+static inline unsigned prog_nr_traces(unsigned traces)
+{
+	return traces == 0 ? 0 : traces == 1 ? 1 : traces == 2 ? 4 : 64;
+}
+static inline unsigned prog_trace_shift(unsigned traces)
+{
+	return traces < 2 ? 0 : traces == 2 ? 1 : 3;
+}
 
 /* ---- the table -------------------------------------------------------------------------------------------------- */
 

@@ -15,6 +15,7 @@
 
 #include <pfa/config.h>
 #include <pfa/debug.h>
+#include <pfa/harden.h>
 #include <pfa/pfa.h>
 #include <pfa/stats.h>
 
@@ -70,7 +71,14 @@ struct sut_ops {
 	int (*cache_enable)(struct sut *sut);
 	int (*service)(struct sut *sut, unsigned budget_steps, uint64_t *out_next_ns);
 
+	/* pfa/harden.h. fini of an allocator with `history` tells cfg->platform->log of what lives. */
 	int (*mark_bad)(struct sut *sut, pfa_pfn pfn);
+	int (*alloc_checked)(struct sut *sut, unsigned order, uint32_t flags, struct pfa_handle *out);
+	int (*handle_of)(struct sut *sut, pfa_pfn pfn, unsigned order, struct pfa_handle *out);
+	int (*free_checked)(struct sut *sut, const struct pfa_handle *handle);
+	int (*history)(struct sut *sut, pfa_pfn pfn, struct pfa_event out[], size_t max, size_t *out_nr);
+	int (*trace)(struct sut *sut, size_t number, uintptr_t out[], size_t max, size_t *out_nr);
+	size_t (*frame_text)(struct sut *sut, pfa_pfn pfn, char out[], size_t room);
 
 	/* Views. Without zone_stats there is no conservation, watermark and step oracle; without check no invariants;
 	 * without frame_info no state digest; without pageblock_info no type rules. */

@@ -304,6 +304,54 @@ static int canary_mark_bad(struct sut *s, pfa_pfn pfn)
 	return canary_which == SUT_CANARY_KEEPS_BAD ? PFA_OK : sut_pfa.mark_bad(s, pfn);
 }
 
+/* ---- handles and history ----------------------------------------------------------------------------------------- */
+
+static int canary_handle_of(struct sut *s, pfa_pfn pfn, unsigned order, struct pfa_handle *out)
+{
+	const int code = sut_pfa.handle_of(s, pfn, order, out);
+	if (code == PFA_OK && canary_which == SUT_CANARY_HANDLE_CHANGES)
+		out->generation += 2 * (uint32_t)++canary_calls;
+	return code;
+}
+
+static int canary_free_checked(struct sut *s, const struct pfa_handle *handle)
+{
+	struct pfa_handle now;
+
+	if (canary_which == SUT_CANARY_TAKES_STALE && sut_pfa.handle_of(s, handle->pfn, handle->order, &now) == PFA_OK)
+		return sut_pfa.free_checked(s, &now);
+	return sut_pfa.free_checked(s, handle);
+}
+
+static int canary_history(struct sut *s, pfa_pfn pfn, struct pfa_event out[], size_t max, size_t *out_nr)
+{
+	const int code = sut_pfa.history(s, pfn, out, max, out_nr);
+	if (canary_which == SUT_CANARY_HISTORY_FORGETS)
+		*out_nr = 0;
+	if (canary_which == SUT_CANARY_HISTORY_OLD && *out_nr > 1) {
+		out[0] = out[1];
+		*out_nr = 1;
+	}
+	return code;
+}
+
+static int canary_trace(struct sut *s, size_t number, uintptr_t out[], size_t max, size_t *out_nr)
+{
+	const int code = sut_pfa.trace(s, number, out, max, out_nr);
+	for (size_t i = 0; i < *out_nr && canary_which == SUT_CANARY_TRACE_OTHER; i++)
+		out[i] += PFA_TRACE_DEPTH;
+	return code;
+}
+
+static size_t canary_frame_text(struct sut *s, pfa_pfn pfn, char out[], size_t room)
+{
+	if (canary_which == SUT_CANARY_FRAME_TEXT && room > 11) {
+		memcpy(out, "pfn 1: free", 12);
+		return 11;
+	}
+	return sut_pfa.frame_text(s, pfn, out, room);
+}
+
 static int canary_service(struct sut *s, unsigned budget, uint64_t *out_next)
 {
 	if (canary_which == SUT_CANARY_SERVICE_KEEPS) {
@@ -331,6 +379,10 @@ static void canary_fatal(void *ctx, const struct pfa_fault *fault)
 		return;
 	if (canary_which == SUT_CANARY_WRONG_FAULT)
 		told.kind = PFA_FAULT_OFFLINE;
+	if (canary_which == SUT_CANARY_FAULT_HISTORY) {
+		told.history = NULL;
+		told.nr_history = 0;
+	}
 	canary_real_fatal(ctx, &told);
 }
 
@@ -344,7 +396,10 @@ static int canary_create(const struct pfa_config *cfg, struct sut **out, enum pf
 	canary_calls = canary_refused = 0;
 	canary_has_last = false;
 	canary_real_fatal = platform.fatal;
-	if (canary_which == SUT_CANARY_SILENT_FAULT || canary_which == SUT_CANARY_WRONG_FAULT)
+	if (canary_which == SUT_CANARY_LOG_SILENT)
+		platform.log = NULL;
+	if (canary_which == SUT_CANARY_SILENT_FAULT || canary_which == SUT_CANARY_WRONG_FAULT ||
+	    canary_which == SUT_CANARY_FAULT_HISTORY)
 		platform.fatal = canary_fatal;
 	if (canary_which == SUT_CANARY_SILENT_FAULT)
 		mine.fatal_policy = PFA_FATAL_REPORT; /* under ABORT the library would trap */
@@ -393,5 +448,10 @@ const struct sut_ops *sut_canary(enum sut_canary which)
 	canary_ops.cache_disable = canary_disable;
 	canary_ops.service = canary_service;
 	canary_ops.mark_bad = canary_mark_bad;
+	canary_ops.handle_of = canary_handle_of;
+	canary_ops.free_checked = canary_free_checked;
+	canary_ops.history = canary_history;
+	canary_ops.trace = canary_trace;
+	canary_ops.frame_text = canary_frame_text;
 	return &canary_ops;
 }

@@ -53,6 +53,14 @@
 	X(ENDLESS, "I13 work", "asks for the largest block for ever")                                              \
 	X(KEEPS_BAD, "I6 bad", "says OK to a bad frame and does nothing")                                          \
 	X(OFFERS_BAD, "I15 bad", "grants a frame that is bad")                                                    \
+	X(TAKES_STALE, "I15 handle", "frees by a handle, however old it is")                                       \
+	X(HANDLE_CHANGES, "I15 handle", "gives a block another handle each time")                                  \
+	X(HISTORY_FORGETS, "view history", "keeps no event of a frame")                                            \
+	X(HISTORY_OLD, "view history", "does not say what happened last")                                          \
+	X(TRACE_OTHER, "view trace", "gives the backtrace of another event")                                       \
+	X(FRAME_TEXT, "view text", "says of each frame that it is free")                                           \
+	X(LOG_SILENT, "view log", "does not say what lives at the end")                                            \
+	X(FAULT_HISTORY, "contract platform", "tells a fault without its history")                                 \
 	X(FINI, "teardown", "does not end")                                                                        \
 	X(NOT_COALESCED, "teardown", "keeps a block in pieces at the end")                                         \
 	X(REFUSES_CONFIG, "model config", "refuses a valid configuration")                                         \

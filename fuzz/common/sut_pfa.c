@@ -7,8 +7,6 @@
 
 #include <stdint.h>
 
-#include <pfa/harden.h>
-
 struct sut_pfa_instance {
 	struct sut sut;
 	struct pfa *pfa;
@@ -124,6 +122,36 @@ static int sut_pfa_service(struct sut *s, unsigned budget, uint64_t *out)
 
 static int sut_pfa_mark_bad(struct sut *s, pfa_pfn pfn) { return pfa_mark_bad(sut_pfa_of(s), pfn); }
 
+static int sut_pfa_alloc_checked(struct sut *s, unsigned order, uint32_t flags, struct pfa_handle *out)
+{
+	return pfa_alloc_checked(sut_pfa_of(s), order, flags, out);
+}
+
+static int sut_pfa_handle_of(struct sut *s, pfa_pfn pfn, unsigned order, struct pfa_handle *out)
+{
+	return pfa_handle_of(sut_pfa_of(s), pfn, order, out);
+}
+
+static int sut_pfa_free_checked(struct sut *s, const struct pfa_handle *handle)
+{
+	return pfa_free_checked(sut_pfa_of(s), handle);
+}
+
+static int sut_pfa_history(struct sut *s, pfa_pfn pfn, struct pfa_event out[], size_t max, size_t *out_nr)
+{
+	return pfa_history(sut_pfa_of(s), pfn, out, max, out_nr);
+}
+
+static int sut_pfa_trace(struct sut *s, size_t number, uintptr_t out[], size_t max, size_t *out_nr)
+{
+	return pfa_trace(sut_pfa_of(s), number, out, max, out_nr);
+}
+
+static size_t sut_pfa_frame_text(struct sut *s, pfa_pfn pfn, char out[], size_t room)
+{
+	return pfa_frame_text(sut_pfa_of(s), pfn, out, room);
+}
+
 static int sut_pfa_stats(struct sut *s, struct pfa_stats *out, size_t size)
 {
 	return pfa_stats_get(sut_pfa_of(s), out, size);
@@ -204,6 +232,12 @@ const struct sut_ops sut_pfa = {
 	.cache_enable = sut_pfa_enable,
 	.service = sut_pfa_service,
 	.mark_bad = sut_pfa_mark_bad,
+	.alloc_checked = sut_pfa_alloc_checked,
+	.handle_of = sut_pfa_handle_of,
+	.free_checked = sut_pfa_free_checked,
+	.history = sut_pfa_history,
+	.trace = sut_pfa_trace,
+	.frame_text = sut_pfa_frame_text,
 	.stats = sut_pfa_stats,
 	.zone_stats = sut_pfa_zone_stats,
 	.frame_info = sut_pfa_frame_info,

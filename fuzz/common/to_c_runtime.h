@@ -24,6 +24,8 @@ struct block {
 struct handle {
 	struct block *blocks, first; /* first: as granted, for operations on what was given back */
 	size_t nr;
+	struct pfa_handle token;     /* of pfa_alloc_checked() or pfa_handle_of() */
+	int has_token;
 };
 
 /* The result of a step: of its last call. */
@@ -38,7 +40,7 @@ static struct pfa *pfa;
 static struct pfa_config cfg;
 static struct pfa_footprint footprint;
 static unsigned char *memory;
-static unsigned span_first, span_end, pool_frames, thread, cpu_of[4], bad_cpu_at, bad_cpu_times, cpu_calls;
+static unsigned span_first, span_end, pool_frames, step_number, thread, cpu_of[4], bad_cpu_at, bad_cpu_times, cpu_calls;
 __attribute__((unused)) static size_t unlocks;
 static int readable; /* the pool has content */
 static uint64_t now;
@@ -98,6 +100,20 @@ HELPER uint64_t platform_now(void *ctx)
 	return now;
 }
 
+HELPER uint32_t platform_tag(void *ctx)
+{
+	(void)ctx;
+	return step_number + 1;
+}
+
+HELPER size_t platform_backtrace(void *ctx, uintptr_t at[], size_t max)
+{
+	(void)ctx;
+	if (max)
+		at[0] = step_number + 1;
+	return max != 0;
+}
+
 HELPER void platform_zero(void *ctx, pfa_pfn first, size_t nr_frames, void *ptr)
 {
 	(void)first;
@@ -119,6 +135,7 @@ HELPER void step(unsigned index, unsigned in_thread, const char *text)
 {
 	printf("%u: %s\n", index, text);
 	fflush(stdout);
+	step_number = index;
 	thread = in_thread;
 	current_cpu = cpu_id();
 	out.calls = 0;
@@ -507,14 +524,6 @@ HELPER void window_near(const struct handle *h, unsigned lead, unsigned trail)
 		set_window(h->first.pfn + 4 - lead, end - 4 - (h->first.pfn + 4 - lead));
 }
 
-HELPER void mark_bad_of(const struct handle *h, size_t at, size_t frame)
-{
-	const struct block *b = h->nr ? &h->blocks[at % h->nr] : NULL;
-
-	if (b)
-		CALL(pfa_mark_bad(pfa, b->pfn + frame % ((size_t)1 << b->order)));
-}
-
 HELPER int had(const struct handle *h)
 {
 	return h->blocks != NULL;
@@ -586,6 +595,7 @@ HELPER void bad_request(unsigned order, uint32_t flags)
 	pfa_pfn pfn = 0;
 	size_t got = 0;
 	void *ptr = NULL;
+	struct pfa_handle handle;
 
 	if (legal && order <= max_order && !no_zero)
 		return;
@@ -593,6 +603,7 @@ HELPER void bad_request(unsigned order, uint32_t flags)
 	CALL(pfa_would_succeed(pfa, order, flags));
 	CALL(pfa_alloc_bulk(pfa, order, flags, 1, &pfn, &got));
 	CALL(pfa_alloc_ptr(pfa, order, flags, &ptr));
+	CALL(pfa_alloc_checked(pfa, order, flags, &handle));
 	if (!legal)
 		CALL(pfa_largest_free(pfa, flags, &largest));
 }

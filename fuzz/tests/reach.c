@@ -105,6 +105,17 @@ REACH_CODE(pfa_cache_disable, (struct pfa *pfa), (pfa))
 REACH_CODE(pfa_cache_enable, (struct pfa *pfa), (pfa))
 REACH_CODE(pfa_service, (struct pfa *pfa, unsigned budget, uint64_t *out), (pfa, budget, out))
 REACH_CODE(pfa_mark_bad, (struct pfa *pfa, pfa_pfn pfn), (pfa, pfn))
+REACH_CODE(pfa_alloc_checked, (struct pfa *pfa, unsigned order, uint32_t flags, struct pfa_handle *out),
+           (pfa, order, flags, out))
+REACH_CODE(pfa_handle_of, (struct pfa *pfa, pfa_pfn pfn, unsigned order, struct pfa_handle *out),
+           (pfa, pfn, order, out))
+REACH_CODE(pfa_free_checked, (struct pfa *pfa, const struct pfa_handle *handle), (pfa, handle))
+REACH_CODE(pfa_history, (const struct pfa *pfa, pfa_pfn pfn, struct pfa_event out[], size_t max, size_t *nr),
+           (pfa, pfn, out, max, nr))
+REACH_CODE(pfa_trace, (const struct pfa *pfa, size_t number, uintptr_t out[], size_t max, size_t *nr),
+           (pfa, number, out, max, nr))
+REACH_PLAIN(size_t, pfa_event_text, (const struct pfa_event *event, char out[], size_t room), (event, out, room))
+REACH_PLAIN(size_t, pfa_frame_text, (const struct pfa *pfa, pfa_pfn pfn, char out[], size_t room), (pfa, pfn, out, room))
 REACH_CODE(pfa_stats_get, (struct pfa *pfa, struct pfa_stats *out, size_t size), (pfa, out, size))
 REACH_CODE(pfa_zone_stats_get, (struct pfa *pfa, unsigned zone, struct pfa_zone_stats *out, size_t size),
            (pfa, zone, out, size))

@@ -74,9 +74,26 @@ int trace_run(const struct trace_options *o)
 static const char *fault_name(enum pfa_fault_kind kind)
 {
 	static const char *const names[PFA_FAULT_KINDS] = {
-		"none", "double free", "double free of a cached block", "double free in a race", "wrong order", "tail",
-		"misaligned", "out of range", "hole", "offline", "bad frame", "held", "order limit", "foreign pointer",
-		"mixed range", "corrupt cache", "corrupt free", "lock",
+		[PFA_FAULT_NONE] = "none",
+		[PFA_FAULT_DOUBLE_FREE] = "double free",
+		[PFA_FAULT_DOUBLE_FREE_CACHED] = "double free of a cached block",
+		[PFA_FAULT_DOUBLE_FREE_RACE] = "double free in a race",
+		[PFA_FAULT_WRONG_ORDER] = "wrong order",
+		[PFA_FAULT_TAIL] = "tail",
+		[PFA_FAULT_MISALIGNED] = "misaligned",
+		[PFA_FAULT_OUT_OF_RANGE] = "out of range",
+		[PFA_FAULT_HOLE] = "hole",
+		[PFA_FAULT_OFFLINE] = "offline",
+		[PFA_FAULT_BAD] = "bad frame",
+		[PFA_FAULT_HELD] = "held",
+		[PFA_FAULT_ORDER_LIMIT] = "order limit",
+		[PFA_FAULT_FOREIGN_POINTER] = "foreign pointer",
+		[PFA_FAULT_MIXED_RANGE] = "mixed range",
+		[PFA_FAULT_STALE_HANDLE] = "stale handle",
+		[PFA_FAULT_ENDED] = "instance ended",
+		[PFA_FAULT_CORRUPT_CACHE] = "corrupt cache",
+		[PFA_FAULT_CORRUPT_FREE] = "corrupt free",
+		[PFA_FAULT_LOCK] = "lock",
 	};
 
 	return (unsigned)kind < PFA_FAULT_KINDS && names[kind] ? names[kind] : "?";
