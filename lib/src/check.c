@@ -326,7 +326,8 @@ static bool check_slot_home(struct check *c, const struct pfai_cpu *cpu, size_t 
 {
 	const struct pfa *p = c->p;
 	const struct pfai_slot *s = &cpu->slots[slot];
-	bool closed = p->st->disabled || pfai_load_relaxed(&c->z->st->corrupt);
+	/* The nesting count is the set lock's, which nobody has here: it is asked at quiescence only. */
+	bool closed = c->quiescent && (p->st->disabled || pfai_load_relaxed(&c->z->st->corrupt));
 	if (s->start != p->homes[slot].start)
 		return check_broken(c, 7, 0, p->homes[slot].start, s->start, "I7 where a slot's entries are");
 	if (s->cap == (closed ? 0 : p->homes[slot].cap) || (!c->quiescent && (!s->cap || s->cap == p->homes[slot].cap)))
