@@ -31,9 +31,10 @@ static void signals_ask(struct soak_slot *slot)
 {
 	pfa_pfn pfn = soak.geo.zones[0].start, again = 0;
 	struct pfa_stats stats;
+	struct pfa_event events[4];
 	char text[100];
 	void *ptr = NULL;
-	size_t bytes = 0;
+	size_t bytes = 0, nr = 0;
 	int rc = pfa_stats_get(soak.pfa, &stats, sizeof(stats));
 	if (rc != PFA_OK || stats.nr_zones != soak.geo.config.nr_zones || stats.nr_corrupt)
 		soak_fail("handler", "pfa_stats_get in a handler: %s, %zu zones, %zu corruptions", pfa_error_name(rc),
@@ -42,6 +43,12 @@ static void signals_ask(struct soak_slot *slot)
 	    (again != pfn) != soak_canary(SOAK_CANARY_handler))
 		soak_fail("handler", "frame %zu is at %p, which is frame %zu, in a handler of thread %u", pfn, ptr, again,
 		          slot->id);
+	rc = pfa_history(soak.pfa, pfn, events, 4, &nr);
+	if (rc != (soak.geo.config.history ? PFA_OK : PFA_ENOTSUP) || nr > 4)
+		soak_fail("handler", "pfa_history in a handler: %s, %zu events", pfa_error_name(rc), nr);
+	for (size_t i = 0; i < nr; i++)
+		if (events[i].op <= PFA_EVENT_NONE || events[i].op >= PFA_EVENT_OPS)
+			soak_fail("handler", "frame %zu's event %zu is of kind %d", pfn, events[i].number, (int)events[i].op);
 	if (pfa_frame_text(soak.pfa, pfn, text, sizeof(text)) < 5)
 		soak_fail("handler", "pfa_frame_text in a handler: '%s'", text);
 	pfa_regions(soak.pfa, signals_count_region, &bytes);

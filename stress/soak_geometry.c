@@ -169,6 +169,21 @@ static void geometry_caches(struct soak_rng *rng, struct pfa_config *config)
 		config->cache_max_order = config->max_order < 3 ? config->max_order : 3;
 }
 
+/* What an instance remembers and verifies besides. */
+static void geometry_hardening(struct soak_rng *rng, struct pfa_config *config)
+{
+	config->hardening = soak_chance(rng, 50) ? 1 : 2;
+	if (soak_chance(rng, 30))
+		config->flags |= PFA_CONFIG_GENERATIONS;
+	if (soak_chance(rng, 70))
+		return;
+	config->history = 1 + soak_below(rng, 8);
+	if (soak_chance(rng, 50) && geometry_posix.backtrace) {
+		config->nr_traces = 64;
+		config->trace_shift = 4 + soak_below(rng, 8);
+	}
+}
+
 void soak_geometry_make(struct soak_geometry *geo, uint64_t seed, unsigned round, size_t frames)
 {
 	struct soak_rng rng = {soak_mix(seed) ^ soak_mix(round + UINT64_C(0x5051))};
@@ -210,6 +225,7 @@ void soak_geometry_make(struct soak_geometry *geo, uint64_t seed, unsigned round
 			at += soak_below(&rng, 600);
 	}
 	config->nr_zones = nr_zones;
+	geometry_hardening(&rng, config);
 }
 
 /* Pointers into the geometry itself: set once it lies where it stays. */
@@ -255,9 +271,10 @@ static void geometry_describe(const struct soak_geometry *geo)
 	size_t at = 0;
 	geometry_put(text, &at,
 	             "  frame_shift=%u max_order=%u pageblock_order=%u nr_cpus=%u cache_high=%d cache_batch=%u "
-	             "cache_max_order=%d flags=%u cpu_mode=%s pressure=%u%%\n",
+	             "cache_max_order=%d flags=%u cpu_mode=%s pressure=%u%% hardening=%u history=%u nr_traces=%u\n",
 	             c->frame_shift, c->max_order, c->pageblock_order, c->nr_cpus, (int)c->cache_high, c->cache_batch,
-	             (int)c->cache_max_order, c->flags, geometry_cpu_modes[geo->cpu_mode], geo->pressure);
+	             (int)c->cache_max_order, c->flags, geometry_cpu_modes[geo->cpu_mode], geo->pressure,
+	             c->hardening, c->history, c->nr_traces);
 	for (unsigned z = 0; z < c->nr_zones; z++) {
 		const struct pfa_zone_config *zone = &geo->zones[z];
 		geometry_put(text, &at, "  zone %u: pfn %zu..%zu marks %zu/%zu/%zu highatomic %zu", z, zone->start,
@@ -301,11 +318,21 @@ static void geometry_attributes(const struct soak_geometry *geo, unsigned char *
 	}
 }
 
+static int geometry_init(enum pfa_config_problem *problem, unsigned *index)
+{
+	struct pfa_footprint need;
+	int rc = pfa_size(&soak.geo.config, &need, problem, index);
+	if (rc != PFA_OK)
+		return rc;
+	soak.meta_bytes = need.core_bytes;
+	soak.meta = geometry_map(need.core_bytes);
+	return pfa_init(soak.meta, need.core_bytes, &soak.geo.config, &soak.pfa, problem, index);
+}
+
 /* Makes soak.pfa out of soak.geo. A refusal is a defect of the geometry above: exit 2. */
 void soak_instance_make(void)
 {
 	struct soak_geometry *geo = &soak.geo;
-	struct pfa_footprint need;
 	enum pfa_config_problem problem = PFA_CONFIG_FINE;
 	unsigned index = 0;
 	int rc;
@@ -325,11 +352,10 @@ void soak_instance_make(void)
 	geometry_attributes(geo, soak.attr);
 	if (!(geo->config.flags & PFA_CONFIG_ZEROED_POOL))
 		memset(soak.pool, 0x5A, soak.pool_bytes);
-	rc = pfa_size(&geo->config, &need, &problem, &index);
-	if (rc == PFA_OK) {
-		soak.meta_bytes = need.core_bytes;
-		soak.meta = geometry_map(need.core_bytes);
-		rc = pfa_init(soak.meta, need.core_bytes, &geo->config, &soak.pfa, &problem, &index);
+	rc = geometry_init(&problem, &index);
+	if (rc == PFA_EINVAL && problem == PFA_CONFIG_HARDENING && geo->config.hardening > 1) {
+		geo->config.hardening = 1; /* more is not built in */
+		rc = geometry_init(&problem, &index);
 	}
 	if (rc != PFA_OK) {
 		fprintf(stderr, "soak: the library refuses this geometry: problem %d, index %u\n", (int)problem, index);
