@@ -19,6 +19,7 @@
  *   - without caches, with the smallest caches, with more cpus, with each way to know the cpu;
  *   - with other gaps between max_order and pageblock_order, in both directions;
  *   - with the other kinds of pool, and with known-zero tracking;
+ *   - at each hardening level, with and without history and generations;
  *   - for the textbook buddy allocator, where the configuration has one zone, no holes and no marks.
  */
 #include <stdio.h>
@@ -54,7 +55,8 @@ static void diff_note(void *ctx, const struct program *p, const struct exec_step
 	*o = (struct diff_outcome){ .skipped = s->skipped };
 	if (s->skipped)
 		return;
-	if (p->ops[s->index].kind != OP_SERVICE) /* how much of a round is left depends on the number of cpus */
+	/* How much of a round is left depends on the number of cpus; whether there is a history, on the configuration. */
+	if (p->ops[s->index].kind != OP_SERVICE && p->ops[s->index].kind != OP_HISTORY)
 		o->code = s->code;
 	if (info->yields)
 		o->granted = p->ops[s->index].kind == OP_ALLOC_BULK ? s->value : s->code == PFA_OK;
@@ -67,7 +69,7 @@ static bool diff_keeps(unsigned kind)
 	case OP_ALLOC: case OP_FREE: case OP_ALLOC_BULK: case OP_FREE_BULK: case OP_FREE_RANGE: case OP_FREE_PART:
 	case OP_FREE_RANGE_PART: case OP_CACHE_DRAIN: case OP_CACHE_DISABLE: case OP_CACHE_ENABLE: case OP_SET_CPU:
 	case OP_SERVICE: case OP_CLOCK_ADVANCE: case OP_FAULT: case OP_FILL: case OP_VERIFY: case OP_CHECK: case OP_STATS:
-	case OP_PRINT: case OP_FINI:
+	case OP_PRINT: case OP_FINI: case OP_FREE_CHECKED: case OP_HISTORY:
 		return true;
 	default:
 		return false;
@@ -152,7 +154,7 @@ static void diff_compare(const char *how, const struct sut_ops *sut)
 	diff_variant = diff_program;
 }
 
-/* Does the textbook allocator know everything in this program? Freeing in ranges it does not. */
+/* Does the textbook allocator know everything in this program? Freeing in ranges and by handles it does not. */
 static bool diff_textbook(const struct program *p)
 {
 	const struct prog_zone *z = &p->config.zones[0];
@@ -160,7 +162,7 @@ static bool diff_textbook(const struct program *p)
 	if (p->config.nr_zones != 1 || z->nr_holes || z->mark_high || p->config.pool != PROG_POOL_ZERO_OP)
 		return false;
 	for (unsigned i = 0; i < p->nr_ops; i++)
-		if (p->ops[i].kind == OP_FREE_RANGE || p->ops[i].kind == OP_FREE_RANGE_PART)
+		if (p->ops[i].kind == OP_FREE_RANGE || p->ops[i].kind == OP_FREE_RANGE_PART || p->ops[i].kind == OP_FREE_CHECKED)
 			return false;
 	return true;
 }
@@ -180,6 +182,23 @@ static void diff_orders(void)
 	if (c->max_order < 12) {
 		c->max_order += 2;
 		diff_compare("with a higher max_order", NULL);
+	}
+}
+
+/* What an instance remembers and verifies decides nothing about what it grants. */
+static void diff_levels(void)
+{
+	static const char *const how[] = { NULL, "at hardening level 1", "at hardening level 2", "at hardening level 3" };
+	struct prog_config *c = &diff_variant.config;
+	const unsigned own = c->hardening ? c->hardening : 1;
+
+	for (unsigned level = 1; level <= 3; level++) {
+		if (level == own)
+			continue;
+		c->hardening = level;
+		c->generations = (level + own) % 2 ? !c->generations : c->generations;
+		c->history = c->history ? 0 : level;
+		diff_compare(how[level], NULL);
 	}
 }
 
@@ -203,6 +222,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	c->cpu_way = (enum prog_cpu_way)((way + 1u) % PROG_CPU_WAYS);
 	diff_compare("with caches of one block, on other cpus", NULL);
 	diff_orders();
+	diff_levels();
 	c->cpu_way = (enum prog_cpu_way)((way + 2u) % PROG_CPU_WAYS);
 	c->pool = c->pool == PROG_POOL_ABSENT ? c->pool : c->pool == PROG_POOL_CONTENT ? PROG_POOL_ZERO_OP : PROG_POOL_CONTENT;
 	c->track_zero = !c->track_zero;

@@ -184,7 +184,7 @@ bool exec_begin(struct exec_run *run)
 	run->disabled = 0;
 	run->have_stats = false;
 	run->contract = NULL;
-	run->cpus_used = run->cpus_active = 0;
+	run->cpus_used = run->cpus_active = run->cpus_filled = 0;
 	run->quiet = 0;
 	run->quiet_broken = true;
 	run->nr_tokens = 0;
@@ -309,6 +309,18 @@ static enum exec_weight exec_weigh(const struct exec_run *run, unsigned kind, un
 	}
 }
 
+/* May this operation put something into the cache of its cpu? */
+static bool exec_may_fill(unsigned kind)
+{
+	switch (prog_kind(kind)->group) {
+	case PROG_GROUP_QUERY: case PROG_GROUP_CACHE: case PROG_GROUP_CPU: case PROG_GROUP_SERVICE: case PROG_GROUP_CONTENT:
+	case PROG_GROUP_FAULT: case PROG_GROUP_CHECK:
+		return false;
+	default:
+		return true;
+	}
+}
+
 static bool exec_step_one(struct exec_run *run, unsigned index)
 {
 	const struct prog_op *op = &run->p->ops[index];
@@ -326,6 +338,8 @@ static bool exec_step_one(struct exec_run *run, unsigned index)
 	run->m.thread = op->thread + 1u;
 	setup_cpu = run->cpu[run->thread];
 	run->cpus_used |= exec_cpu_bit(run);
+	if (exec_may_fill(op->kind))
+		run->cpus_filled |= exec_cpu_bit(run);
 	run->have_digest = run->o->prove_unchanged && op->kind >= OP_FREE_WRONG_ORDER;
 	if (run->have_digest)
 		run->digest = exec_digest(run);

@@ -105,6 +105,7 @@ struct exec_run {
 	bool overran;                        /* it was more than EXEC_WORK_MAX: the call was left */
 	/* what service may and must do */
 	uint32_t cpus_used, cpus_active;     /* bit cpu: it made requests or frees; it did so since service was last called */
+	uint32_t cpus_filled;                /* bit cpu: its cache may hold something */
 	unsigned quiet;                      /* whole rounds of service, each due, since anything else was done */
 	uint64_t quiet_ns;                   /* when the last of them was */
 	bool quiet_broken;                   /* something else was done, or a round was cut short */

@@ -92,9 +92,10 @@ bool exec_drain(struct exec_run *run, uint64_t arg)
 	EXEC_CALL(run, code, run->ops->cache_drain(run->sut, cpu));
 	if (!exec_expect_code(run, bad ? PFA_EINVAL : PFA_OK, code))
 		return false;
-	if (code != PFA_OK || (cpu != PFA_ALL_CPUS && run->m.nr_cpus > 1))
+	if (code != PFA_OK)
 		return true;
-	return state_nothing_left_cached(run);
+	run->cpus_filled &= cpu == PFA_ALL_CPUS ? 0 : ~(UINT32_C(1) << cpu);
+	return run->cpus_filled || state_nothing_left_cached(run); /* other cpus may hold something */
 }
 
 bool exec_purge(struct exec_run *run, pfa_pfn pfn)
@@ -129,6 +130,7 @@ bool exec_switch(struct exec_run *run, bool disable)
 		if (!exec_expect_code(run, PFA_OK, code))
 			return false;
 		run->disabled++;
+		run->cpus_filled = 0;
 		return state_nothing_left_cached(run);
 	}
 	EXEC_CALL(run, code, run->ops->cache_enable(run->sut));

@@ -316,9 +316,11 @@ static int canary_handle_of(struct sut *s, pfa_pfn pfn, unsigned order, struct p
 
 static int canary_free_checked(struct sut *s, const struct pfa_handle *handle)
 {
+	struct pfa_frame_info f;
 	struct pfa_handle now;
 
-	if (canary_which == SUT_CANARY_TAKES_STALE && sut_pfa.handle_of(s, handle->pfn, handle->order, &now) == PFA_OK)
+	if (canary_which == SUT_CANARY_TAKES_STALE && sut_pfa.frame_info(s, handle->pfn, &f) == PFA_OK &&
+	    f.state == PFA_FRAME_HEAD && f.order == handle->order && sut_pfa.handle_of(s, handle->pfn, handle->order, &now) == PFA_OK)
 		return sut_pfa.free_checked(s, &now);
 	return sut_pfa.free_checked(s, handle);
 }

@@ -17,6 +17,7 @@
 
 #define CANARY_PROGRAMS 3000u /* a few hundred are enough today; see what is printed */
 #define CANARY_OPS 96u
+#define CANARY_MUTATIONS 24u
 
 static const struct {
 	const char *name, *monitor, *doc;
@@ -73,6 +74,8 @@ static void canary_program(unsigned number)
 		bytes[i] = (uint8_t)canary_random(&state);
 	bytes[0] = 0;
 	prog_decode(bytes, sizeof(bytes), &program);
+	for (unsigned i = 0; number % 2 && i < CANARY_MUTATIONS; i++) /* as engines make them: arguments near edges, chains */
+		prog_mutate(&program, PROG_HEADER_BYTES + PROG_OP_BYTES * CANARY_OPS * 2, canary_random(&state));
 }
 
 /* Does the oracle for this canary fire? Other oracles may fire before it on other programs: a lie shows in more than
