@@ -5,9 +5,9 @@
  */
 #include <pfa/debug.h>
 
+#include "check.h"
 #include "closed.h"
 #include "leaf.h"
-#include "stats.h"
 
 struct check {
 	struct pfa *p;
@@ -326,23 +326,27 @@ static bool check_slot_home(struct check *c, const struct pfai_cpu *cpu, size_t 
 {
 	const struct pfa *p = c->p;
 	const struct pfai_slot *s = &cpu->slots[slot];
+	bool corrupt = pfai_load_relaxed(&c->z->st->corrupt);
 	/* The nesting count is the set lock's, which nobody has here: it is asked at quiescence only. */
-	bool closed = c->quiescent && (p->st->disabled || pfai_load_relaxed(&c->z->st->corrupt));
-	if (s->start != p->homes[slot].start)
+	bool closed = corrupt || (c->quiescent && p->st->disabled);
+	if (s->start != p->homes[slot].start && !(corrupt && s->start == PFAI_SLOT_ABANDONED))
 		return check_broken(c, 7, 0, p->homes[slot].start, s->start, "I7 where a slot's entries are");
 	if (s->cap == (closed ? 0 : p->homes[slot].cap) || (!c->quiescent && (!s->cap || s->cap == p->homes[slot].cap)))
 		return true;
 	return check_broken(c, 7, 0, closed ? 0 : p->homes[slot].cap, s->cap, "I7 a slot's capacity");
 }
 
-static bool check_slot(struct check *c, const struct pfai_cpu *cpu, const struct pfai_slot *s, unsigned order)
+static bool check_slot(struct check *c, const struct pfai_cpu *cpu, uint32_t id, size_t slot)
 {
+	const struct pfai_slot *s = &cpu->slots[slot];
+	const uint32_t *entries = pfai_slot_sealed_entries(c->p, id, slot);
+	unsigned order = pfai_slot_order(c->p, slot);
 	if (s->n > s->cap)
 		return check_broken(c, 7, 0, s->cap, s->n, "I7 a slot holds more than its capacity");
 	if (s->n && !pfai_load_relaxed(&cpu->held))
 		return check_broken(c, 7, 0, 1, 0, "I7 a cpu's cache holds blocks and says that it does not");
 	for (unsigned i = 0; i < s->n; i++) {
-		size_t offset = cpu->entries[s->start + i], pfn = c->p->base + offset;
+		size_t offset = entries[i], pfn = c->p->base + offset;
 		if (pfn < c->z->start || pfn >= c->z->end)
 			return check_broken(c, 7, 0, c->z->id, offset, "I7 a cached block of another zone");
 		uint8_t byte = pfai_load_relaxed(&c->p->bytes[offset]);
@@ -366,8 +370,7 @@ static bool check_caches(struct check *c, bool frames)
 			return check_broken(c, 7, 0, 0, cpu->first, "I7 the zone that served last");
 		size_t first = c->z->id * pfai_slots_per_zone(p);
 		for (size_t slot = first; slot < first + pfai_slots_per_zone(p); slot++)
-			if (!check_slot_home(c, cpu, slot) ||
-			    (cpu->slots[slot].n && !check_slot(c, cpu, &cpu->slots[slot], pfai_slot_order(p, slot))))
+			if (!check_slot_home(c, cpu, slot) || (cpu->slots[slot].n && !check_slot(c, cpu, id, slot)))
 				return false;
 	}
 	return !frames || (check_equal(c, 7, 0, c->entries, "I7 cached blocks and slot entries") &&
@@ -391,14 +394,21 @@ static bool check_sums(struct check *c, bool frames)
 
 /* ---- API ----------------------------------------------------------------------------------------------------------- */
 
-static int check_begin(struct check *c, struct pfa *p, struct pfai_zone *z, unsigned level, struct pfa_violation *out)
+static void check_prepare(struct check *c, struct pfa *p, struct pfai_zone *z, unsigned level, struct pfa_violation *out)
 {
 	memset(c, 0, sizeof(*c));
 	c->p = p;
 	c->z = z;
 	c->out = out;
 	c->quiescent = level & PFA_CHECK_QUIESCENT;
-	return pfai_zone_freeze(p, z) ? PFA_OK : PFA_EBUSY;
+}
+
+bool pfai_check_frozen(struct pfa *p, struct pfai_zone *z, unsigned level, struct pfa_violation *out)
+{
+	struct check c;
+	bool frames = level & PFA_CHECK_FRAMES;
+	check_prepare(&c, p, z, level, out);
+	return check_index(&c) && (!frames || check_frames(&c)) && check_caches(&c, frames) && check_sums(&c, frames);
 }
 
 int pfa_check(struct pfa *p, unsigned level, struct pfa_violation *out)
@@ -406,15 +416,14 @@ int pfa_check(struct pfa *p, unsigned level, struct pfa_violation *out)
 	int closed = pfai_closed(p, "pfa_check");
 	if (closed != PFA_OK)
 		return closed;
-	bool frames = level & PFA_CHECK_FRAMES, fine = true;
-	struct check c;
+	bool fine = true;
 	if (level & ~(PFA_CHECK_QUIESCENT | PFA_CHECK_FRAMES))
 		return PFA_EINVAL;
 	memset(out, 0, sizeof(*out));
 	for (uint32_t i = 0; i < p->nr_zones && fine; i++) {
-		if (check_begin(&c, p, &p->zones[i], level, out) != PFA_OK)
+		if (!pfai_zone_freeze(p, &p->zones[i]))
 			return PFA_EBUSY;
-		fine = check_index(&c) && (!frames || check_frames(&c)) && check_caches(&c, frames) && check_sums(&c, frames);
+		fine = pfai_check_frozen(p, &p->zones[i], level, out);
 		pfai_zone_thaw(p, &p->zones[i]);
 	}
 	return fine ? PFA_OK : PFA_ECORRUPT;
@@ -482,7 +491,8 @@ int pfa_check_range(struct pfa *p, struct pfa_run run, unsigned level, struct pf
 	if (!z)
 		return PFA_ERANGE;
 	memset(out, 0, sizeof(*out));
-	if (check_begin(&c, p, z, level, out) != PFA_OK)
+	check_prepare(&c, p, z, level, out);
+	if (!pfai_zone_freeze(p, z))
 		return PFA_EBUSY;
 	size_t nr = run.nr_frames < z->end - run.first ? run.nr_frames : z->end - run.first;
 	size_t first = run.first - z->origin, end = first + nr;

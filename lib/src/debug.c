@@ -132,19 +132,38 @@ void pfa_regions(const struct pfa *p, void (*visit)(void *ctx, const struct pfa_
 }
 
 struct debug_plain {
+	const struct pfa *pfa;
 	void (*visit)(void *ctx, const char *name, const void *start, size_t bytes);
 	void *ctx;
 };
 
+/* nr structs that begin with their locks: these are regions of their own. */
+static void debug_visit_locked(const struct debug_plain *v, const char *name, const unsigned char *at, size_t nr, size_t each)
+{
+	for (; nr--; at += each) {
+		v->visit(v->ctx, "lock", at, sizeof(struct pfai_lock));
+		v->visit(v->ctx, name, at + sizeof(struct pfai_lock), each - sizeof(struct pfai_lock));
+	}
+}
+
 static void debug_visit_plain(void *ctx, const struct pfa_region *region)
 {
-	const struct debug_plain *plain = ctx;
-	plain->visit(plain->ctx, region->name, region->start, region->bytes);
+	const struct debug_plain *v = ctx;
+	const struct pfa *p = v->pfa;
+	const void *start = region->start;
+	if (start == p->st)
+		debug_visit_locked(v, region->name, start, 1, region->bytes);
+	else if (start == p->zones[0].st)
+		debug_visit_locked(v, region->name, start, p->nr_zones, sizeof(*p->zones[0].st));
+	else if (start == p->cpus)
+		debug_visit_locked(v, region->name, start, p->nr_cpus, p->cpu_bytes);
+	else
+		v->visit(v->ctx, region->name, start, region->bytes);
 }
 
 void pfa_debug_regions(const struct pfa *p, void (*visit)(void *ctx, const char *name, const void *start, size_t bytes),
                        void *ctx)
 {
-	struct debug_plain plain = { visit, ctx };
+	struct debug_plain plain = { p, visit, ctx };
 	pfa_regions(p, debug_visit_plain, &plain);
 }

@@ -81,6 +81,10 @@ struct pfai_pb {
 	uint32_t marked; /* frames known to the reporting device */
 };
 
+/* pfai_slot.start of an abandoned slot: all of its part of the entries counts, but those that say PFAI_NO_ENTRY. */
+#define PFAI_SLOT_ABANDONED UINT32_MAX
+#define PFAI_NO_ENTRY UINT32_MAX
+
 /* A stack of cached blocks of one (zone, type, order). Guard: the cpu's cache lock. */
 struct pfai_slot {
 	uint16_t n, cap;

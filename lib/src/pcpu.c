@@ -163,8 +163,17 @@ void pfai_cache_abandon(struct pfa *p, struct pfai_zone *z)
 		struct pfai_cpu *c = pfai_cpu_at(p, cpu);
 		if (!pfai_cpu_lock(p, c))
 			continue;
-		for (size_t slot = first; slot < first + pfai_slots_per_zone(p); slot++)
-			c->slots[slot].n = c->slots[slot].cap = 0;
+		for (size_t slot = first; slot < first + pfai_slots_per_zone(p); slot++) {
+			struct pfai_slot *s = &c->slots[slot];
+			uint32_t *entries = pfai_slot_sealed_entries(p, cpu, slot);
+			unsigned cap = pfai_slot_sealed_cap(p, slot);
+			if (s->start == PFAI_SLOT_ABANDONED)
+				continue;
+			for (unsigned i = s->n; i < cap; i++)
+				entries[i] = PFAI_NO_ENTRY;
+			s->n = s->cap = 0;
+			s->start = PFAI_SLOT_ABANDONED;
+		}
 		pfai_cpu_unlock(p, c);
 	}
 }

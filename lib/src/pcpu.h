@@ -159,7 +159,8 @@ int pfai_cache_purge_pageblock(struct pfa *p, struct pfai_zone *z, size_t pb, bo
  * taken it away, its zone's hints are seen too. */
 bool pfai_cache_any_held(const struct pfa *p);
 
-/* A zone refuses: nothing more is served from or freed into its slots. The blocks in them are lost until a repair. */
+/* A zone refuses: nothing more is served from or freed into its slots. The blocks in them are lost until a
+ * repair, for which the entries are kept. */
 void pfai_cache_abandon(struct pfa *p, struct pfai_zone *z);
 
 #endif

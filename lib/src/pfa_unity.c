@@ -32,6 +32,7 @@
 #include "stats.c"
 #include "print.c"
 #include "check.c"
+#include "repair.c"
 #include "debug.c"
 #include "layout.c"
 #include "config.c"

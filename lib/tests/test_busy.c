@@ -7,6 +7,8 @@
 #define _GNU_SOURCE
 #include "unit.h"
 
+#include <pfa/harden.h>
+
 #include <pthread.h>
 #include <string.h>
 
@@ -151,6 +153,7 @@ static void test_zone_is_busy(void **state)
 	for (int what = 0; what < PFA_PRINT_LIVE; what++)
 		EXPECT(pfa_print, PFA_EBUSY, pfa, (enum pfa_print_what)what, write_nothing, NULL);
 	EXPECT(pfa_print, PFA_OK, pfa, PFA_PRINT_LIVE, write_nothing, NULL); /* looks at the frame bytes only */
+	EXPECT(pfa_repair, PFA_EBUSY, pfa, 0, NULL);
 	EXPECT(pfa_cache_drain, PFA_EBUSY, pfa, 0);
 	EXPECT(pfa_cache_purge, PFA_EBUSY, pfa, pfn);
 	EXPECT(pfa_cache_disable, PFA_EBUSY, pfa);

@@ -63,6 +63,7 @@ static const struct {
 	{"pfa_stats_get", "OK EINVAL"},
 	{"pfa_zone_stats_get", "OK EINVAL EBUSY"},
 	{"pfa_print", "OK EINVAL EBUSY"},
+	{"pfa_repair", "OK EINVAL EBUSY"},
 	{"pfa_mark_bad", "OK EAGAIN ERANGE ECORRUPT"},
 	{"pfa_frame_info", "OK EBUSY"},
 	{"pfa_pageblock_info", "OK ERANGE EBUSY"},

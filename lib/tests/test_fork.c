@@ -175,6 +175,7 @@ static void expect_everywhere(struct rig *rig, pfa_pfn block, int code)
 	EXPECT(pfa_pageblock_info, code, p, block, &pb);
 	EXPECT(pfa_check, code, p, PFA_CHECK_FRAMES, &v);
 	EXPECT(pfa_check_range, code, p, run, 0, &v);
+	EXPECT(pfa_repair, code, p, 0, NULL);
 	EXPECT(pfa_alloc_checked, code, p, 0, PFA_MOVABLE, &handle);
 	EXPECT(pfa_handle_of, code, p, block, 0, &handle);
 	EXPECT(pfa_free_checked, code, p, &handle);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * pfa/harden.h - what an instance can remember about its frames, and what follows from it: history and tags, live blocks,
- * handles that go stale; bad frames; fork.
+ * handles that go stale; bad frames and repair; fork.
  *
  * History and handles are off unless configured, and then costs nothing but a test that is there anyway. Instances with either
  * do without the fast paths of pfa_alloc() and pfa_free().
@@ -30,6 +30,37 @@ extern "C" {
  */
 PFA_NODISCARD PFA_API int pfa_mark_bad(struct pfa *pfa, pfa_pfn pfn);
 
+/* ---- repair ------------------------------------------------------------------------------------------------------ */
+
+#define PFA_REPAIR_QUIESCENT (1u << 0) /**< no other call is in flight: a free or split that is half-way is damage */
+
+/** What a repair decided, in sums over the zones that it rebuilt. */
+struct pfa_repair {
+	size_t size;          /**< sizeof(struct pfa_repair) as the library knows it */
+	size_t zones;         /**< zones that were rebuilt */
+	size_t kept_blocks;   /**< allocated blocks that stay their owners' as they were */
+	size_t changed_blocks;/**< allocated blocks whose order or first byte was put right from the TAIL bytes (level 2) */
+	size_t uncached;      /**< cached blocks that went back to their zones */
+	size_t given_up;      /**< frames that became bad since nobody can say whose they are */
+	size_t free;          /**< frames on offer afterwards */
+	size_t retyped;       /**< pageblocks whose type was put right, or guessed */
+};
+
+/**
+ * Rebuilds, in each zone in which damage was met or that pfa_check() would refuse, everything that can be derived: free
+ * map, index, counters, routes, caches. The frame bytes are the authority: a frame is offered only if its byte says
+ * nothing, no block covers it and the free map says so too, or if its cached block is in a slot and says so. What may be
+ * somebody's is never offered; what nobody can be proven to own becomes bad. Zones without damage are not touched.
+ * lib/docs/repair.md has the rules. Caches of a repaired zone are empty afterwards.
+ * @param flags  PFA_REPAIR_*
+ * @param out    NULL, or told what was decided
+ * @return PFA_OK: no zone refuses any more; PFA_EINVAL: flags; PFA_EBUSY: a lock was busy on a platform that cannot
+ *         wait (zones before it are repaired).
+ * @context other threads may go on, unless the instance's locks themselves are damaged; an owner's free of a block whose
+ *          own bytes are damaged may be refused while they are put right. Holds all cache locks and one zone lock.
+ * @cost O(frames) under those locks, about ten times pfa_check().
+ */
+PFA_NODISCARD PFA_API int pfa_repair(struct pfa *pfa, unsigned flags, struct pfa_repair *out);
 /* ---- history ----------------------------------------------------------------------------------------------------- */
 
 /** What happened to a block. */

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Layer 7: the checker, for those who hold a zone frozen (pfai_zone_freeze).
+ */
+#ifndef PFAI_CHECK_H
+#define PFAI_CHECK_H
+
+#include <pfa/debug.h>
+
+#include "stats.h"
+
+/* Everything that pfa_check() looks at in a zone. Reads nothing outside of the metadata, however damaged. */
+bool pfai_check_frozen(struct pfa *p, struct pfai_zone *z, unsigned level, struct pfa_violation *out);
+
+#endif

@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Repair: everything about a damaged zone is derived again from its frame bytes. lib/docs/repair.md has the rules and why
+ * they never offer what may be somebody's. In short: a first byte that says HEAD keeps its frames from everybody else,
+ * whatever the free map says; what no block covers is offered only if its byte says NOTHING and the map says free.
+ *
+ * The zone is frozen; but owners may move their first bytes from HEAD to FREEING at any time (free, split, range). So a
+ * HEAD is changed by compare-exchange only, and what is FREEING is left to its mover, unless nobody can be one.
+ */
+#include <pfa/harden.h>
+
+#include "check.h"
+#include "closed.h"
+#include "tail.h"
+
+struct repair {
+	struct pfa *p;
+	struct pfai_zone *z;
+	struct pfa_repair *out;
+	bool tails, quiescent;
+	size_t first, end; /* rels of the zone's frames */
+	size_t disputed;   /* below this, free frames lie in a block that may be somebody's */
+	size_t allocated, bad, absent;
+};
+
+static inline pfai_a8 *repair_byte(const struct repair *r, size_t rel)
+{
+	return &r->p->bytes[pfai_offset_of_rel(r->z, rel)];
+}
+
+/* How many of nr frames from rel on look like the inside of a block. */
+static inline size_t repair_inside(const struct repair *r, size_t rel, size_t nr)
+{
+	return pfai_tail_verify(r->p, pfai_offset_of_rel(r->z, rel), nr, r->tails ? PFAI_TAIL : PFAI_NOTHING);
+}
+
+static inline bool repair_fits(const struct repair *r, size_t rel, unsigned order)
+{
+	return order <= r->z->top_order && !(rel & (((size_t)1 << order) - 1)) && (size_t)1 << order <= r->end - rel;
+}
+
+static inline bool repair_used(const struct repair *r, size_t rel, unsigned order)
+{
+	return pfai_map_is(r->z->not_free, rel, (size_t)1 << order, true);
+}
+
+/* ---- decisions on frames ------------------------------------------------------------------------------------------- */
+
+/* Nobody can say whose it is: it is never offered again. */
+static void repair_give_up(struct repair *r, size_t rel)
+{
+	pfai_store_relaxed(repair_byte(r, rel), PFAI_BAD);
+	pfai_map_fill(r->z->not_free, rel, 1, true);
+	r->bad++;
+	r->out->given_up++;
+}
+
+static size_t repair_keep(struct repair *r, size_t rel, unsigned order, bool changed)
+{
+	size_t nr = (size_t)1 << order;
+	pfai_map_fill(r->z->not_free, rel, nr, true);
+	r->allocated += nr;
+	if (changed)
+		r->out->changed_blocks++;
+	else
+		r->out->kept_blocks++;
+	return nr;
+}
+
+/* Cached, quarantined or held, says its first byte, and nobody who could give it back knows it. Returns its frames. */
+static size_t repair_orphan(struct repair *r, size_t rel, unsigned order, size_t clean)
+{
+	size_t nr = (size_t)1 << (clean < (size_t)1 << order ? pfai_log2(clean) : order);
+	for (size_t i = rel; i < rel + nr; i++)
+		if (i == rel || pfai_map_test(r->z->not_free, i) || pfai_load_relaxed(repair_byte(r, i)) != PFAI_NOTHING)
+			repair_give_up(r, i);
+	return nr;
+}
+
+static bool repair_is_single(uint8_t byte)
+{
+	return byte == PFAI_ABSENT || byte == PFAI_OFFLINE || byte == PFAI_BAD;
+}
+
+/* The byte at rel + at is the only one inside of [rel, 2^order) that does not look so. Is it the one that is wrong, and
+ * not the order of the whole? */
+static bool repair_blames_inside(const struct repair *r, size_t rel, unsigned order, size_t at)
+{
+	size_t nr = (size_t)1 << order;
+	uint8_t byte = pfai_load_relaxed(repair_byte(r, rel + at));
+	bool block = (byte & PFAI_STATE_MASK) && repair_fits(r, rel + at, byte & PFAI_ORDER_MASK);
+	if (repair_inside(r, rel + at + 1, nr - at - 1) != nr - at - 1)
+		return false;
+	if (!r->tails)
+		return !block && !repair_is_single(byte);
+	/* A larger order than the true one takes in the buddy, and a block or frame that is the buddy begins there. */
+	if (at != nr / 2)
+		return true;
+	if (block)
+		return (byte & PFAI_ORDER_MASK) + 1u != order;
+	return order > 1 || (!repair_is_single(byte) && repair_used(r, rel + at, 0));
+}
+
+/* Changes an owner's first byte, and one byte inside (at 0: none), unless the owner moves it just now. */
+static bool repair_rewrite(struct repair *r, size_t rel, uint8_t byte, unsigned order, size_t at)
+{
+	pfai_a8 *head = repair_byte(r, rel);
+	if (!pfai_cas8(head, byte, (uint8_t)(PFAI_FREEING | order)))
+		return false;
+	if (at)
+		pfai_store_relaxed(repair_byte(r, rel + at), r->tails ? PFAI_TAIL : PFAI_NOTHING);
+	pfai_store_release(head, (uint8_t)(PFAI_HEAD | order));
+	return true;
+}
+
+/* HEAD, or FREEING and nobody frees. clean: 1 + how many frames after the first look like its inside. */
+static size_t repair_owned(struct repair *r, size_t rel, uint8_t byte, size_t clean)
+{
+	unsigned order = byte & PFAI_ORDER_MASK, to = order;
+	size_t nr = (size_t)1 << order, at = 0;
+	if (clean < nr && repair_blames_inside(r, rel, order, clean)) {
+		at = clean;
+	} else if (clean < nr) {
+		to = pfai_log2(clean);
+		if (!r->tails) {
+			/* What lies between the blocks inside of it may be its own: not offered. */
+			while (to && !repair_used(r, rel, to))
+				to--;
+			r->disputed = rel + nr > r->disputed ? rel + nr : r->disputed;
+		}
+	} else if (r->tails) {
+		while (repair_fits(r, rel, to + 1) && repair_inside(r, rel + ((size_t)1 << to), (size_t)1 << to) == (size_t)1 << to)
+			to++;
+	}
+	if (!at && to == order && byte == (PFAI_HEAD | order))
+		return repair_keep(r, rel, order, false);
+	if (!repair_rewrite(r, rel, byte, to, at))
+		return repair_keep(r, rel, order, false); /* its owner knows the order */
+	return repair_keep(r, rel, to, true);
+}
+
+/* A first byte is lost, and the TAILs after it are not. 0: not so. */
+static size_t repair_headless(struct repair *r, size_t rel)
+{
+	size_t left = r->end - rel, limit = (size_t)1 << r->z->top_order;
+	size_t nr = 1 + repair_inside(r, rel + 1, (left < limit ? left : limit) - 1);
+	unsigned order = pfai_log2(nr);
+	while (order && (!repair_fits(r, rel, order) || !repair_used(r, rel, order)))
+		order--;
+	if (!order)
+		return 0;
+	pfai_store_relaxed(repair_byte(r, rel), (uint8_t)(PFAI_HEAD | order));
+	return repair_keep(r, rel, order, true);
+}
+
+/* No block begins at rel, and none covers it. Returns the frames that were decided. */
+static size_t repair_single(struct repair *r, size_t rel, uint8_t byte)
+{
+	bool used = pfai_map_test(r->z->not_free, rel);
+	if (byte == PFAI_NOTHING && !used && rel >= r->disputed)
+		return 1;
+	if (r->tails && byte != PFAI_TAIL) {
+		size_t nr = repair_headless(r, rel);
+		if (nr)
+			return nr;
+	}
+	if (byte == PFAI_ABSENT && used) {
+		pfai_pb_at(r->p, r->z, rel)->flags |= PFAI_PB_PARTIAL;
+		r->absent++;
+	} else if (byte == PFAI_BAD) {
+		pfai_map_fill(r->z->not_free, rel, 1, true);
+		r->bad++;
+	} else {
+		repair_give_up(r, rel);
+	}
+	return 1;
+}
+
+static size_t repair_frame(struct repair *r, size_t rel)
+{
+	uint8_t byte = pfai_load_acquire(repair_byte(r, rel));
+	unsigned order = byte & PFAI_ORDER_MASK, state = byte & PFAI_STATE_MASK;
+	if (!state || !repair_fits(r, rel, order))
+		return repair_single(r, rel, byte);
+	if (state == PFAI_FREEING && !r->quiescent)
+		return repair_keep(r, rel, order, false); /* and whatever a split may be writing into it */
+	size_t clean = 1 + repair_inside(r, rel + 1, ((size_t)1 << order) - 1);
+	if (state == PFAI_HEAD || state == PFAI_FREEING)
+		return repair_owned(r, rel, byte, clean);
+	return repair_orphan(r, rel, order, clean);
+}
+
+/* ---- caches -------------------------------------------------------------------------------------------------------- */
+
+/* A block that a slot has and whose bytes say so goes back. Everything else is left to the walk. */
+static void repair_uncache(struct repair *r, size_t offset, unsigned order)
+{
+	pfa_pfn pfn = r->p->base + offset;
+	size_t rel = pfn - r->z->origin, nr = (size_t)1 << order;
+	if (pfn < r->z->start || pfn >= r->z->end || !repair_fits(r, rel, order) || !repair_used(r, rel, order))
+		return;
+	uint8_t byte = pfai_load_relaxed(repair_byte(r, rel));
+	if ((byte & ~(unsigned)PFAI_ZERO_BIT) != (PFAI_CACHED | order) || repair_inside(r, rel + 1, nr - 1) != nr - 1)
+		return;
+	pfai_tail_fill(r->p, offset, nr, PFAI_NOTHING);
+	pfai_map_fill(r->z->not_free, rel, nr, false);
+	r->out->uncached++;
+}
+
+static void repair_caches(struct repair *r)
+{
+	struct pfa *p = r->p;
+	size_t slots = pfai_slots_per_zone(p), first = r->z->id * slots;
+	for (uint32_t cpu = 0; cpu < p->nr_cpus; cpu++) {
+		struct pfai_cpu *c = pfai_cpu_at(p, cpu);
+		c->entries = p->entries + cpu * p->cpu_entries;
+		c->not_entries = ~(uintptr_t)c->entries;
+		if (c->first >= pfai_slots_per_cpu(p) || c->first % slots)
+			c->first = 0;
+		pfai_store_relaxed(&c->held, 1u);
+		for (size_t slot = first; slot < first + slots; slot++) {
+			struct pfai_slot *s = &c->slots[slot];
+			unsigned cap = pfai_slot_sealed_cap(p, slot);
+			/* Where the zone was abandoned, its slots' entries were kept. */
+			unsigned nr = s->start == PFAI_SLOT_ABANDONED || s->n > cap ? cap : s->n;
+			const uint32_t *entries = pfai_slot_sealed_entries(p, cpu, slot);
+			for (unsigned i = 0; i < nr; i++)
+				repair_uncache(r, entries[i], pfai_slot_order(p, slot));
+			s->n = 0;
+			s->cap = p->st->disabled ? 0 : (uint16_t)cap;
+			s->start = p->homes[slot].start;
+		}
+	}
+}
+
+/* ---- pageblocks ---------------------------------------------------------------------------------------------------- */
+
+/* Was some free frame of this pageblock on offer as this type? */
+static bool repair_offered_as(const struct repair *r, size_t pb, unsigned code)
+{
+	const struct pfa *p = r->p;
+	unsigned shift = p->pb_order - p->leaf_order;
+	for (size_t leaf = pb << shift; leaf < (pb + 1) << shift; leaf++) {
+		for (unsigned order = 0; order <= r->z->top_order; order++) {
+			size_t i = order > p->leaf_order ? leaf >> (order - p->leaf_order) : leaf;
+			if (pfai_bitset_test(pfai_set_at(r->z, code, order), i))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* Two of three decide: the record, the route, and the index as it was. Without a majority: the record, or where that is
+ * no type, CMA, which is lent to those only that can give it back. */
+static unsigned repair_code(const struct repair *r, size_t pb)
+{
+	const struct pfai_pb *rec = &r->z->pb[pb];
+	size_t offset = pfai_offset_of_rel(r->z, pb << r->p->pb_order);
+	unsigned route = pfai_load_relaxed(&r->p->routes[offset >> r->p->pb_order]), code = rec->code;
+	bool routed = (route & (PFAI_ROUTE_CODES - 1)) != PFAI_ROUTE_SLOW && route >> PFAI_ROUTE_ZONE_SHIFT == r->z->id;
+	unsigned by_route = route & (PFAI_ROUTE_CODES - 1);
+	if (code < PFAI_CODES && (routed ? by_route == code : !pfai_code_is_common(code)))
+		return code;
+	if (routed && (code >= PFAI_CODES || repair_offered_as(r, pb, by_route)))
+		return by_route;
+	if (code < PFAI_CODES && repair_offered_as(r, pb, code))
+		return code;
+	for (unsigned other = 0; other < PFAI_CODES; other++)
+		if (repair_offered_as(r, pb, other))
+			return other;
+	return code < PFAI_CODES ? code : PFAI_CODE_CMA;
+}
+
+/* The record of a pageblock, but for its type. */
+static void repair_record(struct repair *r, size_t pb)
+{
+	struct pfai_zone *z = r->z;
+	struct pfai_pb *rec = &z->pb[pb];
+	size_t words = (size_t)1 << (r->p->pb_order - PFAI_WORD_SHIFT), used = 0;
+	for (size_t i = pb * words; i < (pb + 1) * words; i++)
+		used += pfai_popcount(z->not_free[i]);
+	rec->used = (uint32_t)used;
+	rec->holder = rec->marked = 0;
+	rec->spare = 0;
+}
+
+static void repair_type(struct repair *r, size_t pb)
+{
+	struct pfai_zone *z = r->z;
+	struct pfai_pb *rec = &z->pb[pb];
+	size_t size = (size_t)1 << r->p->pb_order;
+	unsigned code = (pb + 1) * size <= r->first ? PFAI_CODE_MOVABLE : repair_code(r, pb);
+	bool partial = rec->flags & PFAI_PB_PARTIAL;
+	if (code == PFAI_CODE_HIGHATOMIC && z->st->reserved_high + size > z->highatomic_limit)
+		code = PFAI_CODE_MOVABLE;
+	if ((partial && !pfai_code_is_common(code)) || (!rec->used && pfai_code_reverts(code)))
+		code = PFAI_CODE_MOVABLE;
+	if (code == PFAI_CODE_HIGHATOMIC)
+		z->st->reserved_high += size;
+	r->out->retyped += code != rec->code;
+	rec->code = (uint8_t)code;
+	z->st->free[code] += size - rec->used;
+}
+
+/* Frames that were to become bad when they come back: they still are, if they are in use. */
+static void repair_doomed(struct repair *r)
+{
+	struct pfai_zone *z = r->z;
+	z->st->nr_doomed = 0;
+	for (size_t word = 0; word < z->nr_rel >> PFAI_WORD_SHIFT; word++) {
+		pfai_word doomed = z->doomed[word], rel = word << PFAI_WORD_SHIFT;
+		/* The record has to agree, lest a damaged map makes half of the zone bad. */
+		if (!(pfai_pb_at(r->p, z, rel)->flags & PFAI_PB_DOOMED))
+			doomed = 0;
+		for (pfai_word rest = doomed; rest; rest &= rest - 1) {
+			size_t at = rel + pfai_ctz(rest);
+			bool outside = at < r->first || at >= r->end;
+			if (!outside && !pfai_map_test(z->not_free, at))
+				repair_give_up(r, at);
+			if (outside || repair_is_single(pfai_load_relaxed(repair_byte(r, at))))
+				doomed &= ~((pfai_word)1 << (at & PFAI_WORD_MASK));
+		}
+		z->doomed[word] = doomed;
+		z->st->nr_doomed += pfai_popcount(doomed);
+	}
+}
+
+/* ---- index --------------------------------------------------------------------------------------------------------- */
+
+/* Wholly free leaves [first, last) of one type go on offer. */
+static void repair_offer(struct repair *r, unsigned code, size_t first, size_t last)
+{
+	size_t rel = first << r->p->leaf_order, nr = (last - first) << r->p->leaf_order;
+	while (nr) {
+		unsigned order = pfai_natural_order(rel, nr, r->z->top_order);
+		pfai_index_add(r->p, r->z, code, order, rel >> order);
+		rel += (size_t)1 << order;
+		nr -= (size_t)1 << order;
+	}
+}
+
+static void repair_index(struct repair *r)
+{
+	const struct pfa *p = r->p;
+	struct pfai_zone *z = r->z;
+	unsigned shift = p->pb_order - p->leaf_order, run_code = 0;
+	size_t run = PFAI_NONE;
+	memset(z->sets, 0, z->set_words * PFAI_CODES * sizeof(*z->sets));
+	memset(z->st->nonempty, 0, sizeof(z->st->nonempty));
+	for (size_t leaf = 0; leaf < z->nr_leaves; leaf++) {
+		unsigned code = z->pb[leaf >> shift].code;
+		int order = pfai_zone_fold_leaf_locked(p, z, leaf);
+		bool whole = order == (int)p->leaf_order;
+		if (run != PFAI_NONE && (!whole || code != run_code)) {
+			repair_offer(r, run_code, run, leaf);
+			run = PFAI_NONE;
+		}
+		if (whole && run == PFAI_NONE) {
+			run = leaf;
+			run_code = code;
+		}
+		if (order >= 0 && !whole)
+			pfai_index_add(p, z, code, (unsigned)order, leaf);
+	}
+	if (run != PFAI_NONE)
+		repair_offer(r, run_code, run, z->nr_leaves);
+}
+
+/* ---- a zone -------------------------------------------------------------------------------------------------------- */
+
+static void repair_pageblocks(struct repair *r)
+{
+	struct pfai_zone *z = r->z;
+	size_t first = r->first >> r->p->pb_order;
+	memset(z->st->free, 0, sizeof(z->st->free));
+	z->st->reserved_high = 0;
+	repair_doomed(r);
+	for (size_t pb = 0; pb < z->nr_pb; pb++) {
+		repair_record(r, pb);
+		repair_type(r, pb);
+	}
+	for (size_t pb = 0; pb < z->nr_pb; pb++)
+		z->pb[pb].flags &= (uint8_t)~PFAI_PB_DOOMED;
+	for (size_t pb = first; pb < z->nr_pb; pb++)
+		pfai_zone_set_code_locked(r->p, z, pb, z->pb[pb].code);
+	for (size_t word = 0; word < z->nr_rel >> PFAI_WORD_SHIFT; word++)
+		if (z->doomed[word])
+			pfai_zone_route_doomed_locked(r->p, z, word << PFAI_WORD_SHIFT, true);
+}
+
+static void repair_zone(struct repair *r)
+{
+	struct pfai_zone *z = r->z;
+	size_t pb_size = (size_t)1 << r->p->pb_order;
+	struct pfa_zone_stats s;
+	pfai_map_fill(z->not_free, 0, r->first, true);
+	pfai_map_fill(z->not_free, r->end, z->nr_rel - r->end, true);
+	for (size_t pb = 0; pb < z->nr_pb; pb++) {
+		bool inside = pb * pb_size >= r->first && (pb + 1) * pb_size <= r->end;
+		z->pb[pb].flags = (uint8_t)((z->pb[pb].flags & PFAI_PB_DOOMED) | (inside ? 0 : PFAI_PB_PARTIAL));
+	}
+	repair_caches(r);
+	for (size_t rel = r->first; rel < r->end;)
+		rel += repair_frame(r, rel);
+	repair_pageblocks(r);
+	repair_index(r);
+	if (z->zero) /* what was free is not known to have been so all the time */
+		memset(z->zero, r->p->zero_invert ? 0xFF : 0, (z->nr_rel >> PFAI_WORD_SHIFT) * sizeof(*z->zero));
+	z->st->present = r->end - r->first - r->absent;
+	z->st->bad = r->bad;
+	pfai_zone_stats_frozen(r->p, z, &s);
+	z->st->direct_allocs += r->allocated - s.allocated;
+	pfai_zone_steps(z, r->end - r->first);
+	pfai_store_relaxed(&z->st->corrupt, PFAI_DAMAGE_NONE);
+	r->out->zones++;
+	r->out->free += s.free;
+}
+
+int pfa_repair(struct pfa *p, unsigned flags, struct pfa_repair *out)
+{
+	struct pfa_repair sums;
+	struct pfa_violation v;
+	unsigned level = PFA_CHECK_FRAMES | (flags & PFA_REPAIR_QUIESCENT ? PFA_CHECK_QUIESCENT : 0);
+	int result = pfai_closed(p, "pfa_repair");
+	if (result != PFA_OK)
+		return result;
+	if (flags & ~PFA_REPAIR_QUIESCENT)
+		return PFA_EINVAL;
+	memset(&sums, 0, sizeof(sums));
+	sums.size = sizeof(sums);
+	if (!pfai_set_lock(p))
+		return PFA_EBUSY;
+	for (uint32_t i = 0; i < p->nr_zones && result == PFA_OK; i++) {
+		struct pfai_zone *z = &p->zones[i];
+		struct repair r = {
+			.p = p, .z = z, .out = &sums, .tails = pfai_level(p, 2), .quiescent = flags & PFA_REPAIR_QUIESCENT,
+			.first = z->start - z->origin, .end = z->end - z->origin,
+		};
+		if (!pfai_zone_freeze(p, z)) {
+			result = PFA_EBUSY;
+			break;
+		}
+		if (pfai_load_relaxed(&z->st->corrupt) || !pfai_check_frozen(p, z, level, &v))
+			repair_zone(&r);
+		pfai_zone_thaw(p, z);
+	}
+	pfai_set_unlock(p);
+	if (out)
+		*out = sums;
+	return result;
+}

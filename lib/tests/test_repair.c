@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Repair by brute force: on a small instance in which every kind of frame occurs, every byte of the frame bytes and of the
+ * free map is given every value, and every byte of everything else that changes some values; each time the instance is
+ * repaired, checked and used up. Against a shadow of who owns what: no frame has two owners, and what was not damaged is
+ * still there.
+ */
+#include "unit.h"
+
+#include <pfa/harden.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { FRAMES = 192, FIRST = 64, OWNED = 24 };
+
+static struct {
+	struct rig rig;
+	unsigned char *image; /* the metadata before the damage */
+	struct block {
+		pfa_pfn pfn;
+		unsigned order;
+	} owned[OWNED];
+	unsigned nr_owned;
+	size_t free;
+} t;
+
+static unsigned char shadow[FIRST + FRAMES + 64];
+
+static void own(unsigned order, uint32_t flags)
+{
+	struct block *b = &t.owned[t.nr_owned++];
+	MUST(t.nr_owned <= OWNED);
+	b->order = order;
+	EXPECT(pfa_alloc, PFA_OK, t.rig.pfa, order, flags, &b->pfn);
+}
+
+/* Blocks of several orders and types, cached ones, a hole, bad and doomed frames, split ones, a reserve, CMA. */
+static void build(uint32_t level)
+{
+	static const struct pfa_run hole = {FIRST + 150, 2}, cma = {FIRST + 64, 64};
+	memset(&t, 0, sizeof(t));
+	rig_init(&t.rig);
+	struct pfa_zone_config *z = rig_zone(&t.rig, FIRST, FRAMES - 5);
+	z->holes = &hole;
+	z->nr_holes = 1;
+	z->cma = &cma;
+	z->nr_cma = 1;
+	z->highatomic_frames = 64;
+	t.rig.cfg.max_order = 7;
+	t.rig.cfg.nr_cpus = 2;
+	t.rig.cfg.cache_high = 4;
+	t.rig.cfg.hardening = level;
+	t.rig.cfg.flags = PFA_CONFIG_TRACK_ZERO;
+	rig_start(&t.rig);
+	for (unsigned order = 0; order <= 4; order++) {
+		own(order, PFA_UNMOVABLE);
+		own(order, PFA_MOVABLE);
+	}
+	own(0, PFA_MOVABLE);
+	own(0, PFA_MOVABLE);
+	own(1, PFA_MOVABLE);
+	struct block *b = &t.owned[t.nr_owned - 1];
+	EXPECT(pfa_split, PFA_OK, t.rig.pfa, b->pfn, 1, 0);
+	b->order = 0;
+	t.owned[t.nr_owned++] = (struct block){b->pfn + 1, 0};
+	EXPECT(pfa_mark_bad, PFA_OK, t.rig.pfa, FIRST + FRAMES - 10);
+	EXPECT(pfa_mark_bad, PFA_EAGAIN, t.rig.pfa, t.owned[5].pfn + 1);
+	for (unsigned cpu = 0; cpu < 2; cpu++) { /* one of each goes to each cpu's cache */
+		t.rig.cpu = cpu;
+		for (unsigned order = 0; order < 2; order++) {
+			pfa_pfn pfn;
+			EXPECT(pfa_alloc_window, PFA_OK, t.rig.pfa, order, PFA_MOVABLE,
+			       ((struct pfa_run){FIRST + 128, FRAMES - 133}), &pfn);
+			EXPECT(pfa_free, PFA_OK, t.rig.pfa, pfn, order);
+		}
+	}
+	t.rig.cpu = 0;
+	rig_check(&t.rig);
+	t.free = rig_stats(&t.rig, 0).free + rig_stats(&t.rig, 0).cached;
+	t.image = malloc(t.rig.bytes);
+	MUST(t.image);
+	memcpy(t.image, t.rig.memory, t.rig.bytes);
+}
+
+static void drop(void)
+{
+	free(t.image);
+	rig_drop(&t.rig);
+}
+
+static void mark_owned(void)
+{
+	memset(shadow, 0, sizeof(shadow));
+	for (unsigned i = 0; i < t.nr_owned; i++)
+		memset(shadow + t.owned[i].pfn, 1, (size_t)1 << t.owned[i].order);
+}
+
+/* Takes all there is, in falling orders; nothing of it may be somebody's. Returns the frames. */
+static size_t use_up(const char *region, size_t at, unsigned value, bool give_back)
+{
+	static struct block got[FRAMES];
+	size_t nr = 0, frames = 0;
+	for (unsigned order = 8; order--;) {
+		pfa_pfn pfn;
+		int err = PFA_OK;
+		while ((err = pfa_alloc(t.rig.pfa, order, nr % 2 ? PFA_MOVABLE : PFA_UNMOVABLE, &pfn)) == PFA_OK ||
+		       (err = pfa_alloc(t.rig.pfa, order, PFA_MOVABLE, &pfn)) == PFA_OK) {
+			if (pfn < FIRST || pfn + ((size_t)1 << order) > FIRST + FRAMES - 5)
+				rig_fail(__FILE__, __LINE__, "%s[%zu] = %u: frames outside were granted", region, at, value);
+			for (size_t i = 0; i < (size_t)1 << order; i++)
+				if (shadow[pfn + i]++)
+					rig_fail(__FILE__, __LINE__, "%s[%zu] = %u: frame %zu was granted twice", region, at, value,
+					         pfn + i);
+			frames += (size_t)1 << order;
+			got[nr++] = (struct block){pfn, order};
+			MUST(nr < FRAMES);
+		}
+		if (err != PFA_ENOMEM)
+			rig_fail(__FILE__, __LINE__, "%s[%zu] = %u: %s after the repair", region, at, value, pfa_error_name(err));
+	}
+	while (give_back && nr--) {
+		EXPECT(pfa_free, PFA_OK, t.rig.pfa, got[nr].pfn, got[nr].order);
+		memset(shadow + got[nr].pfn, 0, (size_t)1 << got[nr].order);
+	}
+	return frames;
+}
+
+/* One byte is damaged; repaired, checked, and everything used up before and after the owners give back what they have. */
+static void one(const char *region, unsigned char *bytes, size_t at, unsigned value, bool must_keep)
+{
+	struct pfa_repair said;
+	struct pfa_violation v;
+	unsigned refused = 0;
+	memcpy(t.rig.memory, t.image, t.rig.bytes);
+	t.rig.fault.nr = 0;
+	bytes[at] = (unsigned char)value;
+	EXPECT(pfa_repair, PFA_OK, t.rig.pfa, PFA_REPAIR_QUIESCENT, &said);
+	if (pfa_check(t.rig.pfa, PFA_CHECK_QUIESCENT | PFA_CHECK_FRAMES, &v))
+		rig_fail(__FILE__, __LINE__, "%s[%zu] = %u: %s (pfn %zu, expected %zu, actual %zu)", region, at, value, v.what, v.pfn,
+		         v.expected, v.actual);
+	mark_owned();
+	size_t before = use_up(region, at, value, true);
+	/* Besides, a byte can claim a hole, or the block of at most two frames that it was of for somebody. */
+	if (must_keep && before + said.given_up + 2 < t.free)
+		rig_fail(__FILE__, __LINE__, "%s[%zu] = %u: %zu of %zu free frames are left, %zu given up", region, at, value, before,
+		         t.free, said.given_up);
+	for (unsigned i = 0; i < t.nr_owned; i++) {
+		int err = pfa_free(t.rig.pfa, t.owned[i].pfn, t.owned[i].order);
+		if (err == PFA_OK)
+			memset(shadow + t.owned[i].pfn, 0, (size_t)1 << t.owned[i].order);
+		else
+			MUST_EQ(err, PFA_EMISUSE);
+		refused += err != PFA_OK;
+	}
+	/* A damaged byte is at most two blocks' matter: the one that it is of, and one that it claims. */
+	if (must_keep && refused > 2)
+		rig_fail(__FILE__, __LINE__, "%s[%zu] = %u: %u owners were refused", region, at, value, refused);
+	use_up(region, at, value, false);
+}
+
+static void every_byte(uint32_t level, const char *region, bool all, bool must_keep)
+{
+	static const unsigned char flips[] = {0xFF, 0x01, 0x80, 0x24};
+	size_t nr;
+	build(level);
+	unsigned char *bytes = rig_region(&t.rig, region, &nr);
+	MUST(bytes && nr);
+	for (size_t at = 0; at < nr; at++) {
+		unsigned char was = t.image[(size_t)(bytes + at - (unsigned char *)t.rig.memory)];
+		for (unsigned i = 0; i < (all ? 256 : sizeof(flips)); i++)
+			one(region, bytes, at, all ? i : (unsigned)(was ^ flips[i]), must_keep);
+	}
+	drop();
+}
+
+static void test_frame_bytes(void **state)
+{
+	(void)state;
+	every_byte(1, "frame_bytes", true, false);
+	every_byte(2, "frame_bytes", true, true);
+}
+
+static void test_free_map(void **state)
+{
+	(void)state;
+	every_byte(1, "not_free", true, false);
+	every_byte(2, "not_free", true, false);
+}
+
+static void test_derived(void **state)
+{
+	(void)state;
+	static const char *const regions[] = {"routes", "leaves", "sets", "pageblocks", "doomed", "zero", "entries", "cpus", "zone_states"};
+	for (uint32_t level = 1; level <= 2; level++)
+		for (unsigned i = 0; i < sizeof(regions) / sizeof(regions[0]); i++)
+			every_byte(level, regions[i], false, false);
+}
+
+static void test_arguments(void **state)
+{
+	(void)state;
+	struct pfa_repair said;
+	build(1);
+	EXPECT(pfa_repair, PFA_EINVAL, t.rig.pfa, 2, &said);
+	EXPECT(pfa_repair, PFA_OK, t.rig.pfa, 0, &said); /* nothing is wrong: nothing is done */
+	assert_int_equal(said.zones, 0);
+	assert_memory_equal(t.image, t.rig.memory, t.rig.bytes);
+	EXPECT(pfa_repair, PFA_OK, t.rig.pfa, 0, NULL);
+	drop();
+}
+
+static const struct unit_test tests[] = {
+	TEST(test_frame_bytes), TEST(test_free_map), TEST(test_derived), TEST(test_arguments),
+};
+UNIT_MAIN(tests)
