@@ -198,6 +198,7 @@ static void diff_levels(void)
 		c->hardening = level;
 		c->generations = (level + own) % 2 ? !c->generations : c->generations;
 		c->history = c->history ? 0 : level;
+		c->traces = c->history ? c->traces : 0;
 		diff_compare(how[level], NULL);
 	}
 }
