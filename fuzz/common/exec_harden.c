@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * exec_harden.c - the operations of pfa/harden.h: bad frames, handles that go stale, history; and what the platform does
+ * exec_harden.c - the operations of pfa/harden.h: bad frames, repair, handles that go stale, history; and what the platform does
  * for them: tags, backtraces, the log.
  */
 #include "exec_ops.h"
@@ -31,6 +31,23 @@ bool exec_mark_bad_of(struct exec_run *run, const struct prog_op *op, const stru
 	const uint32_t node = exec_nth(run, h, op->arg[1]);
 
 	return exec_mark_bad(run, run->pfn_of[node] + (size_t)op->arg[2] % ((size_t)1 << run->order_of[node]));
+}
+
+/* ---- repair ------------------------------------------------------------------------------------------------------ */
+
+/* Of an instance that nobody damaged: it finds nothing to do. */
+bool exec_repair(struct exec_run *run, unsigned flags, bool out)
+{
+	const struct pfa_repair nothing = { .size = sizeof(nothing) };
+	struct pfa_repair did = nothing;
+	int code;
+
+	EXEC_CALL(run, code, run->ops->repair(run->sut, flags, out ? &did : NULL));
+	run->must_be_unchanged = true;
+	if (!exec_expect_code(run, flags & ~PFA_REPAIR_QUIESCENT ? PFA_EINVAL : PFA_OK, code))
+		return false;
+	return memcmp(&did, &nothing, sizeof(did)) == 0 ||
+	       exec_fail(run, "view repair", "zones were rebuilt that nobody damaged (zones, given up)", 0, 0, did.zones);
 }
 
 /* ---- handles ----------------------------------------------------------------------------------------------------- */

@@ -100,6 +100,7 @@ static bool ops_lacking(const struct sut_ops *o, unsigned kind)
 	case OP_HISTORY:
 	case OP_HISTORY_FAR: return !o->history || !o->frame_text;
 	case OP_TRACE: return !o->trace;
+	case OP_REPAIR: return !o->repair;
 	default: return false;
 	}
 }
@@ -173,6 +174,8 @@ bool exec_operation(struct exec_run *run, const struct prog_op *op, unsigned ind
 		return exec_history(run, (pfa_pfn)a[0], (size_t)a[1]);
 	case OP_HISTORY_FAR:
 		return exec_history(run, exec_far(run, a[0]), 1);
+	case OP_REPAIR:
+		return exec_repair(run, (unsigned)a[0], a[1] != 0);
 	case OP_TRACE:
 		return exec_trace(run, (size_t)a[0], (size_t)a[1]);
 	case OP_SERVICE:

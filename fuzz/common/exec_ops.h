@@ -51,6 +51,7 @@ bool exec_handle_of_pfn(struct exec_run *run, pfa_pfn pfn, unsigned order);
 bool exec_free_checked(struct exec_run *run, pfa_pfn pfn, unsigned order, const struct exec_handle *h);
 bool exec_free_stale(struct exec_run *run, const struct exec_handle *h);
 bool exec_free_forged(struct exec_run *run, const struct prog_op *op, const struct exec_handle *h);
+bool exec_repair(struct exec_run *run, unsigned flags, bool out);
 bool exec_history(struct exec_run *run, pfa_pfn pfn, size_t max);
 bool exec_trace(struct exec_run *run, size_t number, size_t max);
 bool exec_mark_bad(struct exec_run *run, pfa_pfn pfn);

@@ -92,6 +92,7 @@ static const char *const calls[OP_KINDS] = {
 	[OP_HANDLE_OF_PFN] = "handle_of_pfn(%0, %1)",
 	[OP_HISTORY] = "history(%0, %1)",
 	[OP_HISTORY_FAR] = "history(far_pfn(%0), 1)",
+	[OP_REPAIR] = "repair(%0, %1)",
 	[OP_TRACE] = "trace(%0, %1)",
 	[OP_INIT_RAW] = "/* a second, spoilt instance: see pfa-trace explain */",
 };

@@ -77,6 +77,7 @@ struct sut_ops {
 	int (*handle_of)(struct sut *sut, pfa_pfn pfn, unsigned order, struct pfa_handle *out);
 	int (*free_checked)(struct sut *sut, const struct pfa_handle *handle);
 	int (*history)(struct sut *sut, pfa_pfn pfn, struct pfa_event out[], size_t max, size_t *out_nr);
+	int (*repair)(struct sut *sut, unsigned flags, struct pfa_repair *out);
 	int (*trace)(struct sut *sut, size_t number, uintptr_t out[], size_t max, size_t *out_nr);
 	size_t (*frame_text)(struct sut *sut, pfa_pfn pfn, char out[], size_t room);
 

@@ -337,6 +337,14 @@ static int canary_history(struct sut *s, pfa_pfn pfn, struct pfa_event out[], si
 	return code;
 }
 
+static int canary_repair(struct sut *s, unsigned flags, struct pfa_repair *out)
+{
+	const int code = sut_pfa.repair(s, flags, out);
+	if (code == PFA_OK && out && canary_which == SUT_CANARY_REPAIRS_SOUND)
+		out->zones++;
+	return code;
+}
+
 static int canary_trace(struct sut *s, size_t number, uintptr_t out[], size_t max, size_t *out_nr)
 {
 	const int code = sut_pfa.trace(s, number, out, max, out_nr);
@@ -454,6 +462,7 @@ const struct sut_ops *sut_canary(enum sut_canary which)
 	canary_ops.free_checked = canary_free_checked;
 	canary_ops.history = canary_history;
 	canary_ops.trace = canary_trace;
+	canary_ops.repair = canary_repair;
 	canary_ops.frame_text = canary_frame_text;
 	return &canary_ops;
 }

@@ -61,6 +61,7 @@
 	X(FRAME_TEXT, "view text", "says of each frame that it is free")                                           \
 	X(LOG_SILENT, "view log", "does not say what lives at the end")                                            \
 	X(FAULT_HISTORY, "contract platform", "tells a fault without its history")                                 \
+	X(REPAIRS_SOUND, "view repair", "rebuilds zones that nobody damaged")                                      \
 	X(FINI, "teardown", "does not end")                                                                        \
 	X(NOT_COALESCED, "teardown", "keeps a block in pieces at the end")                                         \
 	X(REFUSES_CONFIG, "model config", "refuses a valid configuration")                                         \

@@ -142,6 +142,11 @@ static int sut_pfa_history(struct sut *s, pfa_pfn pfn, struct pfa_event out[], s
 	return pfa_history(sut_pfa_of(s), pfn, out, max, out_nr);
 }
 
+static int sut_pfa_repair(struct sut *s, unsigned flags, struct pfa_repair *out)
+{
+	return pfa_repair(sut_pfa_of(s), flags, out);
+}
+
 static int sut_pfa_trace(struct sut *s, size_t number, uintptr_t out[], size_t max, size_t *out_nr)
 {
 	return pfa_trace(sut_pfa_of(s), number, out, max, out_nr);
@@ -237,6 +242,7 @@ const struct sut_ops sut_pfa = {
 	.free_checked = sut_pfa_free_checked,
 	.history = sut_pfa_history,
 	.trace = sut_pfa_trace,
+	.repair = sut_pfa_repair,
 	.frame_text = sut_pfa_frame_text,
 	.stats = sut_pfa_stats,
 	.zone_stats = sut_pfa_zone_stats,

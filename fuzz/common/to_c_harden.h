@@ -116,3 +116,11 @@ HELPER void trace(size_t number, size_t max)
 	CALL(pfa_trace(pfa, number, at, max, &nr));
 	printf("    # %zu addresses\n", nr);
 }
+
+HELPER void repair(unsigned flags, int told)
+{
+	struct pfa_repair did = { 0 };
+
+	CALL(pfa_repair(pfa, flags, told ? &did : NULL));
+	printf("    # %zu zones\n", did.zones);
+}

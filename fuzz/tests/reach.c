@@ -116,6 +116,7 @@ REACH_CODE(pfa_trace, (const struct pfa *pfa, size_t number, uintptr_t out[], si
            (pfa, number, out, max, nr))
 REACH_PLAIN(size_t, pfa_event_text, (const struct pfa_event *event, char out[], size_t room), (event, out, room))
 REACH_PLAIN(size_t, pfa_frame_text, (const struct pfa *pfa, pfa_pfn pfn, char out[], size_t room), (pfa, pfn, out, room))
+REACH_CODE(pfa_repair, (struct pfa *pfa, unsigned flags, struct pfa_repair *out), (pfa, flags, out))
 REACH_CODE(pfa_stats_get, (struct pfa *pfa, struct pfa_stats *out, size_t size), (pfa, out, size))
 REACH_CODE(pfa_zone_stats_get, (struct pfa *pfa, unsigned zone, struct pfa_zone_stats *out, size_t size),
            (pfa, zone, out, size))
