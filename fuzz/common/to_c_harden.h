@@ -89,6 +89,8 @@ HELPER void free_forged(const struct handle *h, size_t at, unsigned order, unsig
 	t.pfn += skew & 7;
 	t.order ^= order;
 	t.generation += skew >> 3;
+	if ((skew & 7) && is_block(t.pfn, t.order))
+		return;
 	if (skew || order || out.code != PFA_OK)
 		CALL(pfa_free_checked(pfa, &t));
 }
