@@ -317,10 +317,11 @@ static bool oracle_request(struct exec_run *run)
 	return true;
 }
 
-/* Did this request or free use its cpu's cache? Certainly, if what is cached is another amount and nothing was drained. */
+/* Did this request or free use its cpu's cache? Certainly, if what is cached is another amount and nothing was drained;
+ * nor did the reserve grow or shrink, for which the caches are purged of a pageblock. */
 static void oracle_activity(struct exec_run *run, const struct pfa_stats *was)
 {
-	bool moved = false;
+	bool moved = false, reserve = false;
 
 	if (run->step.index >= run->p->nr_ops)
 		return;
@@ -331,9 +332,11 @@ static void oracle_activity(struct exec_run *run, const struct pfa_stats *was)
 	default:
 		return;
 	}
-	for (unsigned zone = 0; zone < run->m.nr_zones; zone++)
+	for (unsigned zone = 0; zone < run->m.nr_zones; zone++) {
 		moved |= run->now[zone].cached != run->before[zone].cached;
-	if (moved && run->totals.nr_drain == was->nr_drain)
+		reserve |= run->now[zone].reserved_highatomic != run->before[zone].reserved_highatomic;
+	}
+	if (moved && !reserve && run->totals.nr_drain == was->nr_drain)
 		run->cpus_active |= exec_cpu_bit(run);
 }
 
