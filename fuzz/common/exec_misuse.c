@@ -442,6 +442,20 @@ bool exec_misuse(struct exec_run *run, const struct prog_op *op)
 
 /* ---- volleys ----------------------------------------------------------------------------------------------------- */
 
+/* A frame in the state that the dice say, from pfn on; pfn if there is none near. */
+static pfa_pfn volley_pick(const struct exec_run *run, pfa_pfn pfn, uint64_t dice)
+{
+	static const unsigned char wanted[] = { MODEL_FREE, MODEL_HEAD, MODEL_TAIL, MODEL_ABSENT, MODEL_BAD, MODEL_HEAD,
+		                                MODEL_TAIL, MODEL_BAD };
+	const unsigned char state = wanted[dice % sizeof(wanted)];
+	size_t index;
+
+	for (pfa_pfn at = pfn; at < pfn + 256; at++)
+		if (model_zone_of(&run->m, at, &index) < run->m.nr_zones && run->m.state[index] == state)
+			return at;
+	return pfn;
+}
+
 bool exec_volley(struct exec_run *run, uint64_t number)
 {
 	const uint64_t dice = exec_mix(run->r->trace_hash, number);
@@ -456,9 +470,11 @@ bool exec_volley(struct exec_run *run, uint64_t number)
 		return exec_stale_volley(run, dice >> 8);
 	switch (dice % 8) {
 	case 0:
-	case 1:
-	case 2:
 		return misuse_free(run, pfn, order);
+	case 1:
+		return misuse_free(run, volley_pick(run, pfn, dice >> 40), (dice >> 32) % 2 ? 0 : order);
+	case 2:
+		return misuse_split(run, volley_pick(run, pfn, dice >> 40), (unsigned)(dice >> 32) % 4, 0);
 	case 3:
 		return misuse_split(run, pfn, order, order ? (unsigned)(dice >> 8) % (order + 1u) : 0);
 	case 4:

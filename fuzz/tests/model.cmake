@@ -52,7 +52,7 @@ if(Python3_FOUND AND UNIX AND NOT APPLE AND PFA_FUZZ_ENGINE MATCHES "^(replay)?$
 		string(REGEX REPLACE ".*(pfa_[a-z_]+),$" "\\1" name "${row}")
 		target_link_options(pfa_reach PRIVATE -Wl,--wrap=${name})
 	endforeach()
-	target_link_options(pfa_reach PRIVATE -Wl,--wrap=exec_operation)
+	target_link_options(pfa_reach PRIVATE -Wl,--wrap=exec_operation -Wl,--wrap=exec_judge_told)
 	set(reach_test ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/reach_test.py $<TARGET_FILE:pfa_reach>
 		${CMAKE_CURRENT_LIST_DIR}/../../corpus ${CMAKE_CURRENT_LIST_DIR}/../../lib/tests/test_codes.c)
 	add_test(NAME fuzz.reach COMMAND ${reach_test})

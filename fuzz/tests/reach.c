@@ -6,6 +6,7 @@
  *
  *   TARGET FUNCTION CODE COUNT     (CODE is - for functions that return none)
  *   TARGET op NAME COUNT           (0: known, never carried out)
+ *   TARGET fault NUMBER COUNT      (enum pfa_fault_kind: told to platform.fatal)
  *
  *   pfa_reach CORPUS
  */
@@ -139,6 +140,16 @@ bool __wrap_exec_operation(struct exec_run *run, const struct prog_op *op, unsig
 	return fine;
 }
 
+static unsigned long reach_faults[PFA_FAULT_KINDS];
+
+void __real_exec_judge_told(struct exec_run *run, const struct pfa_fault *fault);
+void __wrap_exec_judge_told(struct exec_run *run, const struct pfa_fault *fault);
+void __wrap_exec_judge_told(struct exec_run *run, const struct pfa_fault *fault)
+{
+	reach_faults[fault->kind < PFA_FAULT_KINDS ? fault->kind : PFA_FAULT_NONE]++;
+	__real_exec_judge_told(run, fault);
+}
+
 /* ---- the targets, each with its own part --------------------------------------------------------------------------- */
 
 #define REACH_TARGETS(X) X(core) X(misuse) X(config) X(diff) X(text)
@@ -204,6 +215,9 @@ static void reach_print(const char *target)
 		       reach_rows[i].code == REACH_NO_CODE ? "-" : pfa_error_name(reach_rows[i].code), reach_rows[i].nr);
 	for (unsigned i = 0; i < nr; i++)
 		printf("%s op %s %lu\n", target, prog_kind(kinds[i])->name, reach_ops[kinds[i]]);
+	for (unsigned i = 0; i < PFA_FAULT_KINDS; i++)
+		if (reach_faults[i])
+			printf("%s fault %u %lu\n", target, i, reach_faults[i]);
 }
 
 int main(int argc, char **argv)
@@ -217,6 +231,7 @@ int main(int argc, char **argv)
 		unsigned files = 0;
 		reach_nr = 0;
 		memset(reach_ops, 0, sizeof(reach_ops));
+		memset(reach_faults, 0, sizeof(reach_faults));
 		for (int regress = 0; regress < 2; regress++) {
 			snprintf(folder, sizeof(folder), "%s/%s/%s", argv[1], reach_targets[i].name, regress ? "regress" : "seed");
 			files += reach_folder(reach_targets[i].run, folder);

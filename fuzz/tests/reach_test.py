@@ -5,8 +5,8 @@
 usage: reach_test.py PFA_REACH CORPUS TEST_CODES_C [--self-test]
 
 Prints a table: pairs of function and result code, and kinds of operations, with the targets that reach them. Each pair
-in the table of TEST_CODES_C must be reached by a target, or unreached.txt says why none can; each kind of operation must
-be carried out by a target.  --self-test: proves that what is missing, stale or unknown is noticed.
+in the table of TEST_CODES_C, and each kind of fault, must be reached by a target, or unreached.txt says why none can; each
+kind of operation must be carried out by a target.  --self-test: proves that what is missing, stale or unknown is noticed.
 
 exit: 0 all reached, 1 not, 2 usage or set-up
 """
@@ -37,6 +37,15 @@ def documented(path):
     return pairs
 
 
+def faults(path):
+    """Names of enum pfa_fault_kind, in order."""
+    with open(path, encoding="utf-8") as f:
+        names = re.findall(r"^\tPFA_FAULT_(\w+)(?: = 0)?,", f.read(), re.M)
+    if not names or names[0] != "NONE" or "DOUBLE_FREE" not in names:
+        raise Setup(f"{path}: enum pfa_fault_kind is not as expected")
+    return names
+
+
 def reasons(path):
     """(function or *, code) -> why no target can reach it"""
     found = {}
@@ -50,11 +59,12 @@ def reasons(path):
     return found
 
 
-def reached(output):
-    """(function, code) or ("op", name) -> targets"""
+def reached(output, kinds):
+    """(function, code), ("op", name) or ("fault", kind) -> targets"""
     found = {}
     for line in output.splitlines():
         target, what, which, count = line.split()
+        which = kinds[int(which)] if what == "fault" else which
         targets = found.setdefault((what, which.removeprefix("PFA_")), [])
         if int(count):
             targets.append(target)
@@ -107,6 +117,7 @@ def self_test(pairs, why, found):
         "an excuse for what is reached": (pairs, {**why, pair: "no reason"}, found, 1),
         "an excuse for nothing": (pairs, {**why, ("pfa_gone", "OK"): "no reason"}, found, 1),
         "a code not documented": (pairs - {pair}, why, found, 1),
+        "a kind of fault not told": (pairs | {("fault", "NEW")}, why, found, 1),
         "an operation not carried out": (pairs, why, {**found, op: []}, 1),
         "no operations": (pairs, why, {k: v for k, v in found.items() if k[0] != "op"}, 1),
     }
@@ -131,7 +142,10 @@ def main(words):
         run = subprocess.run(words[:2], stdout=subprocess.PIPE, check=False, text=True)
         if run.returncode:
             raise Setup(f"{words[0]} failed with status {run.returncode}")
-        pairs, why, found = documented(words[2]), reasons(os.path.join(HERE, "unreached.txt")), reached(run.stdout)
+        pairs, why = documented(words[2]), reasons(os.path.join(HERE, "unreached.txt"))
+        kinds = faults(os.path.join(os.path.dirname(words[2]), "..", "include", "pfa", "platform.h"))
+        pairs |= {("fault", kind) for kind in kinds[1:]}
+        found = reached(run.stdout, kinds)
     except (OSError, Setup) as error:
         print(f"reach_test.py: {error}", file=sys.stderr)
         return 2
