@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+/* Given back with the answer PFA_ECORRUPT: on offer again after a repair, or never. */
+enum { LOST = 2 };
+
 static void granted(struct user *u, pfa_pfn pfn, unsigned order)
 {
 	if (pfn >= 2 * USER_FRAMES || pfn + ((size_t)1 << order) > 2 * USER_FRAMES)
@@ -14,7 +17,7 @@ static void granted(struct user *u, pfa_pfn pfn, unsigned order)
 	u->blocks[u->nr_blocks++].order = order;
 }
 
-/* What is refused as misuse, damage or use after the end (PFA_ENOTSUP: after a fork) stays with the user for ever. */
+/* What is refused as misuse or use after the end (PFA_ENOTSUP: after a fork) stays with the user for ever. */
 static void give(struct user *u, unsigned i)
 {
 	const pfa_pfn pfn = u->blocks[i].pfn;
@@ -31,9 +34,9 @@ static void give(struct user *u, unsigned i)
 	default:
 		err = pfa_free(u->rig.pfa, pfn, order);
 	}
-	if (err == PFA_OK)
-		memset(u->owned + pfn, 0, (size_t)1 << order);
-	else if (err != PFA_ECORRUPT && err != PFA_EMISUSE && err != PFA_ENOTSUP)
+	if (err == PFA_OK || err == PFA_ECORRUPT)
+		memset(u->owned + pfn, err ? LOST : 0, (size_t)1 << order);
+	else if (err != PFA_EMISUSE && err != PFA_ENOTSUP)
 		u->escaped(u, pfa_error_name(err), pfn);
 	u->blocks[i] = u->blocks[--u->nr_blocks];
 }
@@ -130,4 +133,11 @@ void user_start(struct user *u, uint32_t level, uint64_t seed)
 	rig_start(&u->rig);
 	for (unsigned i = 0; i < USER_STEPS / 2; i++)
 		user_step(u);
+}
+
+void user_repaired(struct user *u)
+{
+	for (size_t i = 0; i < sizeof(u->owned); i++)
+		if (u->owned[i] == LOST)
+			u->owned[i] = 0;
 }

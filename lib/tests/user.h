@@ -26,7 +26,10 @@ struct user {
 /* Two zones, two cpus, a hole, CMA, a reserve; half of USER_STEPS are made. */
 void user_start(struct user *user, uint32_t level, uint64_t seed);
 
-/* One call. Blocks whose free is refused stay the user's for ever. */
+/* One call. Blocks whose free is refused as misuse stay the user's for ever. */
 void user_step(struct user *user);
+
+/* To be called after pfa_repair(). */
+void user_repaired(struct user *user);
 
 #endif

@@ -52,7 +52,8 @@ PFA_NODISCARD PFA_API int pfa_alloc(struct pfa *pfa, unsigned order, uint32_t fl
 /**
  * Gives one block back. @hot
  * @param pfn, order  as allocated (or as pfa_split() left it); the recorded order is compared, not trusted
- * @return PFA_OK; PFA_EMISUSE: one of the free faults of platform.h, nothing changed; PFA_ECORRUPT.
+ * @return PFA_OK; PFA_EMISUSE: one of the free faults of platform.h, nothing changed; PFA_ECORRUPT: damage was met, and whether
+ *         the block went back is open: the caller has no part in it any more, as if freed. pfa_repair() decides.
  *         Of concurrent frees of one block exactly one succeeds.
  * @context as pfa_alloc(). @cost into the cache O(1); a flush O(batch).
  */
