@@ -258,10 +258,18 @@ void soak_signals(void)
 }
 
 #if SOAK_TSAN
-/* A race ends the run, with the report of both the sanitizer and the recorder. */
+/* A race ends the run, with the report of both the sanitizer and the recorder. Threads that had ended, and were not joined
+ * yet, when the forker forked, are no leak of its child. */
 const char *__tsan_default_options(void);
 const char *__tsan_default_options(void)
 {
-	return "halt_on_error=1:second_deadlock_stack=1";
+	return "halt_on_error=1:second_deadlock_stack=1:report_thread_leaks=0";
+}
+
+/* What a thread was writing without a lock (it served) is written anew in the child, where that thread is not. */
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+	return "race:pfa_fork_child";
 }
 #endif
