@@ -112,8 +112,9 @@ void setup_make(struct setup *s, const struct prog_config *c, uint32_t lacks, st
 		setup_zone(s, i, &c->zones[i], lacks);
 	if (c->huge && !(lacks & SUT_NO_HOLES))
 		setup_huge(s);
-	s->cfg.flags = (c->zeroed_meta ? PFA_CONFIG_ZEROED_META : 0) | (c->zeroed_pool ? PFA_CONFIG_ZEROED_POOL : 0) |
-	               (c->track_zero ? PFA_CONFIG_TRACK_ZERO : 0);
+	/* The arena poisons what is nobody's by itself, and the library's shadow hook would go round the fast paths. */
+	s->cfg.flags = PFA_CONFIG_NO_SHADOW | (c->zeroed_meta ? PFA_CONFIG_ZEROED_META : 0) |
+	               (c->zeroed_pool ? PFA_CONFIG_ZEROED_POOL : 0) | (c->track_zero ? PFA_CONFIG_TRACK_ZERO : 0);
 	s->cfg.flags |= c->generations ? PFA_CONFIG_GENERATIONS : 0;
 	s->cfg.history = c->history;
 	s->cfg.nr_traces = prog_nr_traces(c->traces);

@@ -182,13 +182,15 @@ static void init_cpus(struct pfa *p)
 }
 
 /* What is done at each grant and free. */
-static uint8_t init_hooks(const struct pfai_geometry *g)
+static uint8_t init_hooks(const struct pfai_geometry *g, const struct pfa_config *cfg)
 {
 	unsigned hooks = 0;
 	if (g->nr_history)
 		hooks |= PFAI_HOOK_HISTORY;
 	if (g->generations)
 		hooks |= PFAI_HOOK_GENERATION;
+	if (PFAI_HAVE_SHADOW && cfg->pool && cfg->pool_bytes <= PFA_SHADOW_LIMIT && !(cfg->flags & PFA_CONFIG_NO_SHADOW))
+		hooks |= PFAI_HOOK_SHADOW;
 	return (uint8_t)hooks;
 }
 
@@ -216,7 +218,7 @@ static void init_root(struct pfa *p, const struct pfai_geometry *g, const struct
 	p->cached_orders = (uint8_t)g->cached_orders;
 	p->leaf_order = (uint8_t)g->leaf_order;
 	p->level = (uint8_t)g->level;
-	p->hooks = init_hooks(g);
+	p->hooks = init_hooks(g, cfg);
 	p->fast_orders = g->level > 1 || p->hooks ? 0 : p->cached_orders;
 	p->verified_orders = g->level == 2 && !p->hooks ? p->cached_orders : 0;
 	p->os = *cfg->platform;

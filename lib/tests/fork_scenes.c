@@ -91,6 +91,7 @@ void scene_prepare(bool shared)
 	rig->cfg.nr_cpus = 2;
 	rig->cfg.cache_high = 4;
 	rig->cfg.cache_max_order = 2;
+	rig->cfg.flags |= PFA_CONFIG_NO_SHADOW; /* with hooks, frees wait before they claim */
 	rig_zone(rig, 0, FRAMES)->highatomic_frames = 128;
 	rig_zone(rig, FRAMES, FRAMES);
 	rig_start(rig);

@@ -8,6 +8,17 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#if defined(__SANITIZE_ADDRESS__)
+#define RIG_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define RIG_ASAN 1
+#endif
+#endif
+#ifdef RIG_ASAN
+#include <sanitizer/asan_interface.h>
+#endif
+
 bool rig_prot_none;
 enum rig_cpu_way rig_cpu_way = RIG_CPU_OP;
 uint32_t rig_level;
@@ -249,6 +260,10 @@ void rig_start(struct rig *rig)
 
 void rig_drop(struct rig *rig)
 {
+#ifdef RIG_ASAN
+	if (rig->pool) /* an instance that did not end has left its poison */
+		__asan_unpoison_memory_region(rig->pool, rig->pool_bytes);
+#endif
 	free(rig->memory);
 	if (rig->pool)
 		munmap(rig->pool, rig->pool_bytes);

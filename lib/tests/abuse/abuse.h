@@ -11,6 +11,7 @@
 
 #define _GNU_SOURCE
 #include <pfa/debug.h>
+#include <pfa/harden.h>
 #include <pfa/pfa.h>
 #include <pfa/posix.h>
 
@@ -29,6 +30,13 @@ extern const char abuse_expected[];
 
 #ifndef ABUSE_LEVEL
 #define ABUSE_LEVEL 0 /* the default; a program that needs another one says so before it includes this */
+#endif
+
+#ifndef ABUSE_FLAGS
+#define ABUSE_FLAGS 0 /* of the configuration, */
+#endif
+#ifndef ABUSE_HISTORY
+#define ABUSE_HISTORY 0 /* and config.history: the same */
 #endif
 
 enum { ABUSE_FIRST = 64, ABUSE_FRAMES = 1024, ABUSE_SHIFT = 6 };
@@ -84,6 +92,8 @@ static inline struct pfa *abuse_instance(void)
 	cfg.pageblock_order = 6;
 	cfg.cache_high = 8;
 	cfg.seed = 1;
+	cfg.flags = ABUSE_FLAGS;
+	cfg.history = ABUSE_HISTORY;
 	cfg.hardening = ABUSE_LEVEL;
 	cfg.pool_bytes = (size_t)ABUSE_FRAMES << ABUSE_SHIFT;
 	cfg.pool_pfn = ABUSE_FIRST;
