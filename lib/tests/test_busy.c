@@ -81,6 +81,7 @@ static void prepare(uint32_t cache_high)
 	if (rig_cpu_way == RIG_CPU_OFFSET)
 		busy.rig.cfg.cpu_offset = rig_cpu_offset(&cpu_id);
 	busy.rig.os.self = op_self; /* no wait op: it cannot wait */
+	busy.rig.cfg.flags |= PFA_CONFIG_NO_SHADOW; /* with hooks, frees wait before they claim */
 	busy.rig.cfg.nr_cpus = 2;
 	busy.rig.cfg.cache_high = cache_high;
 	busy.rig.now_ns = 1;
