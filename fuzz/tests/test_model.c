@@ -485,6 +485,93 @@ static void test_zero_shadow(void **state)
 	assert_int_equal(m.zero[10 - 3], 1);
 }
 
+static void test_bad(void **state)
+{
+	const struct request r = request_block(2, PFA_MOVABLE);
+
+	(void)state;
+	assert_int_equal(model_mark_bad(&m, 2), PFA_ERANGE);
+	assert_int_equal(model_mark_bad(&m, 64), PFA_ERANGE); /* a hole */
+	assert_int_equal(model_mark_bad(&m, 9), PFA_OK);
+	assert_int_equal(model_mark_bad(&m, 9), PFA_OK);
+	assert_int_equal(m.zone[0].bad, 1);
+	expect_kinds(model_expect_free(&m, 9, 0), K(BAD));
+	assert_false(model_judge_grant(&m, &r, 8, &v));
+	assert_string_equal(v.monitor, "I15 bad");
+	model_take(&m, 16, 2);
+	assert_int_equal(model_mark_bad(&m, 18), PFA_EAGAIN);
+	assert_int_equal(model_mark_bad(&m, 18), PFA_EAGAIN);
+	expect_kinds(model_expect_free(&m, 16, 2), 0);
+	assert_int_equal(m.zone[0].bad, 1);
+	model_release(&m, 16, 2);
+	assert_int_equal(m.zone[0].bad, 2);
+	expect_kinds(model_expect_free(&m, 18, 0), K(BAD));
+	expect_kinds(model_expect_free(&m, 17, 0), K(DOUBLE_FREE) | K(DOUBLE_FREE_CACHED) | K(TAIL));
+	assert_true(model_judge_itself(&m, &v));
+}
+
+/* A birth ends with the block, and with each split, even one into itself. */
+static void test_births(void **state)
+{
+	(void)state;
+	assert_int_equal(model_birth(&m, 8, 2), 0);
+	model_take(&m, 8, 2);
+	const uint32_t first = model_birth(&m, 8, 2);
+	assert_int_not_equal(first, 0);
+	assert_int_equal(model_birth(&m, 8, 1), 0);
+	assert_int_equal(model_birth(&m, 9, 2), 0);
+	model_split(&m, 8, 2, 2);
+	const uint32_t second = model_birth(&m, 8, 2);
+	assert_true(second != 0 && second != first);
+	model_release(&m, 8, 2);
+	assert_int_equal(model_birth(&m, 8, 2), 0);
+	model_take(&m, 8, 2);
+	assert_true(model_birth(&m, 8, 2) != first && model_birth(&m, 8, 2) != second);
+	expect_kinds(model_expect_free_checked(&m, 8, 2, true), 0);
+	expect_kinds(model_expect_free_checked(&m, 8, 2, false), K(STALE_HANDLE));
+	expect_kinds(model_expect_free_checked(&m, 8, 1, true), K(STALE_HANDLE) | K(WRONG_ORDER));
+	expect_kinds(model_expect_free_checked(&m, 2, 0, false), K(OUT_OF_RANGE));
+}
+
+static void expect_event(pfa_pfn pfn, enum pfa_event_op op, pfa_pfn head, unsigned order, uint32_t tag)
+{
+	struct pfa_event e;
+
+	assert_true(model_newest_event(&m, pfn, &e));
+	assert_int_equal(e.op, op);
+	assert_int_equal(e.pfn, head);
+	assert_int_equal(e.order, order);
+	assert_int_equal(e.tag, tag);
+}
+
+static void test_events(void **state)
+{
+	struct pfa_event e;
+
+	(void)state;
+	assert_false(model_newest_event(&m, 8, &e)); /* no history */
+	cfg.history = 2;
+	assert_true(model_init(&m, &cfg));
+	assert_false(model_newest_event(&m, 8, &e));
+	m.tag = 1;
+	model_take(&m, 8, 2);
+	expect_event(11, PFA_EVENT_ALLOC, 8, 2, 1);
+	m.tag = 2;
+	model_split(&m, 8, 2, 1);
+	expect_event(9, PFA_EVENT_SPLIT, 8, 1, 2);
+	expect_event(11, PFA_EVENT_SPLIT, 10, 1, 2);
+	m.tag = 3;
+	model_release(&m, 10, 1);
+	expect_event(11, PFA_EVENT_FREE, 10, 1, 3);
+	model_take_exact(&m, 10, 1);
+	expect_event(10, PFA_EVENT_ALLOC, 10, 0, 3);
+	expect_event(11, PFA_EVENT_FREE, 10, 1, 3);
+	model_release(&m, 10, 0); /* the second event at 10 since the one that 11 has */
+	expect_event(10, PFA_EVENT_FREE, 10, 0, 3);
+	assert_false(model_newest_event(&m, 11, &e));
+	assert_false(model_newest_event(&m, 2, &e));
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, setup)
 
 int main(void)
@@ -493,7 +580,8 @@ int main(void)
 		TEST(test_init), TEST(test_init_limits), TEST(test_request_codes), TEST(test_grant_place),
 		TEST(test_grant_owner), TEST(test_grant_window_and_exact), TEST(test_types), TEST(test_marks),
 		TEST(test_refusal), TEST(test_fits_classes), TEST(test_largest), TEST(test_frees), TEST(test_free_range),
-		TEST(test_sums), TEST(test_itself), TEST(test_zero_shadow),
+		TEST(test_sums), TEST(test_itself), TEST(test_zero_shadow), TEST(test_bad),
+		TEST(test_births), TEST(test_events),
 	};
 	return cmocka_run_group_tests_name("model", tests, NULL, NULL);
 }
