@@ -446,7 +446,7 @@ bool model_newest_event(const struct model *m, pfa_pfn pfn, struct pfa_event *ou
 	size_t index;
 	const unsigned zone = model_zone_of(m, pfn, &index);
 
-	if (!m->history || zone == m->nr_zones || m->state[index] == MODEL_BAD)
+	if (!m->history || zone == m->nr_zones)
 		return false;
 	const struct model_event *e = &m->last[index];
 	if (!e->seq || m->events[e->head] - e->seq >= m->history)
@@ -573,8 +573,10 @@ int model_mark_bad(struct model *m, pfa_pfn pfn)
 		m->doomed[index] = 1;
 		return PFA_EAGAIN;
 	}
-	if (m->state[index] != MODEL_BAD)
+	if (m->state[index] != MODEL_BAD) {
 		model_bad(m, zone, pfn);
+		model_note(m, PFA_EVENT_BAD, index, 1, 0);
+	}
 	return PFA_OK;
 }
 

@@ -570,6 +570,15 @@ static void test_events(void **state)
 	expect_event(10, PFA_EVENT_FREE, 10, 0, 3);
 	assert_false(model_newest_event(&m, 11, &e));
 	assert_false(model_newest_event(&m, 2, &e));
+	m.tag = 4;
+	assert_int_equal(model_mark_bad(&m, 9), PFA_EAGAIN); /* its owner has it */
+	expect_event(9, PFA_EVENT_SPLIT, 8, 1, 2);
+	assert_int_equal(model_mark_bad(&m, 20), PFA_OK);
+	m.tag = 5;
+	assert_int_equal(model_mark_bad(&m, 20), PFA_OK);
+	expect_event(20, PFA_EVENT_BAD, 20, 0, 4);
+	model_release(&m, 8, 1);
+	expect_event(9, PFA_EVENT_FREE, 8, 1, 5);
 }
 
 #define TEST(name) cmocka_unit_test_setup(name, setup)

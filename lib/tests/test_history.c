@@ -224,6 +224,34 @@ static void test_every_function(void **state)
 	rig_stop(&rig);
 }
 
+/* Free or cached: bad at once. In use: its owner's events stay the last ones, to the end. */
+static void test_marked_bad(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct pfa_event e[4];
+	pfa_pfn pfn;
+	start(&rig, KEPT);
+	rig_start(&rig);
+	world.tag = 3;
+	EXPECT(pfa_mark_bad, PFA_OK, rig.pfa, 200);
+	EXPECT(pfa_mark_bad, PFA_OK, rig.pfa, 200); /* bad before */
+	assert_int_equal(history_of(&rig, 200, e, 4), 1);
+	MUST_BE(e[0], 1, PFA_EVENT_BAD, 200, 0, 3);
+	MUST_EQ(pfa_alloc(rig.pfa, 0, PFA_MOVABLE, &pfn), PFA_OK);
+	MUST_EQ(pfa_free(rig.pfa, pfn, 0), PFA_OK);
+	EXPECT(pfa_mark_bad, PFA_OK, rig.pfa, pfn); /* it was in a cache */
+	assert_int_equal(history_of(&rig, pfn, e, 4), 3);
+	MUST_BE(e[0], 4, PFA_EVENT_BAD, pfn, 0, 3);
+	take(&rig, 2, 128);
+	EXPECT(pfa_mark_bad, PFA_EAGAIN, rig.pfa, 130);
+	assert_int_equal(history_of(&rig, 130, e, 4), 1);
+	MUST_EQ(pfa_free(rig.pfa, 128, 2), PFA_OK);
+	assert_int_equal(history_of(&rig, 130, e, 4), 2);
+	MUST_BE(e[0], 6, PFA_EVENT_FREE, 128, 2, 3);
+	rig_stop(&rig);
+}
+
 static void test_faults_bring_it(void **state)
 {
 	(void)state;
@@ -550,7 +578,7 @@ int main(int argc, char **argv)
 	static const struct unit_test tests[] = {
 		TEST(test_off), TEST(test_last_events),
 		TEST_CONTENT(test_every_function, "pointers and zeroing"),
-		TEST(test_faults_bring_it), TEST(test_texts), TEST(test_thread_ids_are_cut),
+		TEST(test_marked_bad), TEST(test_faults_bring_it), TEST(test_texts), TEST(test_thread_ids_are_cut),
 		TEST(test_fini_lists_what_lives), TEST(test_live_without_history), TEST(test_many_tags),
 		TEST(test_traces), TEST(test_model),
 	};
