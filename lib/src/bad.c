@@ -7,6 +7,8 @@
 
 #include "closed.h"
 #include "damage.h"
+#include "history.h"
+#include "hook.h"
 #include "pcpu.h"
 
 /* Records a frame that is in use. The caller has the zone's lock. */
@@ -19,8 +21,9 @@ static void bad_doom_locked(struct pfa *p, struct pfai_zone *z, size_t rel)
 	pfai_zone_route_doomed_locked(p, z, rel, true);
 }
 
-/* @return PFA_OK: it is bad; PFA_EAGAIN: recorded; PFA_ERANGE: there is no such frame; PFA_ECORRUPT: damage was met. */
-static int bad_mark_locked(struct pfa *p, struct pfai_zone *z, size_t rel)
+/* *fresh: it was not bad before.
+ * @return PFA_OK: it is bad; PFA_EAGAIN: recorded; PFA_ERANGE: there is no such frame; PFA_ECORRUPT: damage was met. */
+static int bad_mark_locked(struct pfa *p, struct pfai_zone *z, size_t rel, bool *fresh)
 {
 	pfai_a8 *byte = &p->bytes[pfai_offset_of_rel(z, rel)];
 	uint8_t value = pfai_load_relaxed(byte);
@@ -39,14 +42,15 @@ static int bad_mark_locked(struct pfa *p, struct pfai_zone *z, size_t rel)
 	pfai_zone_take_locked(p, z, rel, 0);
 	pfai_store_relaxed(byte, PFAI_BAD);
 	z->st->bad++;
+	*fresh = true;
 	return pfai_load_relaxed(&z->st->corrupt) ? PFA_ECORRUPT : PFA_OK;
 }
 
-static int bad_mark(struct pfa *p, struct pfai_zone *z, size_t rel)
+static int bad_mark(struct pfa *p, struct pfai_zone *z, size_t rel, bool *fresh)
 {
 	if (!pfai_zone_lock(p, z))
 		return PFA_EBUSY;
-	int result = bad_mark_locked(p, z, rel);
+	int result = bad_mark_locked(p, z, rel, fresh);
 	pfai_zone_unlock(p, z);
 	return result;
 }
@@ -72,12 +76,17 @@ int pfa_mark_bad(struct pfa *p, pfa_pfn pfn)
 		return PFA_ERANGE;
 	if (pfai_load_relaxed(&z->st->corrupt))
 		return pfai_tell(p, "pfa_mark_bad");
-	int result = bad_mark(p, z, pfn - z->origin);
+	bool fresh = false;
+	int result = bad_mark(p, z, pfn - z->origin, &fresh);
 	if (result == PFA_EAGAIN && bad_purge(p, z, pfn - z->origin) == PFA_OK) {
-		int again = bad_mark(p, z, pfn - z->origin);
+		int again = bad_mark(p, z, pfn - z->origin, &fresh);
 		if (again != PFA_EBUSY) /* it is recorded all the same */
 			result = again;
+		fresh |= again == PFA_OK; /* a cache had it */
 	}
+	/* A frame in use has its owner's events only: the list of what lives goes by the last one. */
+	if (fresh && (p->hooks & PFAI_HOOK_HISTORY))
+		pfai_history_note(p, PFA_EVENT_BAD, pfn - p->base, 1, 0);
 	if (pfai_load_relaxed(&z->st->corrupt))
 		return pfai_tell(p, "pfa_mark_bad");
 	return result;
