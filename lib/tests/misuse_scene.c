@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "misuse_scene.h"
 
-#include <pfa/harden.h>
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +15,7 @@ const char *const residence_names[RESIDENCES] = {
 	[AT_OWNER] = "allocated",
 	[AT_OWNER_FULL] = "allocated, slot full",
 	[AT_OWNER_UNCACHED] = "allocated, no caches",
+	[AT_OWNER_AGAIN] = "allocated again",
 	[AT_OWNER_DOOMED] = "allocated, bad later",
 	[AT_BAD] = "bad",
 	[AT_OFFLINE] = "offline",
@@ -59,12 +58,23 @@ static void scene_take(struct scene *s, pfa_pfn pfn, unsigned order)
 	scene_know(s, pfn, order, PLACE_OWNED, PLACE_INSIDE);
 }
 
+/* Gives the block to its zone. */
+static void scene_give(struct scene *s)
+{
+	MUST_EQ(pfa_free(s->rig.pfa, s->geometry->block, s->order), PFA_OK);
+	MUST_EQ(pfa_cache_drain(s->rig.pfa, PFA_ALL_CPUS), PFA_OK);
+	scene_know(s, s->geometry->block, s->order, PLACE_FREE, PLACE_FREE);
+	s->stale = s->hooked;
+}
+
 /* Frees into the current cpu's cache. */
 static void scene_cache(struct scene *s, pfa_pfn pfn, unsigned order)
 {
 	MUST_EQ(pfa_free(s->rig.pfa, pfn, order), PFA_OK);
 	MUST_EQ(rig_info(&s->rig, pfn).state, PFA_FRAME_CACHED);
 	scene_know(s, pfn, order, PLACE_CACHED, PLACE_INSIDE);
+	if (pfn == s->geometry->block)
+		s->stale = s->hooked;
 }
 
 static const struct pfai_slot *scene_slot(const struct scene *s)
@@ -131,12 +141,16 @@ static bool scene_place_block(struct scene *s)
 	if (s->residence == AT_FULL_CACHE && !scene_fill_slot(s, 1))
 		return false;
 	scene_take(s, block, order);
+	if (s->hooked)
+		MUST_EQ(pfa_handle_of(s->rig.pfa, block, order, &s->handle), PFA_OK);
 	switch (s->residence) {
 	case AT_ZONE:
-		MUST_EQ(pfa_free(s->rig.pfa, block, order), PFA_OK);
-		MUST_EQ(pfa_cache_drain(s->rig.pfa, PFA_ALL_CPUS), PFA_OK);
-		scene_know(s, block, order, PLACE_FREE, PLACE_FREE);
+		scene_give(s);
 		return true;
+	case AT_OWNER_AGAIN:
+		scene_give(s);
+		scene_take(s, block, order);
+		return s->hooked;
 	case AT_OTHER_CACHE:
 		if (!cached || s->rig.cfg.nr_cpus < 2)
 			return false;
@@ -180,7 +194,20 @@ static int scene_op_wait(void *ctx, const void *addr, uint32_t value, uint64_t u
 	return PFA_OK;
 }
 
-bool scene_start(struct scene *s, const struct geometry *g, unsigned level, unsigned order, enum residence residence)
+static uint32_t scene_op_self(void *ctx)
+{
+	struct scene *s = ctx;
+	const struct pfa *p = s->rig.pfa;
+	if (p && s->on_freeing && (p->bytes[s->geometry->block - p->base] & PFAI_STATE_MASK) == PFAI_FREEING) {
+		void (*call)(struct scene *) = s->on_freeing;
+		s->on_freeing = NULL;
+		call(s);
+	}
+	return 1;
+}
+
+bool scene_start(struct scene *s, const struct geometry *g, unsigned level, bool hooked, unsigned order,
+                 enum residence residence)
 {
 	memset(s, 0, sizeof(*s));
 	s->geometry = g;
@@ -188,7 +215,12 @@ bool scene_start(struct scene *s, const struct geometry *g, unsigned level, unsi
 	s->order = order;
 	s->residence = residence;
 	rig_init(&s->rig);
+	s->hooked = hooked;
 	s->rig.os.wait = scene_op_wait;
+	s->rig.os.self = scene_op_self;
+	s->rig.cfg.history = hooked ? 1 : 0;
+	/* The test looks at all of the pool. */
+	s->rig.cfg.flags = PFA_CONFIG_NO_SHADOW | (hooked ? PFA_CONFIG_GENERATIONS : 0);
 	s->rig.pool_kind = RIG_POOL_CONTENT;
 	s->rig.cfg.flags = PFA_CONFIG_NO_SHADOW; /* the test looks at all of the pool */
 	for (unsigned i = 0; i < 2; i++)

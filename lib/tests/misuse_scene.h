@@ -7,6 +7,8 @@
 #ifndef MISUSE_SCENE_H
 #define MISUSE_SCENE_H
 
+#include <pfa/harden.h>
+
 #include "rig.h"
 
 /* Where the block of a scene is. */
@@ -19,6 +21,7 @@ enum residence {
 	AT_OWNER,        /* allocated */
 	AT_OWNER_FULL,   /* allocated, the slot that it would go to is full */
 	AT_OWNER_UNCACHED, /* allocated, caches disabled */
+	AT_OWNER_AGAIN,  /* freed, and granted again: what was known of the first block is stale */
 	AT_OWNER_DOOMED, /* allocated, its last frame will be bad */
 	AT_BAD,          /* every frame of it was free and is marked bad */
 	AT_OFFLINE,      /* nothing puts frames offline yet: the test writes the bytes */
@@ -58,11 +61,16 @@ struct scene {
 	uint8_t saved[FRAMES_LIMIT]; /* frame bytes that the test has written over */
 	pfa_pfn fillers[64];
 	unsigned nr_fillers;
+	bool hooked;                 /* generations and history: no fast paths */
+	bool stale;                  /* the block was freed since `handle` was made */
+	struct pfa_handle handle;    /* of the block's first grant, if hooked */
 	void (*on_wait)(struct scene *s, uint32_t *word); /* a lock is busy; NULL: that is a deadlock */
+	void (*on_freeing)(struct scene *s);              /* the block is claimed, and an op is called */
 };
 
-/* False: this residence does not exist for the order, the level, or the way the cpu is named. */
-bool scene_start(struct scene *s, const struct geometry *g, unsigned level, unsigned order, enum residence residence);
+/* False: this residence does not exist for the order, with hooks or without, or for the way the cpu is named. */
+bool scene_start(struct scene *s, const struct geometry *g, unsigned level, bool hooked, unsigned order,
+                 enum residence residence);
 void scene_stop(struct scene *s); /* everything back, checked, ended */
 
 void scene_lock_zone(struct scene *s); /* as if another thread held the lock of zone 0 */

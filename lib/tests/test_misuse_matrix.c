@@ -8,12 +8,13 @@
  */
 #include "misuse_scene.h"
 
-#include <stdlib.h>
 #include <string.h>
+
+#include "instance.h"
 
 enum row {
 	ROW_NEVER, ROW_FREE, ROW_CACHED, ROW_SMALLER, ROW_LARGER, ROW_TAIL, ROW_MISALIGNED, ROW_ORDER_LIMIT, ROW_OUTSIDE, ROW_HOLE,
-	ROW_OFFLINE, ROW_BAD, ROW_HELD, ROW_OTHER, ROW_IN_FRAME, ROW_RACE, ROW_MIXED, ROWS
+	ROW_OFFLINE, ROW_BAD, ROW_HELD, ROW_OTHER, ROW_IN_FRAME, ROW_RACE, ROW_MIXED, ROW_STALE, ROWS
 };
 static const char *const row_names[ROWS] = {
 	[ROW_NEVER] = "never allocated",
@@ -33,12 +34,19 @@ static const char *const row_names[ROWS] = {
 	[ROW_IN_FRAME] = "inside a frame",
 	[ROW_RACE] = "while it is being freed",
 	[ROW_MIXED] = "mixed run",
+	[ROW_STALE] = "stale handle",
 };
 
-enum column { BY_FREE, BY_BULK, BY_PTR, BY_RANGE, BY_SPLIT, COLUMNS };
+enum column { BY_FREE, BY_BULK, BY_PTR, BY_RANGE, BY_SPLIT, BY_CHECKED, COLUMNS };
 static const char *const column_names[COLUMNS] = {
-	"pfa_free", "pfa_free_bulk", "pfa_free_ptr", "pfa_free_range", "pfa_split",
+	"pfa_free", "pfa_free_bulk", "pfa_free_ptr", "pfa_free_range", "pfa_split", "pfa_free_checked",
 };
+
+/* Handles exist where generations do. */
+static enum column columns_of(bool hooked)
+{
+	return hooked ? COLUMNS : BY_CHECKED;
+}
 
 static unsigned long count[4][ROWS][COLUMNS]; /* by level */
 static char messages[COLUMNS][PFA_FAULT_KINDS][200];
@@ -54,6 +62,7 @@ struct attempt {
 	unsigned in_frame;         /* pointers: bytes behind the frame's start */
 	unsigned char *pool;       /* pointers: into this one, NULL: the instance's own */
 	pfa_pfn offender;
+	uint32_t generation;       /* of a handle */
 };
 
 /* Frees by pointer go on as pfa_free once the pointer is known to be a frame's, and are told in that name. */
@@ -65,9 +74,9 @@ static enum column attempt_told_as(const struct attempt *a)
 static void attempt_fail(const struct scene *s, const struct attempt *a, const char *what)
 {
 	rig_fail(__FILE__, __LINE__,
-	         "%s of pfn %zu, order %u (%zu frames), cpu %u: %s; level %u, max_order %u, block %zu of order %u: %s; told %u: \"%s\"",
-	         column_names[a->by], a->pfn, a->order, a->nr_frames, s->rig.cpu, what, s->level, s->geometry->max_order,
-	         s->geometry->block, s->order, residence_names[s->residence], s->rig.fault.nr, s->rig.fault.message);
+	         "%s of pfn %zu, order %u (%zu frames), cpu %u: %s; level %u%s, max_order %u, block %zu of order %u: %s; told %u: \"%s\"",
+	         column_names[a->by], a->pfn, a->order, a->nr_frames, s->rig.cpu, what, s->level,
+	         s->hooked ? " with hooks" : "", s->geometry->max_order, s->geometry->block, s->order, residence_names[s->residence], s->rig.fault.nr, s->rig.fault.message);
 }
 
 static int attempt_call(struct scene *s, const struct attempt *a)
@@ -88,6 +97,7 @@ static int attempt_call(struct scene *s, const struct attempt *a)
 		return pfa_free_ptr(p, (void *)(at + a->in_frame), a->order);
 	}
 	case BY_RANGE: return pfa_free_range(p, a->pfn, a->nr_frames);
+	case BY_CHECKED: return pfa_free_checked(p, &(struct pfa_handle){ a->pfn, a->generation, a->order });
 	default: return pfa_split(p, a->pfn, a->order, a->new_order);
 	}
 }
@@ -161,6 +171,35 @@ static enum row row_of(const struct scene *s, pfa_pfn pfn, unsigned order, enum 
 	return row_of_place(s, pfn);
 }
 
+/* A handle that nobody was given: with the generation that the frame has now. Odd: that of a block that was freed. */
+static void try_forged(struct scene *s, struct attempt *a)
+{
+	const struct pfa *p = s->rig.pfa;
+	struct attempt forged = *a;
+	forged.by = BY_CHECKED;
+	forged.generation = 0;
+	if (a->pfn - p->base < p->span)
+		forged.generation = pfai_load_relaxed(&p->generations[a->pfn - p->base]);
+	if ((forged.generation & 1) && a->kind != PFA_FAULT_ORDER_LIMIT) {
+		forged.kind = PFA_FAULT_STALE_HANDLE;
+		forged.row = ROW_STALE;
+	}
+	attempt(s, &forged);
+}
+
+/* The handle of the block's first grant, and those that look like it: nothing is freed by them, whoever has it now. */
+static void try_stale(struct scene *s)
+{
+	struct attempt a = { .by = BY_CHECKED, .row = ROW_STALE, .kind = PFA_FAULT_STALE_HANDLE, .pfn = s->handle.pfn };
+	const struct pfa *p = s->rig.pfa;
+	const uint32_t current = pfai_load_relaxed(&p->generations[a.pfn - p->base]);
+	for (unsigned i = 0; i < 32; i++) {
+		a.generation = i ? s->handle.generation ^ 1u << i : s->handle.generation;
+		for (a.order = 0; a.order <= s->geometry->max_order && a.generation != current; a.order++)
+			attempt(s, &a);
+	}
+}
+
 /* (pfn, order) through free, bulk, pointer and split, from each cpu where that matters. */
 static void try_block(struct scene *s, pfa_pfn pfn, unsigned order)
 {
@@ -168,7 +207,7 @@ static void try_block(struct scene *s, pfa_pfn pfn, unsigned order)
 	if (a.kind == PFA_FAULT_NONE)
 		return;
 	a.row = row_of(s, pfn, order, a.kind);
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < (s->hooked ? 1 : 3); i++) { /* with hooks, the cpu comes after the claim */
 		s->rig.cpu = i == 2 ? 9 : i;
 		for (a.by = BY_FREE; a.by <= BY_BULK; a.by++)
 			attempt(s, &a);
@@ -180,6 +219,8 @@ static void try_block(struct scene *s, pfa_pfn pfn, unsigned order)
 		if (i == 0 || a.new_order != (i - 1) * order / 2 || order > s->geometry->max_order)
 			attempt(s, &a);
 	}
+	if (s->hooked)
+		try_forged(s, &a);
 	if (pfn >= 2u * FRAMES_LIMIT)
 		return; /* no such address */
 	a.by = BY_PTR;
@@ -189,7 +230,7 @@ static void try_block(struct scene *s, pfa_pfn pfn, unsigned order)
 	attempt(s, &a);
 	a.kind = PFA_FAULT_FOREIGN_POINTER;
 	a.row = foreign ? ROW_OUTSIDE : ROW_IN_FRAME;
-	for (a.in_frame = 1; a.in_frame < 1u << s->rig.cfg.frame_shift; a.in_frame = 2 * a.in_frame + 1)
+	for (a.in_frame = 1; !s->hooked && a.in_frame < 1u << s->rig.cfg.frame_shift; a.in_frame = 2 * a.in_frame + 1)
 		attempt(s, &a);
 }
 
@@ -260,13 +301,15 @@ static void try_places(struct scene *s)
 		try_block(s, at, 0);
 }
 
-static void matrix_scene(const struct geometry *g, unsigned level, unsigned order, enum residence residence)
+static void matrix_scene(const struct geometry *g, unsigned level, bool hooked, unsigned order, enum residence residence)
 {
 	static struct scene s;
-	if (!scene_start(&s, g, level, order, residence))
+	if (!scene_start(&s, g, level, hooked, order, residence))
 		return;
 	scene_keep(&s);
 	try_around_block(&s);
+	if (s.stale)
+		try_stale(&s);
 	if (residence == AT_FRESH || residence == AT_OWNER)
 		try_places(&s);
 	if (scene_pool_changed(&s))
@@ -279,17 +322,17 @@ static void matrix_scene(const struct geometry *g, unsigned level, unsigned orde
 /* ---- two instances, two threads --------------------------------------------------------------------------------- */
 
 /* What another instance granted: refused by number where this one has nothing there, and by address always. */
-static void matrix_other_instance(const struct geometry *g, unsigned level, unsigned order)
+static void matrix_other_instance(const struct geometry *g, unsigned level, bool hooked, unsigned order)
 {
 	static struct scene s, other;
 	for (unsigned i = 0; i < 2; i++) {
-		MUST(scene_start(&s, g, level, order, i ? AT_OWNER : AT_FRESH));
-		MUST(scene_start(&other, g, level, order, AT_OWNER));
+		MUST(scene_start(&s, g, level, hooked, order, i ? AT_OWNER : AT_FRESH));
+		MUST(scene_start(&other, g, level, hooked, order, AT_OWNER));
 		scene_keep(&s);
 		scene_keep(&other);
 		struct attempt a = { .row = ROW_OTHER, .pfn = g->block, .order = order, .offender = g->block,
 		                     .nr_frames = (size_t)1 << order };
-		for (a.by = BY_FREE; a.by < COLUMNS; a.by++) {
+		for (a.by = BY_FREE; a.by < columns_of(hooked); a.by++) {
 			a.kind = a.by == BY_PTR     ? PFA_FAULT_FOREIGN_POINTER
 			         : a.by == BY_RANGE ? PFA_FAULT_MIXED_RANGE
 			                            : PFA_FAULT_DOUBLE_FREE;
@@ -304,34 +347,49 @@ static void matrix_other_instance(const struct geometry *g, unsigned level, unsi
 	}
 }
 
-/* The first free has claimed the block and waits for the zone: every other one loses. */
-static void race_second(struct scene *s, uint32_t *word)
+/* The first free has claimed the block and has not given it back yet: every other one loses. */
+static void race_second(struct scene *s)
 {
 	struct attempt a = { .row = ROW_RACE, .pfn = s->geometry->block, .offender = s->geometry->block,
-	                     .nr_frames = (size_t)1 << s->order };
-	s->on_wait = NULL;
+	                     .nr_frames = (size_t)1 << s->order, .generation = s->handle.generation };
 	scene_keep(s);
-	for (a.by = BY_FREE; a.by < COLUMNS; a.by++) {
-		a.kind = a.by == BY_RANGE ? PFA_FAULT_MIXED_RANGE : PFA_FAULT_DOUBLE_FREE_RACE;
+	for (a.by = BY_FREE; a.by < columns_of(s->hooked); a.by++) {
+		a.kind = a.by == BY_RANGE     ? PFA_FAULT_MIXED_RANGE
+		         : a.by == BY_CHECKED ? PFA_FAULT_STALE_HANDLE
+		                              : PFA_FAULT_DOUBLE_FREE_RACE;
 		for (a.order = 0; a.order <= s->geometry->max_order; a.order++)
 			attempt(s, &a);
 	}
 	MUST(!scene_pool_changed(s));
+}
+
+/* It waits for the zone's lock. */
+static void race_wait(struct scene *s, uint32_t *word)
+{
+	s->on_wait = NULL;
+	race_second(s);
 	*word = 0; /* whoever held the lock leaves */
 }
 
-static void matrix_race(const struct geometry *g, unsigned level, unsigned order)
+static void matrix_race(const struct geometry *g, unsigned level, bool hooked, unsigned order)
 {
 	static struct scene s;
-	for (enum column first = BY_FREE; first <= BY_RANGE; first++) {
+	for (enum column first = BY_FREE; first < columns_of(hooked); first++) {
 		struct attempt a = { .by = first, .pfn = g->block, .order = order, .nr_frames = (size_t)1 << order };
-		MUST(scene_start(&s, g, level, order, AT_OWNER_UNCACHED));
-		s.on_wait = race_second;
-		scene_lock_zone(&s);
+		if (first == BY_SPLIT)
+			continue; /* nothing of the outside is called while it is split */
+		MUST(scene_start(&s, g, level, hooked, order, AT_OWNER_UNCACHED));
+		a.generation = s.handle.generation;
+		if (hooked) {
+			s.on_freeing = race_second;
+		} else {
+			s.on_wait = race_wait;
+			scene_lock_zone(&s);
+		}
 		size_t nr = 0;
 		int result = first == BY_BULK ? pfa_free_bulk(s.rig.pfa, order, 1, &a.pfn, &nr) : attempt_call(&s, &a);
 		MUST_EQ(result, PFA_OK);
-		MUST(!s.on_wait);
+		MUST(!s.on_wait && !s.on_freeing);
 		scene_freed(&s);
 		scene_stop(&s);
 	}
@@ -404,10 +462,12 @@ int main(int argc, char **argv)
 		for (unsigned i = 0; i < GEOMETRIES; i++) {
 			const struct geometry *g = &geometries[i];
 			for (unsigned order = 0; order <= g->max_order; order++) {
-				for (unsigned at = 0; at < RESIDENCES; at++)
-					matrix_scene(g, level, order, (enum residence)at);
-				matrix_other_instance(g, level, order);
-				matrix_race(g, level, order);
+				for (unsigned hooked = 0; hooked < 2; hooked++) {
+					for (unsigned at = 0; at < RESIDENCES; at++)
+						matrix_scene(g, level, hooked, order, (enum residence)at);
+					matrix_other_instance(g, level, hooked, order);
+					matrix_race(g, level, hooked, order);
+				}
 			}
 		}
 	}
