@@ -2,7 +2,7 @@
  *
  * Layer 1: the two kinds of lock, built from atomic words so that the platform only has to wait and wake.
  *
- * Ranks, outermost first: page lock (migration) < zone set (cache disable) < per-CPU cache < zone < leaf. Locks of
+ * Ranks, outermost first: zone set (cache disable) < per-CPU cache < zone. Locks of
  * one rank are taken in index order. A PFA_DEBUG build verifies this with platform.self.
  *
  * A *sleep lock* (zones, zone set) is 0 free, 1 held, 2 held with waiters; its unlock is an exchange.

@@ -136,7 +136,11 @@ static void test_every_way_to_free_and_split(void **state)
 		assert_int_equal(rig.fault.kind, PFA_FAULT_STALE_HANDLE);
 	}
 	/* Single frames of an exact request have handles of their own. */
-	pfa_pfn first;
+	pfa_pfn first, pfns[FRAMES];
+	nr = rig_take_all(&rig, 0, PFA_MOVABLE | PFA_NORETRY, PFA_EAGAIN, pfns, FRAMES); /* all have been somebody's */
+	for (size_t i = 0; i < nr; i++)
+		EXPECT(pfa_free, PFA_OK, pfa, pfns[i], 0);
+	EXPECT(pfa_cache_drain, PFA_OK, pfa, PFA_ALL_CPUS);
 	EXPECT(pfa_alloc_exact, PFA_OK, pfa, 5, 0, PFA_MOVABLE, &first);
 	for (pfa_pfn at = first; at < first + 5; at++) {
 		EXPECT(pfa_handle_of, PFA_OK, pfa, at, 0, &h);

@@ -83,7 +83,7 @@ PFA_NODISCARD PFA_API int pfa_free_bulk(struct pfa *pfa, unsigned order, size_t 
  * @param nr_frames    1 .. 2^max_order
  * @param align_order  0 .. max_order: *out is a multiple of 2^align_order (at least)
  * @return as pfa_alloc(); PFA_EINVAL also for nr_frames or align_order.
- * @context one zone lock. @cost O(nr_frames) byte writes.
+ * @context one zone lock at a time; before it fails, also the caches' locks, as pfa_alloc(). @cost O(nr_frames) byte writes.
  */
 PFA_NODISCARD PFA_API int pfa_alloc_exact(struct pfa *pfa, size_t nr_frames, unsigned align_order, uint32_t flags,
                                           pfa_pfn *out);
@@ -142,7 +142,7 @@ PFA_NODISCARD PFA_API int pfa_free_ptr(struct pfa *pfa, void *ptr, unsigned orde
  * The largest order that a request with these flags could get now. Counts the zones and, for orders that it caches,
  * the calling cpu's cache; other cpus' caches do not count. A hint as soon as it is returned.
  * @return PFA_OK; PFA_ENOMEM: not even order 0; PFA_EINVAL: flags; PFA_ECORRUPT.
- * @context takes each eligible zone's lock in turn. @cost O(zones x types).
+ * @context takes each eligible zone's lock in turn, and tries this cpu's cache lock. @cost O(zones x types).
  */
 PFA_NODISCARD PFA_API int pfa_largest_free(struct pfa *pfa, uint32_t flags, unsigned *out_order);
 

@@ -82,7 +82,8 @@ struct pfa_platform {
 	/** 64 random bits, for keys (none is in use yet). NULL: config.seed is used alone. Leaf; init only. */
 	uint64_t (*random)(void *ctx);
 	/** Told of each misuse and corruption. No lock is held, so that statistics and printing may be called; allocation
-	 *  and free may not. With policy ABORT it must not return (if it does, the core traps). NULL: trap under ABORT,
+	 *  and free may not. Except PFA_FAULT_LOCK (PFA_DEBUG builds): it is told under the caller's locks, and nothing that
+	 *  takes one may be called. With policy ABORT it must not return (if it does, the core traps). NULL: trap under ABORT,
 	 *  silence under REPORT. */
 	void (*fatal)(void *ctx, const struct pfa_fault *fault);
 	/** What the calling thread wants written beside its grants and frees in the history: a subsystem's number, say.
