@@ -2,8 +2,8 @@
  *
  * Layer 1: the two kinds of lock, built from atomic words so that the platform only has to wait and wake.
  *
- * Ranks, outermost first: zone set (cache disable) < per-CPU cache < zone. Locks of
- * one rank are taken in index order. A PFA_DEBUG build verifies this with platform.self.
+ * Ranks, outermost first: zone set (cache disable) < per-CPU cache < zone. Locks of one rank are taken
+ * in index order. A PFA_DEBUG build verifies this with platform.self.
  *
  * A *sleep lock* (zones, zone set) is 0 free, 1 held, 2 held with waiters; its unlock is an exchange.
  * A *try lock* (per-CPU caches) is released by a plain store, because a read-modify-write there would cost the hot
