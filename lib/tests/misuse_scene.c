@@ -222,7 +222,6 @@ bool scene_start(struct scene *s, const struct geometry *g, unsigned level, bool
 	/* The test looks at all of the pool. */
 	s->rig.cfg.flags = PFA_CONFIG_NO_SHADOW | (hooked ? PFA_CONFIG_GENERATIONS : 0);
 	s->rig.pool_kind = RIG_POOL_CONTENT;
-	s->rig.cfg.flags = PFA_CONFIG_NO_SHADOW; /* the test looks at all of the pool */
 	for (unsigned i = 0; i < 2; i++)
 		rig_zone(&s->rig, g->start[i], g->nr_frames[i]);
 	s->rig.zones[0].holes = &g->hole;
