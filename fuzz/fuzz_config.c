@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <pfa/harden.h>
+
 #include "arena.h"
 #include "exec.h"
 #include "setup.h"
@@ -30,13 +32,24 @@ static struct pfa_config config_cfg;
 static struct pfa_zone_config config_zones[PFA_ZONES_LIMIT + 2u];
 static struct pfa_run config_holes[CONFIG_ZONES][CONFIG_RUNS], config_cma[CONFIG_ZONES][CONFIG_RUNS];
 static bool config_wild; /* cpu_offset leads anywhere: the answer is judged, the instance not used */
-static struct pfa_platform config_platform = { .size = sizeof(struct pfa_platform) };
+
+static size_t config_backtrace(void *ctx, uintptr_t out[], size_t max)
+{
+	(void)ctx;
+	if (max)
+		out[0] = 1;
+	return max != 0;
+}
+
+static struct pfa_platform config_platform = { .size = sizeof(struct pfa_platform), .backtrace = config_backtrace };
+static struct pfa_platform config_plain = { .size = sizeof(struct pfa_platform) };
 
 static void config_fail(const char *what, size_t expected, size_t actual)
 {
 	fprintf(stderr, "pfa-finding: id=c0f1%04x invariant=config op=init step=0 message=%s (expected %zu, actual %zu)\n",
 	        (unsigned)strlen(what) & 0xFFFFu, what, expected, actual);
-	fprintf(stderr, "\ncpu_offset %td hardening %u\n", config_cfg.cpu_offset, config_cfg.hardening);
+	fprintf(stderr, "\ncpu_offset %td hardening %u history %u traces %u/%u guard %u\n", config_cfg.cpu_offset,
+	        config_cfg.hardening, config_cfg.history, config_cfg.nr_traces, config_cfg.trace_shift, config_cfg.guard_bytes);
 	fprintf(stderr, "frame_shift %u max_order %u pageblock_order %u cpus %u cache %u/%u/%u flags %x policy %d\n",
 	        config_cfg.frame_shift, config_cfg.max_order, config_cfg.pageblock_order, config_cfg.nr_cpus,
 	        config_cfg.cache_high, config_cfg.cache_batch, config_cfg.cache_max_order, config_cfg.flags,
@@ -178,6 +191,7 @@ static void config_decode(struct config_input *in)
 		c->pool = (void *)(uintptr_t)((uint64_t)config_bytes(in, 2) << (config_byte(in) % 48));
 		c->pool_bytes = config_frames(in, 65536);
 		c->pool_pfn = config_frames(in, 1024);
+		c->flags |= PFA_CONFIG_NO_SHADOW; /* there is nothing at such addresses */
 	}
 	/* Fields that came later; where the bytes have ended they are 0, so that older inputs keep their meaning. */
 	const uint8_t cpu = config_byte(in);
@@ -186,6 +200,17 @@ static void config_decode(struct config_input *in)
 	c->cpu_offset = (cpu & 3) == 1 ? setup_cpu_offset() : config_wild ? (ptrdiff_t)config_bytes(in, 8) : 0;
 	if (config_byte(in) & 1)
 		c->hardening = (uint32_t)config_value(in, 1, 3);
+	const uint8_t more = config_byte(in);
+	if (more & 1)
+		c->history = (uint32_t)config_value(in, 1, PFA_HISTORY_LIMIT);
+	if (more & 2) {
+		c->nr_traces = more & 16 ? 1u << (config_byte(in) % 24) : (uint32_t)config_value(in, 1, 64);
+		c->trace_shift = (uint32_t)config_value(in, 0, 31);
+	}
+	if (more & 4)
+		c->guard_bytes = more & 8 ? PFA_GUARD_BYTES_MIN : (uint32_t)config_value(in, PFA_GUARD_BYTES_MIN, 65536);
+	if (more & 64)
+		c->platform = &config_plain; /* it has no backtraces */
 }
 
 /* ---- judging ----------------------------------------------------------------------------------------------------- */
@@ -250,6 +275,9 @@ static void config_judge(void)
 		config_fail("the footprint is none", need.align, need.core_bytes);
 	if (code == PFA_OK && need.core_bytes > ARENA_METADATA_MAX / 8)
 		return;
+	/* the arena's end is a page's: what needs more is not tried */
+	if (code == PFA_OK && need.align > PFA_GUARD_BYTES_MIN)
+		return;
 	void *memory = arena_metadata(code == PFA_OK ? need.core_bytes : 4096, (config_cfg.flags & PFA_CONFIG_ZEROED_META) != 0);
 	const int init = pfa_init(memory, code == PFA_OK ? need.core_bytes : 4096, &config_cfg, &pfa, &again, &index);
 	if (init != code || again != problem)
@@ -276,7 +304,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	prog_decode(data, size, &config_program);
-	platform = (struct pfa_platform){ .size = sizeof(platform) };
+	platform = (struct pfa_platform){ .size = sizeof(platform), .backtrace = config_backtrace };
 	setup_make(&setup, &config_program.config, 0, &platform);
 	if (setup_spoil(&setup, config_program.config.bad, config_program.config.bad_variant, &spoilt) &&
 	    !exec_judge_spoilt(&spoilt, &v)) {
