@@ -258,7 +258,7 @@ static void config_use(struct pfa *pfa)
 
 static void config_judge(void)
 {
-	struct pfa_footprint need = { 0, 0 };
+	struct pfa_footprint need = { 0 };
 	enum pfa_config_problem problem = PFA_CONFIG_PROBLEMS, again = PFA_CONFIG_PROBLEMS;
 	unsigned index = 0;
 	struct pfa *pfa = NULL;

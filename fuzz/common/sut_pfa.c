@@ -25,7 +25,7 @@ static struct pfa *sut_pfa_of(struct sut *sut)
 static int sut_pfa_create(const struct pfa_config *cfg, struct sut **out, enum pfa_config_problem *problem,
                           unsigned *index)
 {
-	struct pfa_footprint need = { 0, 0 };
+	struct pfa_footprint need = { 0 };
 	int code = pfa_size(cfg, &need, problem, index);
 
 	if (code != PFA_OK)

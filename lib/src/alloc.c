@@ -7,6 +7,7 @@
 #include "damage.h"
 #include "fallback.h"
 #include "hook.h"
+#include "pagelock.h"
 
 #define ALLOC_FLAGS                                                                                              \
 	(PFA_TYPE_MASK | PFA_ZERO | PFA_NOWAIT | PFA_HIGH | PFA_COMPACT | PFA_NORETRY | PFA_EXACT_ZONE | 0xFF000000u)
@@ -22,6 +23,8 @@ int pfai_request_parse(const struct pfa *p, struct pfai_request *rq, unsigned or
 		return PFA_EINVAL;
 	if ((flags & PFA_ZERO) && !p->os.zero && !p->pool)
 		return PFA_ENOTSUP;
+	if (pfai_op_inside(p)) /* what is waited for might wait for the op */
+		flags |= PFA_NOWAIT;
 	*rq = (struct pfai_request){
 		.order = order,
 		.code = pfai_code_of_type(type),

@@ -68,7 +68,7 @@ static int bad_purge(struct pfa *p, struct pfai_zone *z, size_t rel)
 
 int pfa_mark_bad(struct pfa *p, pfa_pfn pfn)
 {
-	int closed = pfai_closed(p, "pfa_mark_bad");
+	int closed = pfai_closed_or_inside(p, "pfa_mark_bad");
 	if (closed != PFA_OK)
 		return closed;
 	struct pfai_zone *z = pfai_zone_of(p, pfn);

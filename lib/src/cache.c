@@ -9,7 +9,7 @@
 
 int pfa_cache_drain(struct pfa *p, uint32_t cpu)
 {
-	int closed = pfai_closed(p, "pfa_cache_drain");
+	int closed = pfai_closed_or_inside(p, "pfa_cache_drain");
 	if (closed != PFA_OK)
 		return closed;
 	if (cpu == PFA_ALL_CPUS)
@@ -21,7 +21,7 @@ int pfa_cache_drain(struct pfa *p, uint32_t cpu)
 
 int pfa_cache_purge(struct pfa *p, pfa_pfn pfn)
 {
-	int closed = pfai_closed(p, "pfa_cache_purge");
+	int closed = pfai_closed_or_inside(p, "pfa_cache_purge");
 	if (closed != PFA_OK)
 		return closed;
 	pfa_pfn first = pfn >> p->pb_order << p->pb_order, end = first + ((size_t)1 << p->pb_order);
@@ -73,7 +73,7 @@ static int cache_switch(struct pfa *p, bool disabled)
 
 int pfa_cache_disable(struct pfa *p)
 {
-	int closed = pfai_closed(p, "pfa_cache_disable");
+	int closed = pfai_closed_or_inside(p, "pfa_cache_disable");
 	if (closed != PFA_OK)
 		return closed;
 	if (!pfai_set_lock(p))
@@ -91,7 +91,7 @@ int pfa_cache_disable(struct pfa *p)
 
 int pfa_cache_enable(struct pfa *p)
 {
-	int closed = pfai_closed(p, "pfa_cache_enable");
+	int closed = pfai_closed_or_inside(p, "pfa_cache_enable");
 	if (closed != PFA_OK)
 		return closed;
 	if (!pfai_set_lock(p))

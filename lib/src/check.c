@@ -19,6 +19,7 @@ struct check {
 	size_t free[PFAI_CODES];
 	size_t reserved, present, allocated, cached, bad, doomed;
 	size_t entries, entries_sum, entries_squares; /* of cached blocks, by their offsets */
+	struct pfai_check_movable moves;
 };
 
 /* The first broken invariant; always false, so that callers can return it. */
@@ -250,6 +251,7 @@ static bool check_head(struct check *c, size_t rel, uint8_t byte, size_t *step)
 {
 	unsigned order = byte & PFAI_ORDER_MASK, state = byte & PFAI_STATE_MASK;
 	size_t offset = pfai_offset_of_rel(c->z, rel), nr = (size_t)1 << order;
+	const char *what;
 	*step = nr;
 	if ((rel & (nr - 1)) || nr > c->z->end - c->z->origin - rel)
 		return check_broken(c, 1, rel, order, byte, "I1 a block's order does not fit its place");
@@ -260,7 +262,10 @@ static bool check_head(struct check *c, size_t rel, uint8_t byte, size_t *step)
 		c->allocated += nr;
 		return !c->quiescent || check_broken(c, 1, rel, 0, byte, "I1 a free or split is in flight");
 	case PFAI_HEAD:
+	case PFAI_MOVABLE:
 		c->allocated += nr;
+		if ((what = pfai_check_movable_head(c->p, &c->moves, offset, byte, c->quiescent)) != NULL)
+			return check_broken(c, 10, rel, 0, byte, what);
 		if (c->quiescent && c->p->generations && (pfai_load_relaxed(&c->p->generations[offset]) & 1))
 			return check_broken(c, 1, rel, 0, 1, "I1 an allocated block's generation says that it is not");
 		return check_inside(c, rel, nr, byte);
@@ -389,7 +394,9 @@ static bool check_sums(struct check *c, bool frames)
 		return true;
 	return check_equal(c, 6, c->cached, s.cached, "I6 cached frames") &&
 	       check_equal(c, 6, c->allocated, s.allocated, "I6 allocated frames") &&
-	       check_equal(c, 6, c->bad, s.bad, "I6 bad frames");
+	       check_equal(c, 6, c->bad, s.bad, "I6 bad frames") &&
+	       (!c->quiescent || (check_equal(c, 10, c->moves.movable, s.movable, "I10 movable frames") &&
+	                          check_equal(c, 10, c->moves.isolated, s.isolated, "I10 isolated frames")));
 }
 
 /* ---- API ----------------------------------------------------------------------------------------------------------- */
@@ -403,12 +410,28 @@ static void check_prepare(struct check *c, struct pfa *p, struct pfai_zone *z, u
 	c->quiescent = level & PFA_CHECK_QUIESCENT;
 }
 
-bool pfai_check_frozen(struct pfa *p, struct pfai_zone *z, unsigned level, struct pfa_violation *out)
+bool pfai_check_frozen(struct pfa *p, struct pfai_zone *z, unsigned level, struct pfa_violation *out,
+                       struct pfai_check_movable *moves)
 {
 	struct check c;
 	bool frames = level & PFA_CHECK_FRAMES;
 	check_prepare(&c, p, z, level, out);
-	return check_index(&c) && (!frames || check_frames(&c)) && check_caches(&c, frames) && check_sums(&c, frames);
+	bool fine = check_index(&c) && (!frames || check_frames(&c)) && check_caches(&c, frames) && check_sums(&c, frames);
+	if (moves) {
+		moves->owned += c.moves.owned;
+		moves->live += c.moves.live;
+	}
+	return fine;
+}
+
+/* When all zones are through: what the owners say that they have. */
+static bool check_owners(struct pfa *p, unsigned level, const struct pfai_check_movable *moves, struct pfa_violation *out)
+{
+	struct check c;
+	const unsigned wanted = PFA_CHECK_QUIESCENT | PFA_CHECK_FRAMES;
+	const char *what = (level & wanted) == wanted ? pfai_check_movable_owners(p, moves) : NULL;
+	check_prepare(&c, p, &p->zones[0], level, out);
+	return !what || check_broken(&c, 10, c.z->start - c.z->origin, 0, 0, what);
 }
 
 int pfa_check(struct pfa *p, unsigned level, struct pfa_violation *out)
@@ -417,13 +440,16 @@ int pfa_check(struct pfa *p, unsigned level, struct pfa_violation *out)
 	if (closed != PFA_OK)
 		return closed;
 	bool fine = true;
+	struct pfai_check_movable moves = { 0, 0, 0, 0 };
 	if (level & ~(PFA_CHECK_QUIESCENT | PFA_CHECK_FRAMES))
 		return PFA_EINVAL;
 	memset(out, 0, sizeof(*out));
 	for (uint32_t i = 0; i < p->nr_zones && fine; i++) {
 		if (!pfai_zone_freeze(p, &p->zones[i]))
 			return PFA_EBUSY;
-		fine = pfai_check_frozen(p, &p->zones[i], level, out);
+		fine = pfai_check_frozen(p, &p->zones[i], level, out, &moves);
+		if (fine && i + 1 == p->nr_zones)
+			fine = check_owners(p, level, &moves, out);
 		pfai_zone_thaw(p, &p->zones[i]);
 	}
 	return fine ? PFA_OK : PFA_ECORRUPT;

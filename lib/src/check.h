@@ -7,9 +7,12 @@
 
 #include <pfa/debug.h>
 
+#include "check_movable.h"
 #include "stats.h"
 
-/* Everything that pfa_check() looks at in a zone. Reads nothing outside of the metadata, however damaged. */
-bool pfai_check_frozen(struct pfa *p, struct pfai_zone *z, unsigned level, struct pfa_violation *out);
+/* Everything that pfa_check() looks at in a zone. Reads nothing outside of the metadata, however damaged. moves: adds what the
+ * frame bytes say of movable blocks; may be NULL. */
+bool pfai_check_frozen(struct pfa *p, struct pfai_zone *z, unsigned level, struct pfa_violation *out,
+                       struct pfai_check_movable *moves);
 
 #endif

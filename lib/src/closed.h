@@ -9,6 +9,7 @@
 #ifndef PFAI_CLOSED_H
 #define PFAI_CLOSED_H
 
+#include "pagelock.h"
 #include "pcpu.h"
 
 /* Nobody else may be in a call, and no lock be wanted again. */
@@ -23,6 +24,15 @@ static inline int pfai_closed(const struct pfa *p, const char *function)
 	if (PFAI_UNLIKELY(pfai_load_relaxed(&p->st->closed)))
 		return pfai_closed_code(p, function);
 	return PFA_OK;
+}
+
+/* The same for functions that may not be called inside an owner's op: PFA_EDEADLK there. */
+static inline int pfai_closed_or_inside(const struct pfa *p, const char *function)
+{
+	int closed = pfai_closed(p, function);
+	if (closed != PFA_OK)
+		return closed;
+	return pfai_op_inside(p) ? PFA_EDEADLK : PFA_OK;
 }
 
 #endif

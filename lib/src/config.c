@@ -19,6 +19,7 @@ static const char *const config_problem_text[PFA_CONFIG_PROBLEMS] = {
 	[PFA_CONFIG_HISTORY] = "history is over 16",
 	[PFA_CONFIG_TRACES] = "nr_traces is no power of two up to 2^20, trace_shift is over 31, or history or the backtrace op is missing",
 	[PFA_CONFIG_GUARD] = "guard_bytes is no power of two of at least 4096",
+	[PFA_CONFIG_OWNERS] = "max_owners is over 65535, or this library was built without movable blocks",
 	[PFA_CONFIG_ZONES] = "the number of zones is not 1..62",
 	[PFA_CONFIG_ZONE_EMPTY] = "a zone has no frames",
 	[PFA_CONFIG_ZONE_OVERFLOW] = "a zone's end overflows",
@@ -115,6 +116,10 @@ static enum pfa_config_problem config_check_scalars(const struct pfa_config *cfg
 	g->guard = cfg->guard_bytes;
 	if (g->guard && (g->guard < PFA_GUARD_BYTES_MIN || (g->guard & (g->guard - 1))))
 		return PFA_CONFIG_GUARD;
+	g->max_owners = config_value(cfg->max_owners, 0);
+	/* Level 0 claims frame bytes without a look at them, but a free must see that a block is movable. */
+	if (g->max_owners > 65535 || (g->max_owners && !PFA_HARDENING))
+		return PFA_CONFIG_OWNERS;
 	return PFA_CONFIG_FINE;
 }
 
@@ -285,6 +290,7 @@ int pfa_size(const struct pfa_config *cfg, struct pfa_footprint *out, enum pfa_c
 	if (!problem) {
 		out->core_bytes = bytes;
 		out->align = pfai_layout_align(&g);
+		out->owner_bytes = pfai_owner_bytes(&g);
 	}
 	return config_told(problem, index, out_problem, out_index);
 }

@@ -7,11 +7,11 @@
 static enum pfa_frame_state debug_state(const struct pfai_zone *z, pfa_pfn pfn, uint8_t byte)
 {
 	switch (byte & PFAI_STATE_MASK) {
+	case PFAI_MOVABLE:
 	case PFAI_HEAD: return PFA_FRAME_HEAD;
 	case PFAI_CACHED:
 	case PFAI_CACHED_ZERO: return PFA_FRAME_CACHED;
 	case PFAI_HELD_REPORT: return PFA_FRAME_HELD_REPORT;
-	case PFAI_HELD_MOVE: return PFA_FRAME_HELD_MOVE;
 	case PFAI_QUARANTINE: return PFA_FRAME_QUARANTINE;
 	case PFAI_FREEING: return PFA_FRAME_FREEING;
 	default: break;
@@ -129,6 +129,10 @@ void pfa_regions(const struct pfa *p, void (*visit)(void *ctx, const struct pfa_
 		debug_visit(&v, "history", p->history, p->span * p->nr_history, sizeof(*p->history), false);
 	if (p->traces)
 		debug_visit(&v, "traces", p->traces, p->nr_traces, sizeof(*p->traces), false);
+	if (p->table) {
+		debug_visit(&v, "owners", p->owners, p->max_owners, sizeof(*p->owners), false);
+		debug_visit(&v, "owner_table", p->table, p->span, sizeof(*p->table), false);
+	}
 }
 
 struct debug_plain {

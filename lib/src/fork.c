@@ -40,6 +40,23 @@ void pfa_fork_parent(struct pfa *p)
 	fork_release(p, p->nr_cpus, p->nr_zones);
 }
 
+/* Did another thread move blocks? Then their owners' ops were half-way. Page locks that users held are free again: whoever
+ * held them is not here, or (the thread that forked) has forgotten. */
+static bool fork_movers(struct pfa *p)
+{
+	for (unsigned i = 0; i < PFAI_OPS_LIMIT; i++)
+		if (pfai_load_relaxed(&p->st->op_self[i]))
+			return true;
+	for (size_t offset = 0; offset < p->span;) {
+		uint8_t byte = pfai_load_relaxed(&p->bytes[offset]);
+		struct pfai_entry *e = pfai_entry_at(p, offset);
+		if ((byte & PFAI_STATE_MASK) == PFAI_MOVABLE)
+			pfai_store_relaxed(&e->lock, pfai_load_relaxed(&e->lock) & ~(PFAI_ENTRY_SELF | PFAI_ENTRY_WAITERS));
+		offset += byte & PFAI_STATE_MASK ? (size_t)1 << (byte & PFAI_ORDER_MASK) : 1;
+	}
+	return false;
+}
+
 void pfa_fork_child(struct pfa *p, bool shared)
 {
 	/* Not unlocked but made anew: who waited for them stayed in the parent. */
@@ -52,6 +69,8 @@ void pfa_fork_child(struct pfa *p, bool shared)
 	p->st->next_served = 0;
 	p->st->service_next = UINT64_MAX;
 	pfai_store_relaxed(&p->st->serving, 0u);
+	if (p->table && fork_movers(p))
+		shared = true;
 	if (shared)
 		pfai_close(p, PFAI_FORKED);
 }

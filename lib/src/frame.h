@@ -8,6 +8,8 @@
  *   NOTHING --refill-> CACHED / CACHED_ZERO --flush, drain--> NOTHING      under cache lock and zone lock
  *   HEAD --pfa_free, past the cache--> FREEING --put--> NOTHING            claim without lock, put under the zone lock
  *   HEAD --pfa_split--> FREEING --> HEAD (smaller)                         without lock: the claim is the lock
+ *   HEAD --pfa_movable_set--> FREEING --> MOVABLE         without lock: the claim is the lock
+ *   MOVABLE --pfa_free, pfa_movable_clear, moved--> FREEING --> as above, or HEAD     by who took its entry away
  *   inside, level 2: NOTHING --grant, refill--> TAIL --put, flush--> NOTHING    under the zone lock
  *                    TAIL --pfa_split, pfa_alloc_exact--> HEAD             the block is the caller's
  *
@@ -29,7 +31,7 @@ enum pfai_frame_byte {
 	PFAI_CACHED = 2 << 5,
 	PFAI_CACHED_ZERO = 3 << 5, /* CACHED and known to be zero */
 	PFAI_HELD_REPORT = 4 << 5,
-	PFAI_HELD_MOVE = 5 << 5,
+	PFAI_MOVABLE = 5 << 5, /* HEAD, and its owner table entry says more (pagelock.h) */
 	PFAI_QUARANTINE = 6 << 5,
 	PFAI_FREEING = 7 << 5, /* claimed by a free, a range or a split in flight */
 

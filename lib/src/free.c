@@ -5,6 +5,7 @@
 #include "damage.h"
 #include "fault.h"
 #include "freeing.h"
+#include "movable.h"
 #include "pcpu.h"
 #include "refuse.h"
 
@@ -18,7 +19,7 @@ static int free_direct(struct pfa *p, pfa_pfn pfn, unsigned order, const char *f
 		return pfai_tell(p, function);
 	pfai_a8 *byte = &p->bytes[pfn - p->base];
 	if (!pfai_claim(byte, PFAI_HEAD | order, PFAI_FREEING | order))
-		return pfai_refuse_block(p, pfn, order, function);
+		return pfai_free_other(p, pfn, order, function);
 	if (!pfai_zone_lock(p, z)) {
 		pfai_store_release(byte, (uint8_t)(PFAI_HEAD | order));
 		return PFA_EBUSY;
@@ -35,6 +36,11 @@ static int free_direct(struct pfa *p, pfa_pfn pfn, unsigned order, const char *f
 	if (PFAI_UNLIKELY(pfai_load_relaxed(&z->st->corrupt)))
 		return pfai_tell(p, function);
 	return PFA_OK;
+}
+
+int pfai_free_block(struct pfa *p, pfa_pfn pfn, unsigned order, const char *function)
+{
+	return p->hooks ? pfai_free_hooked(p, pfn, order, function) : free_direct(p, pfn, order, function);
 }
 
 /* A full slot gives its older half back. Cache lock held. PFA_OK: there is room now. */
@@ -86,7 +92,7 @@ static int PFAI_NOINLINE free_full(struct pfa *p, struct pfai_cpu *c, size_t off
 static int PFAI_NOINLINE free_refused(struct pfa *p, struct pfai_cpu *c, size_t offset, unsigned order)
 {
 	pfai_cpu_unlock(p, c);
-	return pfai_refuse_block(p, p->base + offset, order, "pfa_free");
+	return pfai_free_other(p, p->base + offset, order, "pfa_free");
 }
 
 /* No lock held: the order has no slot, the cpu is unknown or its cache busy, or the pfn is out of range. */
@@ -152,8 +158,7 @@ int pfa_free_bulk(struct pfa *p, unsigned order, size_t nr, const pfa_pfn pfns[]
 		}
 		if (done == nr)
 			break;
-		result = p->hooks ? pfai_free_hooked(p, pfns[done], order, "pfa_free_bulk")
-		                  : free_direct(p, pfns[done], order, "pfa_free_bulk");
+		result = pfai_free_block(p, pfns[done], order, "pfa_free_bulk");
 		if (result != PFA_OK)
 			break;
 		done++;

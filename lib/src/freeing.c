@@ -3,6 +3,7 @@
 
 #include "damage.h"
 #include "generation.h"
+#include "movable.h"
 #include "refuse.h"
 
 bool pfai_zone_lockable(struct pfa *p, struct pfai_zone *z)
@@ -68,7 +69,7 @@ int pfai_free_hooked(struct pfa *p, pfa_pfn pfn, unsigned order, const char *fun
 	if (!pfai_zone_lockable(p, z))
 		return PFA_EBUSY;
 	if (!pfai_claim_block(p, offset, order))
-		return pfai_refuse_block(p, pfn, order, function);
+		return pfai_free_other(p, pfn, order, function);
 	return pfai_free_claimed(p, z, offset, order, function);
 }
 

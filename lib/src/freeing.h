@@ -11,6 +11,9 @@
 /* pfa_free() of such an instance. No lock held. */
 int pfai_free_hooked(struct pfa *p, pfa_pfn pfn, unsigned order, const char *function);
 
+/* Past the caches, whatever the instance is like (free.c). No lock held. */
+int pfai_free_block(struct pfa *p, pfa_pfn pfn, unsigned order, const char *function);
+
 /* The rest of it, once the block is claimed and its zone lockable. */
 int pfai_free_claimed(struct pfa *p, struct pfai_zone *z, size_t offset, unsigned order, const char *function);
 

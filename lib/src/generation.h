@@ -13,15 +13,20 @@
 
 #include "instance.h"
 
-/* Claims the block of this generation: its byte becomes FREEING. False: nothing changed. */
-static inline bool pfai_claim_generation(struct pfa *p, size_t offset, unsigned order, uint32_t generation)
+/* Claims the block of this generation, whose byte is HEAD or MOVABLE with its order: it becomes FREEING. False: nothing
+ * changed. */
+static inline bool pfai_claim_generation_of(struct pfa *p, size_t offset, unsigned from, uint32_t generation)
 {
 	pfai_a8 *byte = &p->bytes[offset];
-	if ((generation & 1) || pfai_load_acquire(byte) != (PFAI_HEAD | order) ||
-	    !pfai_cas32(&p->generations[offset], generation, generation + 1))
+	if ((generation & 1) || pfai_load_acquire(byte) != from || !pfai_cas32(&p->generations[offset], generation, generation + 1))
 		return false;
-	pfai_store_relaxed(byte, (uint8_t)(PFAI_FREEING | order));
+	pfai_store_relaxed(byte, (uint8_t)(PFAI_FREEING | (from & PFAI_ORDER_MASK)));
 	return true;
+}
+
+static inline bool pfai_claim_generation(struct pfa *p, size_t offset, unsigned order, uint32_t generation)
+{
+	return pfai_claim_generation_of(p, offset, PFAI_HEAD | order, generation);
 }
 
 /* Claims the block at offset, whatever its generation. */
@@ -32,12 +37,25 @@ static inline bool pfai_claim_block(struct pfa *p, size_t offset, unsigned order
 	return pfai_claim(&p->bytes[offset], PFAI_HEAD | order, PFAI_FREEING | order);
 }
 
-/* The claimed block is what it was. */
-static inline void pfai_unclaim_block(struct pfa *p, size_t offset, unsigned order)
+/* The same for a movable one. */
+static inline bool pfai_claim_movable(struct pfa *p, size_t offset, unsigned order)
 {
-	pfai_store_release(&p->bytes[offset], (uint8_t)(PFAI_HEAD | order));
+	if (PFAI_UNLIKELY(p->generations != NULL))
+		return pfai_claim_generation_of(p, offset, PFAI_MOVABLE | order, pfai_load_acquire(&p->generations[offset]));
+	return pfai_claim(&p->bytes[offset], PFAI_MOVABLE | order, PFAI_FREEING | order);
+}
+
+/* The claimed block is what it was before, or becomes HEAD or MOVABLE with the same generation. */
+static inline void pfai_unclaim_as(struct pfa *p, size_t offset, unsigned byte)
+{
+	pfai_store_release(&p->bytes[offset], (uint8_t)byte);
 	if (PFAI_UNLIKELY(p->generations != NULL))
 		pfai_store_release(&p->generations[offset], pfai_load_relaxed(&p->generations[offset]) - 1);
+}
+
+static inline void pfai_unclaim_block(struct pfa *p, size_t offset, unsigned order)
+{
+	pfai_unclaim_as(p, offset, PFAI_HEAD | order);
 }
 
 /* The block at offset, which is HEAD and nobody else's, may be claimed from now on. */

@@ -9,6 +9,7 @@
 #include "fault.h"
 #include "freeing.h"
 #include "generation.h"
+#include "movable.h"
 #include "refuse.h"
 
 int pfa_alloc_checked(struct pfa *p, unsigned order, uint32_t flags, struct pfa_handle *out)
@@ -36,7 +37,7 @@ int pfa_handle_of(struct pfa *p, pfa_pfn pfn, unsigned order, struct pfa_handle 
 	if (offset >= p->span || order > p->max_order)
 		return pfai_refuse_block(p, pfn, order, "pfa_handle_of");
 	uint32_t generation = pfai_load_acquire(&p->generations[offset]);
-	if ((generation & 1) || pfai_load_acquire(&p->bytes[offset]) != (PFAI_HEAD | order))
+	if ((generation & 1) || (pfai_load_acquire(&p->bytes[offset]) != (PFAI_HEAD | order) && !pfai_movable_at(p, offset, order)))
 		return pfai_refuse_block(p, pfn, order, "pfa_handle_of");
 	*out = (struct pfa_handle){ pfn, generation, order };
 	return PFA_OK;
@@ -62,5 +63,5 @@ int pfa_free_checked(struct pfa *p, const struct pfa_handle *handle)
 		return pfai_free_claimed(p, z, offset, handle->order, function);
 	if (pfai_load_relaxed(&p->generations[offset]) != handle->generation || (handle->generation & 1))
 		return pfai_fault(p, PFA_FAULT_STALE_HANDLE, handle->pfn, handle->order, function);
-	return pfai_refuse_block(p, handle->pfn, handle->order, function);
+	return pfai_free_other(p, handle->pfn, handle->order, function);
 }

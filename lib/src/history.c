@@ -180,7 +180,7 @@ size_t pfa_event_text(const struct pfa_event *event, char out[], size_t room)
 /* By frame.h's states >> 5; 0 is never asked for. */
 static const char *const history_state_text[8] = {
 	NULL, "in an allocated block", "in a free block, in a per-CPU cache", "in a free block, in a per-CPU cache",
-	"in a block that the reporter holds", "in a block that is held", "in a free block, in quarantine",
+	"in a block that the reporter holds", "in an allocated movable block", "in a free block, in quarantine",
 	"in a block that is being freed or split",
 };
 

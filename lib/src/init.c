@@ -229,6 +229,7 @@ static void init_root(struct pfa *p, const struct pfai_geometry *g, const struct
 	p->nr_history = g->nr_history;
 	p->nr_traces = g->nr_traces;
 	p->trace_shift = cfg->trace_shift;
+	p->max_owners = g->max_owners;
 	p->zero_invert = cfg->flags & PFA_CONFIG_ZEROED_POOL ? PFAI_ONES : 0;
 	p->pool = cfg->pool;
 	p->pool_pfn = cfg->pool_pfn;
@@ -303,7 +304,7 @@ static void fini_log(void *ctx, const struct pfai_live *live)
 
 int pfa_fini(struct pfa *p)
 {
-	int result = pfai_closed(p, "pfa_fini");
+	int result = pfai_closed_or_inside(p, "pfa_fini");
 	if (result != PFA_OK)
 		return result;
 	result = pfai_cache_drain_all(p);

@@ -12,6 +12,7 @@
 #include <pfa/config.h>
 #include <pfa/debug.h>
 #include <pfa/harden.h>
+#include <pfa/movable.h>
 #include <pfa/stats.h>
 
 #include "bitset.h"
@@ -116,6 +117,12 @@ struct pfai_zone_events {
 	size_t refill, flush, direct, claim, steal, borrow, reserve, unreserve, lock_steps;
 };
 
+/* Of a zone's movable blocks. Guard: none, atomics. */
+struct pfai_zone_moves {
+	pfai_aword movable, isolated; /* frames, now */
+	pfai_aword migrated, putback, released, again; /* events */
+};
+
 /* What changes in a zone, apart from the maps. Guard of everything: lock, unless stated. */
 struct pfai_zone_state {
 	struct pfai_lock lock;
@@ -131,6 +138,7 @@ struct pfai_zone_state {
 	size_t direct_allocs, direct_frees; /* frames granted and given back past the caches, ever */
 	size_t bad;                    /* frames that are marked bad */
 	struct pfai_zone_events events;
+	struct pfai_zone_moves moves;
 };
 
 /* What is constant after init: platform/posix can make it read-only, as struct pfa and the capacities. */
@@ -180,6 +188,43 @@ struct pfai_trace {
 	pfai_aword at[PFA_TRACE_DEPTH];
 };
 
+/*
+ * Of a movable block, at its first frame: an entry of the owner table. All zero where no movable block begins.
+ *
+ * lock: the page lock, PFAI_ENTRY_*. Whoever frees the block sets RELEASED, and from then on nobody can take the lock. Who had it,
+ * or else who set RELEASED, takes the owner out of `refs`.
+ * refs: owner << 16 | REF_ISOLATED | pins. Who makes it 0 frees the block.
+ */
+struct pfai_entry {
+	pfai_a32 lock;
+	pfai_a32 refs;
+	uint64_t cookie; /* under the page lock */
+};
+
+#define PFAI_ENTRY_SELF ((1u << 28) - 1) /* platform.self of the holder; 0: nobody */
+#define PFAI_ENTRY_WAITERS (1u << 28)
+#define PFAI_ENTRY_MOVABLE (1u << 29)
+#define PFAI_ENTRY_RELEASED (1u << 30)
+
+#define PFAI_REF_PINS 0x7FFFu       /* pins */
+#define PFAI_REF_ISOLATED (1u << 15) /* a mover has it; set under the page lock only */
+#define PFAI_REF_OWNER_SHIFT 16u     /* index + 1; 0: released */
+
+enum pfai_owner_state { PFAI_OWNER_FREE, PFAI_OWNER_BUSY, PFAI_OWNER_REGISTERED };
+
+/* A registered owner. ops and ctx do not change while a block is its own. */
+struct pfai_owner {
+	pfai_a32 state; /* generation << 16 | enum pfai_owner_state */
+	pfai_a32 live;  /* blocks that are movable for it and not released */
+	pfai_a32 total; /* entries of the table that name it */
+	struct pfa_owner_ops ops;
+	void *ctx;
+};
+
+/* Movers that there may be at once, each with one op at a time. */
+#define PFAI_OPS_LIMIT 64u
+#define PFAI_OP_NONE (1u << 31) /* a mover that is in no op */
+
 /* Why an instance answers no call any more; 0: it does. */
 enum pfai_closed { PFAI_OPEN, PFAI_FORKED, PFAI_ENDED };
 
@@ -196,6 +241,10 @@ struct pfai_state {
 
 	/* events */
 	pfai_aword nr_fail, nr_drain, nr_misuse, nr_corrupt, nr_zeroed, nr_zero_skipped;
+	/* movers: the platform.self of those inside an owner's op, OP_NONE of the others; nr_ops: how many are inside */
+	pfai_a32 nr_ops, op_self[PFAI_OPS_LIMIT];
+	pfai_a32 nr_owners;
+
 	pfai_aword nr_records; /* number of the last event of the history */
 };
 
@@ -233,6 +282,9 @@ struct pfa {
 	struct pfai_record *history; /* nr_history of each offset; NULL: not configured */
 	struct pfai_trace *traces;   /* nr_traces, a power of two; NULL: not configured */
 	uint32_t nr_history, nr_traces, trace_shift;
+	struct pfai_entry *table;     /* the owner table, by offset; NULL: not configured */
+	struct pfai_owner *owners;
+	uint32_t max_owners;
 	const struct pfai_slot_home *homes; /* as pfai_cpu.slots */
 	uint32_t *entries;      /* of all cpus, cpu_entries each */
 	size_t cpu_entries;

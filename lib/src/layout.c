@@ -114,12 +114,16 @@ bool pfai_layout(const struct pfa_config *cfg, const struct pfai_geometry *g, un
 	pfai_a32 *generations = g->generations ? layout_take(&c, g->span, sizeof(*generations)) : NULL;
 	struct pfai_record *history = g->nr_history ? layout_take(&c, g->span, g->nr_history * sizeof(*history)) : NULL;
 	struct pfai_trace *traces = g->nr_traces ? layout_take(&c, g->nr_traces, sizeof(*traces)) : NULL;
+	struct pfai_owner *owners = g->max_owners ? layout_take(&c, g->max_owners, sizeof(*owners)) : NULL;
+	struct pfai_entry *table = g->max_owners ? layout_take(&c, g->span, sizeof(*table)) : NULL;
 	*out_bytes = g->guard ? layout_gap(&c) : c.at;
 	if (!p || !bytes)
 		return !c.overflow;
 	p->generations = generations;
 	p->history = history;
 	p->traces = traces;
+	p->owners = owners;
+	p->table = table;
 	p->zones = zones;
 	for (uint32_t i = 0; i < g->nr_zones; i++)
 		zones[i].st = &zone_states[i];

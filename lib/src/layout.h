@@ -15,7 +15,7 @@ struct pfai_geometry {
 	unsigned cached_orders, slot_shift, level;
 	uint32_t nr_cpus, nr_zones, cache_high, cache_batch;
 	bool caches_default_high, track_zero, generations;
-	uint32_t nr_history, nr_traces;
+	uint32_t nr_history, nr_traces, max_owners;
 	size_t guard; /* bytes; 0: none */
 	pfa_pfn base;
 	size_t span;
@@ -49,5 +49,11 @@ static inline size_t pfai_layout_align(const struct pfai_geometry *g)
 /* Walks the layout; the root lies g->guard bytes from its start. memory NULL: counts only. Else p's pointers are set. False: the size overflows. */
 bool pfai_layout(const struct pfa_config *cfg, const struct pfai_geometry *g, unsigned char *memory, struct pfa *p,
                  size_t *out_bytes);
+
+/* Bytes of it that are the owner table. */
+static inline size_t pfai_owner_bytes(const struct pfai_geometry *g)
+{
+	return g->max_owners ? g->span * sizeof(struct pfai_entry) : 0;
+}
 
 #endif

@@ -57,7 +57,7 @@ static void live_walk(const struct pfa *p, struct live_rows *rows, uint32_t leas
 	for (size_t offset = 0; offset < p->span;) {
 		uint8_t byte = pfai_load_relaxed(&p->bytes[offset]);
 		unsigned order = byte & PFAI_STATE_MASK ? byte & PFAI_ORDER_MASK : 0;
-		if ((byte & PFAI_STATE_MASK) == PFAI_HEAD)
+		if ((byte & PFAI_STATE_MASK) == PFAI_HEAD || (byte & PFAI_STATE_MASK) == PFAI_MOVABLE)
 			live_block(p, rows, least, offset, order);
 		offset += (size_t)1 << order;
 	}

@@ -185,8 +185,9 @@ int pfa_free_range(struct pfa *p, pfa_pfn first, size_t nr_frames)
 	while (claimed < nr_frames) {
 		unsigned order;
 		if (!range_claim(p, offset + claimed, nr_frames - claimed, &order)) {
+			bool movable = (pfai_load_relaxed(&p->bytes[offset + claimed]) & PFAI_STATE_MASK) == PFAI_MOVABLE;
 			range_unclaim(p, offset, claimed);
-			return pfai_fault(p, PFA_FAULT_MIXED_RANGE, first + claimed, 0, "pfa_free_range");
+			return pfai_fault(p, movable ? PFA_FAULT_MOVABLE : PFA_FAULT_MIXED_RANGE, first + claimed, 0, "pfa_free_range");
 		}
 		claimed += (size_t)1 << order;
 		if (PFAI_UNLIKELY(!range_sound(p, offset + claimed - ((size_t)1 << order), order))) {

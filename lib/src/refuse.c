@@ -33,6 +33,8 @@ static enum pfa_fault_kind refuse_of_block(struct pfa *p, pfa_pfn pfn, unsigned 
 	switch (byte & PFAI_STATE_MASK) {
 	case PFAI_HEAD: /* with this very order: freed by another thread and granted again since the claim failed */
 		return (byte & PFAI_ORDER_MASK) == order ? PFA_FAULT_DOUBLE_FREE_RACE : PFA_FAULT_WRONG_ORDER;
+	case PFAI_MOVABLE: /* a free that knows the order does not come here, but where it is movable since the claim failed */
+		return (byte & PFAI_ORDER_MASK) == order ? PFA_FAULT_MOVABLE : PFA_FAULT_WRONG_ORDER;
 	case PFAI_CACHED:
 	case PFAI_CACHED_ZERO:
 		return PFA_FAULT_DOUBLE_FREE_CACHED;

@@ -11,6 +11,7 @@
 
 #include "check.h"
 #include "closed.h"
+#include "owner.h"
 #include "tail.h"
 
 struct repair {
@@ -20,7 +21,7 @@ struct repair {
 	bool tails, quiescent;
 	size_t first, end; /* rels of the zone's frames */
 	size_t disputed;   /* below this, free frames lie in a block that may be somebody's */
-	size_t allocated, bad, absent;
+	size_t allocated, bad, absent, movable;
 };
 
 static inline pfai_a8 *repair_byte(const struct repair *r, size_t rel)
@@ -101,22 +102,33 @@ static bool repair_blames_inside(const struct repair *r, size_t rel, unsigned or
 	return order > 1 || (!repair_is_single(byte) && repair_used(r, rel + at, 0));
 }
 
+/* What a block that somebody has says in its first byte: MOVABLE where the owner table knows it. */
+static unsigned repair_state(const struct repair *r, size_t rel, unsigned state)
+{
+	struct pfai_entry *e = r->p->table ? pfai_entry_at(r->p, pfai_offset_of_rel(r->z, rel)) : NULL;
+	if (e && (pfai_load_acquire(&e->lock) & PFAI_ENTRY_MOVABLE))
+		return r->quiescent ? PFAI_MOVABLE : state;
+	if (e && r->quiescent)
+		(void)pfai_entry_clear(r->p, e);
+	return PFAI_HEAD;
+}
+
 /* Changes an owner's first byte, and one byte inside (at 0: none), unless the owner moves it just now. */
-static bool repair_rewrite(struct repair *r, size_t rel, uint8_t byte, unsigned order, size_t at)
+static bool repair_rewrite(struct repair *r, size_t rel, uint8_t byte, unsigned state, unsigned order, size_t at)
 {
 	pfai_a8 *head = repair_byte(r, rel);
 	if (!pfai_cas8(head, byte, (uint8_t)(PFAI_FREEING | order)))
 		return false;
 	if (at)
 		pfai_store_relaxed(repair_byte(r, rel + at), r->tails ? PFAI_TAIL : PFAI_NOTHING);
-	pfai_store_release(head, (uint8_t)(PFAI_HEAD | order));
+	pfai_store_release(head, (uint8_t)(state | order));
 	return true;
 }
 
-/* HEAD, or FREEING and nobody frees. clean: 1 + how many frames after the first look like its inside. */
+/* HEAD, MOVABLE, or FREEING and nobody frees. clean: 1 + how many frames after the first look like its inside. */
 static size_t repair_owned(struct repair *r, size_t rel, uint8_t byte, size_t clean)
 {
-	unsigned order = byte & PFAI_ORDER_MASK, to = order;
+	unsigned order = byte & PFAI_ORDER_MASK, to = order, state = repair_state(r, rel, byte & PFAI_STATE_MASK);
 	size_t nr = (size_t)1 << order, at = 0;
 	if (clean < nr && repair_blames_inside(r, rel, order, clean)) {
 		at = clean;
@@ -132,9 +144,10 @@ static size_t repair_owned(struct repair *r, size_t rel, uint8_t byte, size_t cl
 		while (repair_fits(r, rel, to + 1) && repair_inside(r, rel + ((size_t)1 << to), (size_t)1 << to) == (size_t)1 << to)
 			to++;
 	}
-	if (!at && to == order && byte == (PFAI_HEAD | order))
+	r->movable += state == PFAI_MOVABLE ? (size_t)1 << to : 0;
+	if (!at && to == order && byte == (state | order))
 		return repair_keep(r, rel, order, false);
-	if (!repair_rewrite(r, rel, byte, to, at))
+	if (!repair_rewrite(r, rel, byte, state, to, at))
 		return repair_keep(r, rel, order, false); /* its owner knows the order */
 	return repair_keep(r, rel, to, true);
 }
@@ -185,7 +198,7 @@ static size_t repair_frame(struct repair *r, size_t rel)
 	if (state == PFAI_FREEING && !r->quiescent)
 		return repair_keep(r, rel, order, false); /* and whatever a split may be writing into it */
 	size_t clean = 1 + repair_inside(r, rel + 1, ((size_t)1 << order) - 1);
-	if (state == PFAI_HEAD || state == PFAI_FREEING)
+	if (state == PFAI_HEAD || state == PFAI_FREEING || state == PFAI_MOVABLE)
 		return repair_owned(r, rel, byte, clean);
 	return repair_orphan(r, rel, order, clean);
 }
@@ -408,6 +421,8 @@ static void repair_zone(struct repair *r)
 		memset(z->zero, r->p->zero_invert ? 0xFF : 0, (z->nr_rel >> PFAI_WORD_SHIFT) * sizeof(*z->zero));
 	z->st->present = r->end - r->first - r->absent;
 	z->st->bad = r->bad;
+	if (r->quiescent)
+		pfai_store_relaxed(&z->st->moves.movable, r->movable);
 	pfai_zone_stats_frozen(r->p, z, &s);
 	z->st->direct_allocs += r->allocated - s.allocated;
 	pfai_zone_steps(z, r->end - r->first);
@@ -440,7 +455,7 @@ int pfa_repair(struct pfa *p, unsigned flags, struct pfa_repair *out)
 			result = PFA_EBUSY;
 			break;
 		}
-		if (pfai_load_relaxed(&z->st->corrupt) || !pfai_check_frozen(p, z, level, &v))
+		if (pfai_load_relaxed(&z->st->corrupt) || !pfai_check_frozen(p, z, level, &v, NULL))
 			repair_zone(&r);
 		pfai_zone_thaw(p, z);
 	}

@@ -45,7 +45,7 @@ static int service_visit(struct pfa *p, struct pfai_cpu *c, uint64_t now, uint64
 
 int pfa_service(struct pfa *p, unsigned budget_steps, uint64_t *out_next_ns)
 {
-	int closed = pfai_closed(p, "pfa_service");
+	int closed = pfai_closed_or_inside(p, "pfa_service");
 	if (closed != PFA_OK)
 		return closed;
 	if (!budget_steps)

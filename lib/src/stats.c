@@ -64,6 +64,12 @@ void pfai_zone_stats_frozen(struct pfa *p, struct pfai_zone *z, struct pfa_zone_
 		.nr_borrow = z->st->events.borrow,
 		.nr_reserve = z->st->events.reserve,
 		.nr_unreserve = z->st->events.unreserve,
+		.movable = pfai_load_relaxed(&z->st->moves.movable),
+		.isolated = pfai_load_relaxed(&z->st->moves.isolated),
+		.nr_migrated = pfai_load_relaxed(&z->st->moves.migrated),
+		.nr_putback = pfai_load_relaxed(&z->st->moves.putback),
+		.nr_released = pfai_load_relaxed(&z->st->moves.released),
+		.nr_again = pfai_load_relaxed(&z->st->moves.again),
 		.max_lock_steps = z->st->events.lock_steps,
 	};
 }
@@ -100,6 +106,7 @@ int pfa_stats_get(struct pfa *p, struct pfa_stats *out, size_t size)
 		.nr_corrupt = pfai_load_relaxed(&p->st->nr_corrupt),
 		.nr_zeroed = pfai_load_relaxed(&p->st->nr_zeroed),
 		.nr_zero_skipped = pfai_load_relaxed(&p->st->nr_zero_skipped),
+		.nr_owners = pfai_load_relaxed(&p->st->nr_owners),
 	};
 	memcpy(out, &all, size);
 	return PFA_OK;

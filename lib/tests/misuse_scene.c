@@ -175,7 +175,7 @@ static bool scene_place_block(struct scene *s)
 		return true;
 	case AT_REPORTER:
 	case AT_MOVE:
-		scene_overwrite(s, (uint8_t)((s->residence == AT_MOVE ? PFAI_HELD_MOVE : PFAI_HELD_REPORT) | order), 0);
+		scene_overwrite(s, (uint8_t)((s->residence == AT_MOVE ? PFAI_QUARANTINE : PFAI_HELD_REPORT) | order), 0);
 		scene_know(s, block, order, PLACE_HELD, PLACE_INSIDE);
 		return true;
 	default:

@@ -33,7 +33,7 @@ static const struct {
 	{"pfa_fork_child", NULL},
 	{"pfa_size", "OK EINVAL"},
 	{"pfa_init", "OK EINVAL"},
-	{"pfa_fini", "OK EBUSY ECORRUPT"},
+	{"pfa_fini", "OK EBUSY ECORRUPT EDEADLK"},
 	{"pfa_alloc", ALLOC},
 	{"pfa_free", "OK EMISUSE ECORRUPT"},
 	{"pfa_alloc_bulk", ALLOC},
@@ -55,16 +55,28 @@ static const struct {
 	{"pfa_free_checked", "OK EMISUSE ECORRUPT ENOTSUP"},
 	{"pfa_largest_free", "OK ENOMEM EINVAL ECORRUPT"},
 	{"pfa_would_succeed", "OK ENOMEM EINVAL ENOTSUP ECORRUPT"},
-	{"pfa_cache_drain", "OK EINVAL ECORRUPT EBUSY"},
-	{"pfa_cache_purge", "OK ERANGE ECORRUPT EBUSY"},
-	{"pfa_cache_disable", "OK EAGAIN EBUSY ECORRUPT"},
-	{"pfa_cache_enable", "OK EINVAL EBUSY"},
-	{"pfa_service", "OK EAGAIN EBUSY EINVAL ECORRUPT"},
+	{"pfa_cache_drain", "OK EINVAL ECORRUPT EBUSY EDEADLK"},
+	{"pfa_cache_purge", "OK ERANGE ECORRUPT EBUSY EDEADLK"},
+	{"pfa_cache_disable", "OK EAGAIN EBUSY ECORRUPT EDEADLK"},
+	{"pfa_cache_enable", "OK EINVAL EBUSY EDEADLK"},
+	{"pfa_service", "OK EAGAIN EBUSY EINVAL ECORRUPT EDEADLK"},
 	{"pfa_stats_get", "OK EINVAL"},
 	{"pfa_zone_stats_get", "OK EINVAL EBUSY"},
 	{"pfa_print", "OK EINVAL EBUSY"},
 	{"pfa_repair", "OK EINVAL EBUSY"},
-	{"pfa_mark_bad", "OK EAGAIN ERANGE ECORRUPT"},
+	{"pfa_mark_bad", "OK EAGAIN ERANGE ECORRUPT EDEADLK"},
+	{"pfa_migrate_tries", NULL},
+	{"pfa_owner_create", "OK ENOTSUP EINVAL ENOMEM EDEADLK"},
+	{"pfa_owner_destroy", "OK ENOTSUP EINVAL EBUSY EDEADLK"},
+	{"pfa_movable_set", "OK EINVAL EBUSY ERANGE ENOTSUP EDEADLK"},
+	{"pfa_movable_clear", "OK EBUSY EINVAL ERANGE ENOTSUP EDEADLK"},
+	{"pfa_pin", "OK EINVAL EAGAIN EBUSY EDEADLK ERANGE ENOTSUP"},
+	{"pfa_unpin", "OK EMISUSE ERANGE ENOTSUP ECORRUPT"},
+	{"pfa_page_lock", "OK EINVAL EDEADLK ERANGE ENOTSUP"},
+	{"pfa_page_trylock", "OK EINVAL EDEADLK ERANGE ENOTSUP EBUSY"},
+	{"pfa_page_unlock", "OK EMISUSE EDEADLK ERANGE ENOTSUP ECORRUPT"},
+	{"pfa_movable_info", "OK EINVAL ERANGE ENOTSUP"},
+	{"pfa_migrate", "OK EAGAIN EINVAL ENOTSUP EDEADLK"},
 	{"pfa_frame_info", "OK EBUSY"},
 	{"pfa_pageblock_info", "OK ERANGE EBUSY"},
 	{"pfa_check", "OK ECORRUPT EINVAL EBUSY"},
@@ -246,7 +258,7 @@ static void compare_header(const char *dir, const char *name, bool seen[NR_DOCUM
 
 int main(int argc, char **argv)
 {
-	static const char *const headers[] = {"types.h", "config.h", "pfa.h", "stats.h", "debug.h", "harden.h", "copy.h"};
+	static const char *const headers[] = {"types.h", "config.h", "pfa.h", "stats.h", "debug.h", "harden.h", "copy.h", "movable.h"};
 	bool seen[NR_DOCUMENTED] = {false};
 	if (argc != 3) {
 		fprintf(argc == 2 && strcmp(argv[1], "--help") == 0 ? stdout : stderr,

@@ -42,7 +42,7 @@ static void refuse_at(struct rig *rig, enum pfa_config_problem problem, unsigned
 
 static void accept_at(struct rig *rig, int line)
 {
-	struct pfa_footprint need = {0, 0};
+	struct pfa_footprint need = {0};
 	enum pfa_config_problem why = PFA_CONFIG_PROBLEMS;
 	unsigned where = 99;
 	rig_expect("pfa_size", PFA_OK, pfa_size(&rig->cfg, &need, &why, &where), __FILE__, line);
@@ -587,6 +587,34 @@ static void test_history(void **state)
 	assert_int_equal(some.core_bytes - none.core_bytes, 1024 * 4);
 }
 
+/* The table is at the end, and only where it is wanted. */
+static void test_owners(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct pfa_footprint plain, with;
+	base(&rig);
+	assert_int_equal(pfa_size(&rig.cfg, &plain, NULL, NULL), PFA_OK);
+	assert_int_equal(plain.owner_bytes, 0);
+	rig.cfg.max_owners = 65536;
+	REFUSE(&rig, PFA_CONFIG_OWNERS, 0);
+	rig.cfg.max_owners = PFA_EXPLICIT_0;
+	assert_int_equal(pfa_size(&rig.cfg, &with, NULL, NULL), PFA_OK);
+	assert_memory_equal(&with, &plain, sizeof(with));
+	rig.cfg.max_owners = 65535;
+	ACCEPT(&rig);
+	rig.cfg.max_owners = 3;
+	assert_int_equal(pfa_size(&rig.cfg, &with, NULL, NULL), PFA_OK);
+	assert_int_equal(with.owner_bytes, 1024 * 16);
+	assert_true(with.core_bytes > plain.core_bytes + with.owner_bytes);
+	assert_true(with.core_bytes < plain.core_bytes + with.owner_bytes + 1024);
+	rig_start(&rig);
+	size_t bytes;
+	assert_ptr_equal((char *)rig_region(&rig, "owner_table", &bytes) + bytes, (char *)rig.memory + with.core_bytes);
+	assert_int_equal(bytes, with.owner_bytes);
+	rig_stop(&rig);
+}
+
 static void test_guard(void **state)
 {
 	(void)state;
@@ -748,7 +776,7 @@ static const struct unit_test tests[] = {
 	TEST(test_scalars), TEST(test_flags_and_policy), TEST(test_null), TEST(test_growable), TEST(test_sizes_too_small),
 	TEST(test_misaligned_zone_size), TEST(test_wait_needs_a_clock), TEST(test_zones), TEST(test_overlap),
 	TEST(test_span), TEST(test_holes), TEST(test_cma), TEST(test_marks),
-	TEST(test_pool), TEST(test_cpu_offset), TEST(test_hardening), TEST(test_history), TEST(test_guard),
+	TEST(test_pool), TEST(test_cpu_offset), TEST(test_hardening), TEST(test_history), TEST(test_owners), TEST(test_guard),
 	TEST(test_memory), TEST(test_not_kept), TEST(test_zeroed_meta),
 	TEST(test_footprint_grows), TEST(test_texts), TEST(test_every_problem_was_produced),
 };

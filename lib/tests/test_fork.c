@@ -8,6 +8,7 @@
 #include "fork_scenes.h"
 
 #include <pfa/harden.h>
+#include <pfa/movable.h>
 
 #include <string.h>
 #include <unistd.h>
@@ -125,6 +126,26 @@ static void fork_during_free(void)
 
 /* ---- closed ------------------------------------------------------------------------------------------------------- */
 
+static void expect_movable(struct pfa *p, pfa_pfn block, int code)
+{
+	struct pfa_owner_ops ops = { .size = sizeof(ops) };
+	struct pfa_dest dest = { .size = sizeof(dest), .flags = PFA_MOVABLE };
+	struct pfa_movable_info info;
+	pfa_owner owner;
+	int result;
+	EXPECT(pfa_owner_create, code, p, &ops, NULL, &owner);
+	EXPECT(pfa_owner_destroy, code, p, 1);
+	EXPECT(pfa_movable_set, code, p, block, 1, 0);
+	EXPECT(pfa_movable_clear, code, p, block);
+	EXPECT(pfa_pin, code, p, block);
+	EXPECT(pfa_unpin, code, p, block);
+	EXPECT(pfa_page_lock, code, p, block);
+	EXPECT(pfa_page_trylock, code, p, block);
+	EXPECT(pfa_page_unlock, code, p, block);
+	EXPECT(pfa_movable_info, code, p, block, &info);
+	EXPECT(pfa_migrate, code, p, &block, 1, &dest, &result);
+}
+
 /* Every function that returns a code, with arguments that were fine before. */
 static void expect_everywhere(struct rig *rig, pfa_pfn block, int code)
 {
@@ -181,6 +202,7 @@ static void expect_everywhere(struct rig *rig, pfa_pfn block, int code)
 	EXPECT(pfa_free_checked, code, p, &handle);
 	EXPECT(pfa_mark_bad, code, p, block);
 	EXPECT(pfa_fork_prepare, code, p);
+	expect_movable(p, block, code);
 	EXPECT(pfa_fini, code, p);
 }
 

@@ -21,7 +21,7 @@ enum { LABELS = 16, LEVELS = 4 };
 static const char *const labels[SECTIONS][LABELS] = {
 	/* 0-4 are the special values of state 0, then the states */
 	[BYTE] = { "NOTHING", "ABSENT", "OFFLINE", "BAD", "TAIL", "GUARD_BELOW", "GUARD_ABOVE", "HEAD", "CACHED", "CACHED_ZERO",
-	           "HELD_REPORT", "HELD_MOVE", "QUARANTINE", "FREEING", "other" },
+	           "HELD_REPORT", "MOVABLE", "QUARANTINE", "FREEING", "other" },
 	[TYPE] = { [PFAI_CODE_MOVABLE] = "MOVABLE", [PFAI_CODE_UNMOVABLE] = "UNMOVABLE", [PFAI_CODE_HIGHATOMIC] = "HIGHATOMIC",
 	           [PFAI_CODE_RECLAIMABLE] = "RECLAIMABLE", [PFAI_CODE_CMA] = "CMA" },
 	[ROUTE] = { [PFAI_CODE_MOVABLE] = "MOVABLE", [PFAI_CODE_UNMOVABLE] = "UNMOVABLE", [PFAI_ROUTE_SLOW] = "SLOW",

@@ -88,6 +88,9 @@ struct pfa_config {
 	 *  used before it and one after it, which the caller may make inaccessible, as it may make read-only what
 	 *  pfa_regions() calls sealed (pfa_posix_create() does both with PFA_POSIX_GUARD). Default 0: arrays lie side by side. */
 	uint32_t guard_bytes;
+	/** Owners of movable blocks that may be registered at once (movable.h), 0 .. 65535. Default 0: no movable blocks, and no
+	 *  owner table. Libraries built with PFA_HARDENING 0 know only 0. */
+	uint32_t max_owners;
 };
 
 #define PFA_GUARD_BYTES_MIN 4096u
@@ -105,6 +108,7 @@ static inline void pfa_config_init(struct pfa_config *cfg)
 struct pfa_footprint {
 	size_t core_bytes; /**< for pfa_init(): everything, caches included */
 	size_t align;      /**< required alignment of that memory, a power of two: 64, or guard_bytes */
+	size_t owner_bytes; /**< of these, at the end: the owner table, touched only where movable blocks are */
 };
 
 /** Why a configuration was refused. Each kind has a message; index says which zone, hole or area, where it applies. */
@@ -125,6 +129,7 @@ enum pfa_config_problem {
 	PFA_CONFIG_HISTORY,         /**< history is over PFA_HISTORY_LIMIT */
 	PFA_CONFIG_TRACES,          /**< nr_traces or trace_shift is out of range, or something that traces need is missing */
 	PFA_CONFIG_GUARD,           /**< guard_bytes is no power of two, or too small */
+	PFA_CONFIG_OWNERS,          /**< max_owners is too large, or movable blocks are not built in */
 	PFA_CONFIG_ZONES,           /**< none, or too many */
 	PFA_CONFIG_ZONE_EMPTY,
 	PFA_CONFIG_ZONE_OVERFLOW,   /**< start + nr_frames overflows */

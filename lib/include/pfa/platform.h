@@ -35,6 +35,13 @@ enum pfa_fault_kind {
 	PFA_FAULT_MIXED_RANGE,        /**< pfa_free_range over something that is not wholly the caller's */
 	PFA_FAULT_STALE_HANDLE,       /**< the handle's block was freed or split since */
 	PFA_FAULT_ENDED,              /**< the instance was ended by pfa_fini() (told while its memory is untouched) */
+	PFA_FAULT_MOVABLE,            /**< pfa_split or pfa_free_range of a movable block */
+	PFA_FAULT_RELEASED,           /**< the movable block was freed already, and somebody still holds it */
+	PFA_FAULT_NOT_PINNED,         /**< pfa_unpin of a block without a pin */
+	PFA_FAULT_PAGE_LOCK,          /**< pfa_page_unlock without holding the page lock */
+	PFA_FAULT_OWNER_RESULT,       /**< an owner's op returned something that is not among its results */
+	PFA_FAULT_DESTINATION,        /**< what a destination policy gave is no allocated block of that order, or is movable */
+	PFA_FAULT_NOT_MOVED,          /**< a destination was freed, though the owner's migrate did not take it */
 	/* corruption: metadata does not agree with itself (code PFA_ECORRUPT) */
 	PFA_FAULT_CORRUPT_CACHE,      /**< a cached block's frame byte does not say so */
 	PFA_FAULT_CORRUPT_FREE,       /**< a frame that the index offers is not free, or the reverse */

@@ -44,7 +44,13 @@ extern "C" {
 	X(nr_borrow, "events: a block was taken from another type without changing it")                             \
 	X(nr_reserve, "events: a pageblock became HIGHATOMIC")                                                      \
 	X(nr_unreserve, "events: a HIGHATOMIC pageblock was given up")                                              \
-	X(max_lock_steps, "longest loop under the zone lock, in steps")
+	X(max_lock_steps, "longest loop under the zone lock, in steps")                                             \
+	X(movable, "in movable blocks (part of allocated; a destination in use counts already)")                    \
+	X(isolated, "in movable blocks that a mover has isolated (part of movable)")                                \
+	X(nr_migrated, "events: a block was moved out of this zone")                                                \
+	X(nr_putback, "events: an isolated block was put back")                                                     \
+	X(nr_released, "events: a movable block was freed while it was isolated, locked or pinned")                 \
+	X(nr_again, "events: an owner said that a move should be tried again")
 
 struct pfa_zone_stats {
 #define PFA_X(name, meaning) size_t name;
@@ -61,7 +67,8 @@ struct pfa_zone_stats {
 	X(nr_misuse, "events: misuse refused")                                                                      \
 	X(nr_corrupt, "events: corruption met")                                                                     \
 	X(nr_zeroed, "frames zeroed for PFA_ZERO")                                                                  \
-	X(nr_zero_skipped, "frames known to be zero and not zeroed again")
+	X(nr_zero_skipped, "frames known to be zero and not zeroed again")                                          \
+	X(nr_owners, "owners registered")
 
 struct pfa_stats {
 #define PFA_X(name, meaning) size_t name;

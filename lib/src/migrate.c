@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: MIT */
+#include "migrate.h"
+
+#include "alloc.h"
+#include "closed.h"
+#include "damage.h"
+#include "fault.h"
+#include "freeing.h"
+#include "generation.h"
+
+/* Looks at a lock that cannot be waited for, before its block is given up on: whoever has it is another thread that runs. */
+#define MIGRATE_SPINS (1u << 20)
+
+unsigned pfa_migrate_tries(enum pfa_migrate_mode mode)
+{
+	switch (mode) {
+	case PFA_MIGRATE_ASYNC: return 1;
+	case PFA_MIGRATE_SYNC_LIGHT: return 3;
+	case PFA_MIGRATE_SYNC: return 10;
+	default: return 0;
+	}
+}
+
+static inline struct pfai_owner *move_owner(const struct pfa *p, const struct pfai_entry *src)
+{
+	return pfai_owner_at(p, pfai_load_relaxed(&src->refs) >> PFAI_REF_OWNER_SHIFT);
+}
+
+static inline size_t move_frames(const struct pfai_move *m)
+{
+	return (size_t)1 << m->order;
+}
+
+static void move_fault(struct pfai_move *m, enum pfa_fault_kind kind, size_t at)
+{
+	m->fault = kind;
+	m->fault_at = at;
+}
+
+/* What an op said, if it may say that; else it is told later, and counts as a refusal. */
+static int move_said(struct pfai_move *m, int said)
+{
+	if (said == PFA_OK || said == PFA_EAGAIN || said == PFA_EBUSY)
+		return said;
+	move_fault(m, PFA_FAULT_OWNER_RESULT, m->src);
+	return PFA_EBUSY;
+}
+
+/* Nothing is locked by the mover any more: tells what there is to tell. */
+static int move_told(struct pfa *p, struct pfai_move *m, int result)
+{
+	if (m->fault != PFA_FAULT_NONE)
+		(void)pfai_fault(p, m->fault, p->base + m->fault_at, m->order, m->function);
+	m->fault = PFA_FAULT_NONE;
+	return result;
+}
+
+/* Gives up the page lock of a source that is not, or no longer isolated. A release that came meanwhile goes before any result. */
+static int move_unlock(struct pfa *p, struct pfai_move *m, int result)
+{
+	bool released = pfai_load_relaxed(&pfai_entry_at(p, m->src)->lock) & PFAI_ENTRY_RELEASED;
+	int freed = pfai_movable_unlock(p, m->src, m->function);
+	if (freed != PFA_OK)
+		result = freed;
+	else if (released)
+		result = PFA_ESTOP;
+	return move_told(p, m, result);
+}
+
+/* ---- isolate ----------------------------------------------------------------------------------------------------- */
+
+static int move_ask(struct pfa *p, struct pfai_move *m, struct pfai_entry *src)
+{
+	const struct pfai_owner *o = move_owner(p, src);
+	pfai_op_enter(p, m->slot);
+	int said = o->ops.isolate(o->ctx, p->base + m->src, m->order, src->cookie, m->mode);
+	pfai_op_leave(p, m->slot);
+	return move_said(m, said);
+}
+
+int pfai_move_isolate(struct pfa *p, struct pfai_move *m)
+{
+	struct pfai_entry *src = pfai_entry_at(p, m->src);
+	m->fault = PFA_FAULT_NONE;
+	int result = pfai_page_lock(p, src, m->mode != PFA_MIGRATE_ASYNC);
+	if (result != PFA_OK)
+		return result == PFA_EINVAL ? PFA_EINVAL : PFA_EBUSY;
+	m->order = pfai_load_relaxed(&p->bytes[m->src]) & PFAI_ORDER_MASK;
+	if (pfai_load_relaxed(&src->refs) & (PFAI_REF_PINS | PFAI_REF_ISOLATED))
+		result = PFA_EBUSY;
+	else
+		result = move_ask(p, m, src);
+	bool released = pfai_load_relaxed(&src->lock) & PFAI_ENTRY_RELEASED;
+	if (result != PFA_OK || released)
+		return move_unlock(p, m, result);
+	(void)pfai_add32(&src->refs, PFAI_REF_ISOLATED);
+	pfai_movable_count(m->zone, 0, move_frames(m));
+	return pfai_movable_unlock(p, m->src, m->function);
+}
+
+/* ---- put back ---------------------------------------------------------------------------------------------------- */
+
+/* Locks the isolated block, whoever else wants it. PFA_OK; PFA_ESTOP: it was released; PFA_EDEADLK: the caller has it, from a
+ * destination policy that has left it locked; PFA_EBUSY: the platform cannot wait, and the holder does not end. */
+static int move_lock(struct pfa *p, const struct pfai_move *m)
+{
+	int result = PFA_EBUSY;
+	for (uint32_t tries = 0; tries < MIGRATE_SPINS && result == PFA_EBUSY; tries++)
+		result = pfai_page_lock(p, pfai_entry_at(p, m->src), true);
+	return result == PFA_EINVAL ? PFA_ESTOP : result;
+}
+
+/* The block was released: the mover's reference goes. */
+static int move_let_go(struct pfa *p, struct pfai_move *m)
+{
+	pfai_movable_count(m->zone, 0, 0 - move_frames(m));
+	int freed = pfai_movable_drop(p, m->src, PFAI_REF_ISOLATED, m->function);
+	return move_told(p, m, freed == PFA_OK ? PFA_ESTOP : freed);
+}
+
+/* The isolated block's page lock is the caller's. unlock: he wants to be rid of it. */
+static int move_putback_locked(struct pfa *p, struct pfai_move *m, bool unlock, int result)
+{
+	struct pfai_entry *src = pfai_entry_at(p, m->src);
+	const struct pfai_owner *o = move_owner(p, src);
+	if (!(pfai_load_relaxed(&src->lock) & PFAI_ENTRY_RELEASED)) {
+		pfai_op_enter(p, m->slot);
+		o->ops.putback(o->ctx, p->base + m->src, m->order, src->cookie);
+		pfai_op_leave(p, m->slot);
+		pfai_add_relaxed(&m->zone->st->moves.putback, 1u);
+	}
+	(void)pfai_refs_drop(src, PFAI_REF_ISOLATED); /* never the last: the owner is taken out after the unlock */
+	pfai_movable_count(m->zone, 0, 0 - move_frames(m));
+	return unlock ? move_unlock(p, m, result) : move_told(p, m, result);
+}
+
+static int move_putback(struct pfa *p, struct pfai_move *m, int result)
+{
+	int locked = move_lock(p, m);
+	if (locked == PFA_ESTOP)
+		return move_let_go(p, m);
+	if (locked == PFA_EBUSY) { /* not told that it is put back: there is no way to */
+		pfai_movable_count(m->zone, 0, 0 - move_frames(m));
+		int freed = pfai_movable_drop(p, m->src, PFAI_REF_ISOLATED, m->function);
+		return move_told(p, m, freed == PFA_OK ? result : freed);
+	}
+	return move_putback_locked(p, m, locked == PFA_OK, result);
+}
+
+int pfai_move_putback(struct pfa *p, struct pfai_move *m)
+{
+	return move_putback(p, m, PFA_OK);
+}
+
+/* ---- migrate ----------------------------------------------------------------------------------------------------- */
+
+/* The destination becomes a movable block of the source's owner, locked and isolated by the mover. Source locked. */
+static int move_prepare(struct pfa *p, struct pfai_move *m)
+{
+	const struct pfai_entry *src = pfai_entry_at(p, m->src);
+	uint32_t owner = pfai_load_relaxed(&src->refs) >> PFAI_REF_OWNER_SHIFT;
+	pfai_owner_gain(p, owner);
+	if (!pfai_claim_block(p, m->dst, m->order)) {
+		pfai_owner_lose(p, owner);
+		move_fault(m, PFA_FAULT_DESTINATION, m->dst);
+		return PFA_EMISUSE;
+	}
+	pfai_entry_make(pfai_entry_at(p, m->dst), owner, PFAI_REF_ISOLATED, src->cookie, pfai_self(p));
+	pfai_movable_count(pfai_zone_of(p, p->base + m->dst), move_frames(m), move_frames(m));
+	pfai_unclaim_as(p, m->dst, PFAI_MOVABLE | m->order);
+	return PFA_OK;
+}
+
+/* The destination was not taken: it is the caller's again. */
+static void move_unprepare(struct pfa *p, struct pfai_move *m)
+{
+	struct pfai_entry *dst = pfai_entry_at(p, m->dst);
+	uint32_t owner = pfai_load_relaxed(&dst->refs) >> PFAI_REF_OWNER_SHIFT;
+	/* As if freed: who frees it from now on is told so, and nobody can lock it. */
+	bool freed = pfai_page_release(p, dst, false) == PFA_EMISUSE;
+	bool claimed = pfai_claim_movable(p, m->dst, m->order);
+	(void)pfai_entry_clear(p, dst);
+	pfai_movable_count(pfai_zone_of(p, p->base + m->dst), 0 - move_frames(m), 0 - move_frames(m));
+	if (freed) {
+		(void)pfai_add32(&pfai_owner_at(p, owner)->live, 1u);
+		move_fault(m, PFA_FAULT_NOT_MOVED, m->dst);
+	}
+	if (claimed)
+		pfai_unclaim_block(p, m->dst, m->order);
+	pfai_owner_lose(p, owner);
+}
+
+/* The content has moved. The source is released by the mover, unless its owner was faster: then false. Both locked. */
+static bool move_done(struct pfa *p, struct pfai_move *m)
+{
+	struct pfai_entry *src = pfai_entry_at(p, m->src), *dst = pfai_entry_at(p, m->dst);
+	uint32_t owner = pfai_load_relaxed(&src->refs) & ~(PFAI_REF_PINS | PFAI_REF_ISOLATED);
+	struct pfai_zone *to = pfai_zone_of(p, p->base + m->dst);
+	if (pfai_page_release(p, src, false) == PFA_EMISUSE)
+		return false;
+	pfai_movable_count(to, 0, 0 - move_frames(m));
+	(void)pfai_refs_drop(dst, PFAI_REF_ISOLATED); /* its owner is left */
+	(void)pfai_movable_unlock(p, m->dst, m->function);
+	pfai_movable_count(m->zone, 0, 0 - move_frames(m));
+	pfai_add_relaxed(&m->zone->st->moves.migrated, 1u);
+	(void)pfai_page_unlock(p, src);
+	(void)pfai_movable_drop(p, m->src, owner | PFAI_REF_ISOLATED, m->function);
+	return true;
+}
+
+/* Calls migrate() once. Both are locked. */
+static int move_once(struct pfa *p, struct pfai_move *m)
+{
+	struct pfai_entry *src = pfai_entry_at(p, m->src);
+	const struct pfai_owner *o = move_owner(p, src);
+	pfai_op_enter(p, m->slot);
+	int said = o->ops.migrate(o->ctx, p->base + m->dst, p->base + m->src, m->order, src->cookie, m->mode);
+	pfai_op_leave(p, m->slot);
+	if (said == PFA_EAGAIN)
+		pfai_add_relaxed(&m->zone->st->moves.again, 1u);
+	return move_said(m, said);
+}
+
+/* One try, from locking the source to unlocking it or putting it back. *more: nothing is decided, src is still isolated. */
+static int move_try(struct pfa *p, struct pfai_move *m, bool first, bool last, bool *more)
+{
+	struct pfai_entry *src = pfai_entry_at(p, m->src);
+	int locked = move_lock(p, m), result = locked == PFA_OK ? PFA_OK : PFA_EBUSY;
+	*more = false;
+	if (result == PFA_OK && (pfai_load_relaxed(&src->refs) & PFAI_REF_PINS))
+		result = PFA_EBUSY;
+	if (result == PFA_OK && first) {
+		result = move_prepare(p, m);
+		first = result != PFA_OK;
+	}
+	if (result == PFA_OK) {
+		result = move_once(p, m);
+		if (result == PFA_OK && move_done(p, m))
+			return PFA_OK;
+	}
+	if (result == PFA_EAGAIN && !last && !(pfai_load_relaxed(&src->lock) & PFAI_ENTRY_RELEASED)) {
+		*more = true;
+		return pfai_movable_unlock(p, m->src, m->function);
+	}
+	if (!first)
+		move_unprepare(p, m);
+	if (locked == PFA_ESTOP)
+		return move_let_go(p, m);
+	if (locked == PFA_OK || locked == PFA_EDEADLK)
+		return move_putback_locked(p, m, locked == PFA_OK, result);
+	return move_putback(p, m, result);
+}
+
+int pfai_move_to(struct pfa *p, struct pfai_move *m)
+{
+	unsigned tries = pfa_migrate_tries(m->mode);
+	int result = PFA_EBUSY;
+	bool more = true;
+	for (unsigned i = 0; i < tries && more; i++)
+		result = move_try(p, m, i == 0, i + 1 == tries, &more);
+	return move_told(p, m, result);
+}
+
+/* ---- pfa_migrate ------------------------------------------------------------------------------------------------- */
+
+#define MIGRATE_FLAGS (PFA_TYPE_MASK | PFA_NOWAIT | PFA_HIGH | PFA_NORETRY | PFA_EXACT_ZONE | 0xFF000000u)
+
+static bool dest_fine(const struct pfa *p, const struct pfa_dest *dest)
+{
+	const unsigned char *bytes = (const unsigned char *)dest;
+	if (dest->size < sizeof(*dest) || !pfa_migrate_tries(dest->mode))
+		return false;
+	for (size_t i = sizeof(*dest); i < dest->size; i++)
+		if (bytes[i])
+			return false;
+	struct pfai_request rq;
+	return dest->take || (!(dest->flags & ~MIGRATE_FLAGS) &&
+	                      pfai_request_parse(p, &rq, 0, dest->flags, "pfa_migrate") == PFA_OK);
+}
+
+/* A block of m->order in m->dst, HEAD and ours. */
+static int dest_take(struct pfa *p, const struct pfa_dest *dest, struct pfai_move *m)
+{
+	struct pfai_request rq;
+	pfa_pfn pfn = 0;
+	if (dest->take) {
+		if (dest->take(dest->ctx, p->base + m->src, m->order, &pfn) != PFA_OK)
+			return PFA_ENOMEM;
+		m->dst = pfn - p->base;
+		if (pfai_zone_of(p, pfn))
+			return PFA_OK;
+		move_fault(m, PFA_FAULT_DESTINATION, m->dst);
+		return PFA_EMISUSE;
+	}
+	uint32_t flags = dest->flags | (dest->mode == PFA_MIGRATE_ASYNC ? PFA_NOWAIT : 0);
+	int result = pfai_request_parse(p, &rq, m->order, flags, m->function);
+	if (result == PFA_OK)
+		result = pfai_request_serve(p, &rq);
+	if (result == PFA_OK)
+		result = pfai_request_finish(p, &rq, rq.pfn, move_frames(m), m->order);
+	if (result == PFA_OK)
+		m->dst = rq.pfn - p->base;
+	return result == PFA_OK || result == PFA_ECORRUPT ? result : PFA_ENOMEM;
+}
+
+static void dest_give(struct pfa *p, const struct pfa_dest *dest, const struct pfai_move *m)
+{
+	if (dest->take && dest->give)
+		dest->give(dest->ctx, p->base + m->dst, m->order);
+	else
+		(void)pfai_free_block(p, p->base + m->dst, m->order, m->function);
+}
+
+static int migrate_one(struct pfa *p, pfa_pfn head, const struct pfa_dest *dest, uint32_t slot)
+{
+	struct pfai_move m = { .src = head - p->base, .zone = pfai_zone_of(p, head), .mode = dest->mode, .slot = slot,
+		               .function = "pfa_migrate" };
+	if (!m.zone)
+		return PFA_ERANGE;
+	if (pfai_load_relaxed(&m.zone->st->corrupt))
+		return PFA_ECORRUPT;
+	if (!pfai_zone_lockable(p, m.zone))
+		return PFA_EBUSY;
+	int result = pfai_move_isolate(p, &m);
+	if (result != PFA_OK)
+		return result;
+	result = dest_take(p, dest, &m);
+	if (result != PFA_OK) {
+		int back = pfai_move_putback(p, &m);
+		return back == PFA_OK ? result : back;
+	}
+	result = pfai_move_to(p, &m);
+	if (result != PFA_OK && result != PFA_EMISUSE) /* what is no such block is left alone */
+		dest_give(p, dest, &m);
+	return result;
+}
+
+int pfa_migrate(struct pfa *p, const pfa_pfn heads[], size_t nr, const struct pfa_dest *dest, int out_results[])
+{
+	int result = pfai_closed_or_inside(p, "pfa_migrate");
+	if (result != PFA_OK)
+		return result;
+	if (!p->table)
+		return PFA_ENOTSUP;
+	if (!dest_fine(p, dest))
+		return PFA_EINVAL;
+	uint32_t slot = 0;
+	bool mover = pfai_mover_begin(p, &slot);
+	for (size_t i = 0; i < nr; i++) {
+		out_results[i] = mover ? migrate_one(p, heads[i], dest, slot) : PFA_EBUSY;
+		if (out_results[i] != PFA_OK)
+			result = PFA_EAGAIN;
+	}
+	if (mover)
+		pfai_mover_end(p, slot);
+	return result;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Layer 5: moving one block: isolated -> exactly one of migrated, put back, released. Who moves it holds REF_ISOLATED, which keeps
+ * the block's frames from being used again, and no lock between the steps.
+ */
+#ifndef PFAI_MIGRATE_H
+#define PFAI_MIGRATE_H
+
+#include "movable.h"
+
+struct pfai_move {
+	size_t src, dst; /* offsets */
+	struct pfai_zone *zone; /* of src */
+	unsigned order;
+	enum pfa_migrate_mode mode;
+	uint32_t slot;        /* of pfai_mover_begin() */
+	const char *function; /* for faults */
+	/* A broken promise, told when the page locks are given up. NONE: none. */
+	enum pfa_fault_kind fault;
+	size_t fault_at;
+};
+
+/* Isolates the block at m->src (m->zone, m->mode and m->function are set); m->order is its own then.
+ * @return PFA_OK; else nothing is held: PFA_EINVAL: no movable block; PFA_EBUSY, PFA_EAGAIN: refused; PFA_ESTOP: released;
+ *         PFA_ECORRUPT. */
+int pfai_move_isolate(struct pfa *p, struct pfai_move *m);
+
+/* The isolated block is put back, or let go if it was released. @return PFA_OK; PFA_ESTOP: released; PFA_ECORRUPT. */
+int pfai_move_putback(struct pfa *p, struct pfai_move *m);
+
+/* Moves the isolated block to m->dst, a block of m->order that is HEAD and the caller's. @return PFA_OK: moved; else src has been
+ * put back or let go, and dst is the caller's as it was: PFA_EAGAIN, PFA_EBUSY: the owner's word, or pinned; PFA_ESTOP:
+ * released; PFA_EMISUSE: dst is no such block; PFA_ECORRUPT. */
+int pfai_move_to(struct pfa *p, struct pfai_move *m);
+
+#endif
