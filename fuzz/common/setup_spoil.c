@@ -213,6 +213,11 @@ static bool spoil_number(struct pfa_config *c, enum prog_spoil bad, unsigned var
 		c->guard_bytes = values[variant % 5];
 		return true;
 	}
+	case PROG_SPOIL_OWNERS: {
+		static const uint32_t values[] = { 65536, 65537, 0x80000000u, 0xFFFFFFFEu };
+		c->max_owners = values[variant % 4];
+		return true;
+	}
 	case PROG_SPOIL_CPUS: {
 		static const uint32_t values[] = { 4097, 65536, 0x80000000u, 0xFFFFFFFEu, PFA_EXPLICIT_0 };
 		c->nr_cpus = values[variant % 5];
@@ -323,6 +328,7 @@ bool setup_spoil(const struct setup *s, enum prog_spoil bad, unsigned variant, s
 	case PROG_SPOIL_GUARD:
 	case PROG_SPOIL_HISTORY:
 	case PROG_SPOIL_TRACES:
+	case PROG_SPOIL_OWNERS:
 	case PROG_SPOIL_CACHE: return spoil_number(c, bad, variant);
 	case PROG_SPOIL_ZONES:
 	case PROG_SPOIL_ZONE_EMPTY:

@@ -421,8 +421,10 @@ static void repair_zone(struct repair *r)
 		memset(z->zero, r->p->zero_invert ? 0xFF : 0, (z->nr_rel >> PFAI_WORD_SHIFT) * sizeof(*z->zero));
 	z->st->present = r->end - r->first - r->absent;
 	z->st->bad = r->bad;
-	if (r->quiescent)
+	if (r->quiescent) { /* nobody moves */
 		pfai_store_relaxed(&z->st->moves.movable, r->movable);
+		pfai_store_relaxed(&z->st->moves.isolated, 0u);
+	}
 	pfai_zone_stats_frozen(r->p, z, &s);
 	z->st->direct_allocs += r->allocated - s.allocated;
 	pfai_zone_steps(z, r->end - r->first);

@@ -556,7 +556,7 @@ static void test_busy_lock(void **state)
 	for (unsigned mode = 0; mode < PFA_MIGRATE_MODES; mode++)
 		assert_int_equal(scripted_move(&s, cookie, mode, PFA_MOVABLE), PFA_EBUSY);
 	assert_int_equal(s.calls[OP_ISOLATE], 0);
-	EXPECT(pfa_free, PFA_EBUSY, rig.pfa, s.blocks[cookie].at, 0);
+	assert_int_equal(pfa_free(rig.pfa, s.blocks[cookie].at, 0), PFA_EBUSY);
 	EXPECT(pfa_movable_clear, PFA_EBUSY, rig.pfa, s.blocks[cookie].at);
 	nobody_waits_as = 2;
 	EXPECT(pfa_page_unlock, PFA_OK, rig.pfa, s.blocks[cookie].at);

@@ -134,11 +134,12 @@ PFA_NODISCARD PFA_API int pfa_unpin(struct pfa *pfa, pfa_pfn head);
  * Takes the page lock of a movable block: no op of it runs, and none begins, until it is given up. Free of the block by
  * the holder completes at the unlock.
  * @return PFA_OK; PFA_EINVAL: no movable block begins at head, or it was released; PFA_EDEADLK: the caller holds it, or is
- *         inside an op; PFA_ERANGE; PFA_ENOTSUP; trylock also PFA_EBUSY: somebody else holds it.
- * @context pfa_page_lock() waits.
+ *         inside an op; PFA_ERANGE; PFA_ENOTSUP.
+ * @context waits for the page lock.
  */
 PFA_NODISCARD PFA_API int pfa_page_lock(struct pfa *pfa, pfa_pfn head);
-PFA_NODISCARD PFA_API int pfa_page_trylock(struct pfa *pfa, pfa_pfn head); /**< @return PFA_EBUSY, or as pfa_page_lock(). */
+/** The same, without waiting. @return as pfa_page_lock(); PFA_EBUSY: somebody else holds it. */
+PFA_NODISCARD PFA_API int pfa_page_trylock(struct pfa *pfa, pfa_pfn head);
 
 /**
  * Gives the page lock up.
