@@ -324,8 +324,10 @@ static void test_destination_freed_inside(void **state)
 
 /* ---- the caller's destinations ----------------------------------------------------------------------------------- */
 
+enum { TAKE_BLOCK, TAKE_NOTHING, TAKE_GARBAGE, TAKE_FREE, TAKE_MOVABLE, TAKE_WRONG_ORDER, TAKES };
+
 static struct {
-	enum { TAKE_BLOCK, TAKE_NOTHING, TAKE_GARBAGE, TAKE_FREE, TAKE_MOVABLE, TAKE_WRONG_ORDER, TAKES } what;
+	unsigned what;
 	void (*before)(pfa_pfn src);
 	unsigned taken, given;
 	pfa_pfn last;
@@ -405,7 +407,7 @@ static void test_policy_gives_rubbish(void **state)
 	(void)state;
 	struct rig rig;
 	policy_start(&rig);
-	for (int what = TAKE_GARBAGE; what < TAKES; what++) {
+	for (unsigned what = TAKE_GARBAGE; what < TAKES; what++) {
 		policy.what = what;
 		assert_int_equal(policy_move(0, PFA_MIGRATE_SYNC, true), PFA_EMISUSE);
 		told(&rig, PFA_FAULT_DESTINATION);
