@@ -152,7 +152,7 @@ void __wrap_exec_judge_told(struct exec_run *run, const struct pfa_fault *fault)
 
 /* ---- the targets, each with its own part --------------------------------------------------------------------------- */
 
-#define REACH_TARGETS(X) X(core) X(misuse) X(config) X(diff) X(text)
+#define REACH_TARGETS(X) X(core) X(misuse) X(config) X(diff) X(text) X(repair)
 #define REACH_DECLARE(name) int pfa_target_##name(const uint8_t *data, size_t size);
 REACH_TARGETS(REACH_DECLARE)
 #undef REACH_DECLARE

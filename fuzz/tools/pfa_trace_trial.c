@@ -18,6 +18,7 @@ int pfa_target_config(const uint8_t *data, size_t size);
 int pfa_target_misuse(const uint8_t *data, size_t size);
 int pfa_target_diff(const uint8_t *data, size_t size);
 int pfa_target_text(const uint8_t *data, size_t size);
+int pfa_target_repair(const uint8_t *data, size_t size);
 
 static const struct {
 	const char *name;
@@ -25,6 +26,7 @@ static const struct {
 } targets[] = {
 	{ "core", pfa_target_core }, { "config", pfa_target_config }, { "misuse", pfa_target_misuse },
 	{ "diff", pfa_target_diff }, { "text", pfa_target_text },
+	{ "repair", pfa_target_repair },
 };
 
 bool trace_exec_options(const struct trace_options *o, const struct program *p, struct exec_options *out)
