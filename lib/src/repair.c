@@ -11,6 +11,7 @@
 
 #include "check.h"
 #include "closed.h"
+#include "generation.h"
 #include "owner.h"
 #include "tail.h"
 
@@ -61,6 +62,8 @@ static size_t repair_keep(struct repair *r, size_t rel, unsigned order, bool cha
 	size_t nr = (size_t)1 << order;
 	pfai_map_fill(r->z->not_free, rel, nr, true);
 	r->allocated += nr;
+	if (r->p->generations && r->quiescent)
+		pfai_generation_begin(r->p, pfai_offset_of_rel(r->z, rel)); /* its owner can free it */
 	if (changed)
 		r->out->changed_blocks++;
 	else
@@ -113,15 +116,26 @@ static unsigned repair_state(const struct repair *r, size_t rel, unsigned state)
 	return PFAI_HEAD;
 }
 
+/* Takes a block out of its owner's reach, as a free would. False: the owner moves it just now. */
+static bool repair_claim(struct repair *r, size_t rel, uint8_t byte, unsigned order)
+{
+	size_t offset = pfai_offset_of_rel(r->z, rel);
+	if (r->p->generations && !r->quiescent)
+		return pfai_claim_generation_of(r->p, offset, byte, pfai_load_acquire(&r->p->generations[offset]));
+	return pfai_cas8(&r->p->bytes[offset], byte, (uint8_t)(PFAI_FREEING | order));
+}
+
 /* Changes an owner's first byte, and one byte inside (at 0: none), unless the owner moves it just now. */
 static bool repair_rewrite(struct repair *r, size_t rel, uint8_t byte, unsigned state, unsigned order, size_t at)
 {
-	pfai_a8 *head = repair_byte(r, rel);
-	if (!pfai_cas8(head, byte, (uint8_t)(PFAI_FREEING | order)))
+	if (!repair_claim(r, rel, byte, order))
 		return false;
 	if (at)
 		pfai_store_relaxed(repair_byte(r, rel + at), r->tails ? PFAI_TAIL : PFAI_NOTHING);
-	pfai_store_release(head, (uint8_t)(state | order));
+	if (r->p->generations && !r->quiescent)
+		pfai_unclaim_as(r->p, pfai_offset_of_rel(r->z, rel), state | order);
+	else
+		pfai_store_release(repair_byte(r, rel), (uint8_t)(state | order));
 	return true;
 }
 
