@@ -15,6 +15,8 @@ import re
 import subprocess
 import sys
 
+# fuzz_repair damages the word that says whether an instance has ended, and so meets what every function answers then.
+CLOSED = ("EMISUSE", "ENOTSUP")
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -85,7 +87,7 @@ def judge(pairs, why, found):
     for (what, which), targets in sorted(found.items()):
         if what == "op" and not targets:
             wrong.append(f"operation {which}: no target carries it out: a seed is missing")
-        elif what != "op" and (what, which) not in pairs:
+        elif what != "op" and (what, which) not in pairs and not (targets == ["repair"] and which in CLOSED):
             wrong.append(f"{what} {which}: reached, but not documented")
     if not any(what == "op" for what, _ in found):
         wrong.append("no operation at all")

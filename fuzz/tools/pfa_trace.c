@@ -121,7 +121,7 @@ static bool has_suffix(const char *path, const char *suffix)
 /* fuzz_text takes any bytes; fuzz_config takes those with the first byte's top bit for a configuration by fields. */
 static bool is_no_program(const char *target, const char *bytes, size_t nr)
 {
-	return strcmp(target, "text") == 0 || (strcmp(target, "config") == 0 && nr && (uint8_t)bytes[0] >= 128);
+	return strcmp(target, "text") == 0 || strcmp(target, "repair") == 0 || (strcmp(target, "config") == 0 && nr && (uint8_t)bytes[0] >= 128);
 }
 
 /* Texts begin with a word or a comment; binaries with the version's byte. */
