@@ -8,6 +8,7 @@
 #include "fallback.h"
 #include "hook.h"
 #include "pagelock.h"
+#include "verified.h"
 
 #define ALLOC_FLAGS                                                                                              \
 	(PFA_TYPE_MASK | PFA_ZERO | PFA_NOWAIT | PFA_HIGH | PFA_COMPACT | PFA_NORETRY | PFA_EXACT_ZONE | 0xFF000000u)
@@ -358,8 +359,7 @@ static int request_alloc(struct pfa *p, struct pfai_cpu *c, struct pfai_request 
 	return result == PFA_OK ? pfai_request_finish(p, rq, rq->pfn, (size_t)1 << rq->order, rq->order) : result;
 }
 
-/* Everything but the plain hit. */
-static int PFAI_NOINLINE alloc_slow(struct pfa *p, unsigned order, uint32_t flags, pfa_pfn *out)
+int PFAI_NOINLINE pfai_alloc_slow(struct pfa *p, unsigned order, uint32_t flags, pfa_pfn *out)
 {
 	struct pfai_request rq;
 	int result = pfai_request_parse(p, &rq, order, flags, "pfa_alloc");
@@ -371,22 +371,22 @@ static int PFAI_NOINLINE alloc_slow(struct pfa *p, unsigned order, uint32_t flag
 	return result;
 }
 
-/* Takes over the held cache lock of an empty slot. */
-static int PFAI_NOINLINE alloc_miss(struct pfa *p, struct pfai_cpu *c, unsigned order, uint32_t flags, pfa_pfn *out)
+int PFAI_NOINLINE pfai_alloc_miss(struct pfa *p, struct pfai_cpu *c, unsigned order, uint32_t flags, pfa_pfn *out)
 {
 	struct pfai_request rq;
 	int result = pfai_request_parse(p, &rq, order, flags, "pfa_alloc");
-	PFAI_ASSERT(result == PFA_OK);
+	if (PFAI_UNLIKELY(result != PFA_OK)) { /* closed, by an unlocked cache: damage */
+		pfai_cpu_unlock(p, c);
+		return result;
+	}
 	result = request_alloc(p, c, &rq);
 	if (result == PFA_OK)
 		*out = rq.pfn;
 	return result;
 }
 
-/* Takes over the held cache lock: the top of a slot is damaged. The block is dropped, its zone refuses. */
-static int PFAI_COLD alloc_damaged(struct pfa *p, struct pfai_cpu *c, const struct pfai_slot *s)
+int PFAI_COLD pfai_alloc_damaged(struct pfa *p, struct pfai_cpu *c, size_t slot)
 {
-	size_t slot = (size_t)(s - c->slots);
 	pfai_cpu_unlock(p, c);
 	pfai_zone_mark_corrupt(&p->zones[pfai_slot_zone(p, slot)], PFAI_DAMAGE_CACHE);
 	return pfai_tell(p, "pfa_alloc");
@@ -397,20 +397,22 @@ static int PFAI_COLD alloc_damaged(struct pfa *p, struct pfai_cpu *c, const stru
 int pfa_alloc(struct pfa *p, unsigned order, uint32_t flags, pfa_pfn *out)
 {
 	uint32_t cpu = pfai_fast_cpu(p);
-	if (PFAI_UNLIKELY(flags > PFA_RECLAIMABLE || order >= p->fast_orders || cpu >= p->nr_cpus))
-		return alloc_slow(p, order, flags, out);
+	if (PFAI_UNLIKELY(flags > PFA_RECLAIMABLE || cpu >= p->nr_cpus))
+		return pfai_alloc_slow(p, order, flags, out);
 	struct pfai_cpu *c = pfai_cpu_at(p, cpu);
+	if (PFAI_UNLIKELY(order >= p->fast_orders))
+		return PFA_HARDENING < 2 ? pfai_alloc_slow(p, order, flags, out) : pfai_alloc_verified(p, order, flags, out, c);
 	if (PFAI_UNLIKELY(!pfai_cpu_try_lock(p, c)))
-		return alloc_slow(p, order, flags, out);
+		return pfai_alloc_slow(p, order, flags, out);
 	/* flags ^ 1: pfai_code_of_type() of a common type */
 	struct pfai_slot *s = &c->slots[(size_t)c->first + ((size_t)(flags ^ 1) << p->slot_shift) + order];
 	if (PFAI_UNLIKELY(!s->n))
-		return alloc_miss(p, c, order, flags, out);
+		return pfai_alloc_miss(p, c, order, flags, out);
 	s->n--;
-	size_t at = c->entries[s->start + s->n];
+	size_t at = pfai_entries_at(c, s->start)[s->n];
 	unsigned byte = pfai_load_relaxed(&p->bytes[at]) & ~(unsigned)PFAI_ZERO_BIT;
 	if (PFAI_UNLIKELY(PFA_HARDENING && byte != (PFAI_CACHED | order)))
-		return alloc_damaged(p, c, s);
+		return pfai_alloc_damaged(p, c, (size_t)(s - c->slots));
 	pfai_store_relaxed(&p->bytes[at], (uint8_t)(byte ^ (PFAI_CACHED ^ PFAI_HEAD)));
 	s->allocs++;
 	*out = p->base + at;

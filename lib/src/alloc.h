@@ -34,4 +34,15 @@ int pfai_request_serve(struct pfa *p, struct pfai_request *rq);
  * PFA_ECORRUPT: the frames are bad, which was told. */
 int pfai_request_finish(struct pfa *p, const struct pfai_request *rq, pfa_pfn pfn, size_t nr_frames, unsigned order);
 
+/* The ends of pfa_alloc()'s fast paths. */
+
+/* Everything but the plain hit. No lock held. */
+int pfai_alloc_slow(struct pfa *p, unsigned order, uint32_t flags, pfa_pfn *out);
+
+/* Takes over the held cache lock: the slot is empty, or not what it should be. */
+int pfai_alloc_miss(struct pfa *p, struct pfai_cpu *c, unsigned order, uint32_t flags, pfa_pfn *out);
+
+/* Takes over the held cache lock: the top of a slot is damaged. The block is dropped, its zone refuses. */
+int pfai_alloc_damaged(struct pfa *p, struct pfai_cpu *c, size_t slot);
+
 #endif

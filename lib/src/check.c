@@ -369,8 +369,6 @@ static bool check_caches(struct check *c, bool frames)
 	const struct pfa *p = c->p;
 	for (uint32_t id = 0; id < p->nr_cpus; id++) {
 		const struct pfai_cpu *cpu = pfai_cpu_at(p, id);
-		if (cpu->entries != p->entries + id * p->cpu_entries || cpu->not_entries != ~(uintptr_t)cpu->entries)
-			return check_broken(c, 7, 0, 0, id, "I7 where a cpu's entries are");
 		if (cpu->first >= pfai_slots_per_cpu(p) || (cpu->first & (pfai_slots_per_zone(p) - 1)))
 			return check_broken(c, 7, 0, 0, cpu->first, "I7 the zone that served last");
 		size_t first = c->z->id * pfai_slots_per_zone(p);

@@ -118,7 +118,6 @@ void pfa_regions(const struct pfa *p, void (*visit)(void *ctx, const struct pfa_
 	debug_visit(&v, "state", p->st, 1, sizeof(*p->st), false);
 	debug_visit(&v, "zone_states", p->zones[0].st, p->nr_zones, sizeof(*p->zones[0].st), false);
 	debug_visit(&v, "cpus", p->cpus, p->nr_cpus, p->cpu_bytes, false);
-	debug_visit(&v, "entries", p->entries, p->nr_cpus * p->cpu_entries, sizeof(*p->entries), false);
 	for (uint32_t i = 0; i < p->nr_zones; i++)
 		debug_visit_zone(&v, &p->zones[i]);
 	debug_visit(&v, "routes", p->routes, (p->span >> p->pb_order) + 1, 1, false);

@@ -4,10 +4,12 @@
 #include "closed.h"
 #include "damage.h"
 #include "fault.h"
+#include "free.h"
 #include "freeing.h"
 #include "movable.h"
 #include "pcpu.h"
 #include "refuse.h"
+#include "verified.h"
 
 /* Past the caches: claims the block, then gives it to its zone. No lock held. */
 static int free_direct(struct pfa *p, pfa_pfn pfn, unsigned order, const char *function)
@@ -71,15 +73,14 @@ static int free_to_cache(struct pfa *p, struct pfai_cpu *c, size_t offset, unsig
 		pfai_store_release(&p->bytes[offset], (uint8_t)(PFAI_HEAD | order));
 		return room;
 	}
-	c->entries[s->start + s->n] = (uint32_t)offset;
+	pfai_entries_at(c, s->start)[s->n] = (uint32_t)offset;
 	s->n++;
 	s->frees++;
 	pfai_store_relaxed(&c->held, 1u);
 	return PFA_OK;
 }
 
-/* Takes over the held cache lock: the slot of this block is full, or it has none (slow route, caches disabled). */
-static int PFAI_NOINLINE free_full(struct pfa *p, struct pfai_cpu *c, size_t offset, unsigned order)
+int PFAI_NOINLINE pfai_free_full(struct pfa *p, struct pfai_cpu *c, size_t offset, unsigned order)
 {
 	int result = free_to_cache(p, c, offset, order);
 	pfai_cpu_unlock(p, c);
@@ -88,15 +89,13 @@ static int PFAI_NOINLINE free_full(struct pfa *p, struct pfai_cpu *c, size_t off
 	return pfai_told(p, result, "pfa_free");
 }
 
-/* Takes over the held cache lock: the claim failed. */
-static int PFAI_NOINLINE free_refused(struct pfa *p, struct pfai_cpu *c, size_t offset, unsigned order)
+int PFAI_NOINLINE pfai_free_refused(struct pfa *p, struct pfai_cpu *c, size_t offset, unsigned order)
 {
 	pfai_cpu_unlock(p, c);
 	return pfai_free_other(p, p->base + offset, order, "pfa_free");
 }
 
-/* No lock held: the order has no slot, the cpu is unknown or its cache busy, or the pfn is out of range. */
-static int PFAI_NOINLINE free_slow(struct pfa *p, pfa_pfn pfn, unsigned order)
+int PFAI_NOINLINE pfai_free_slow(struct pfa *p, pfa_pfn pfn, unsigned order)
 {
 	struct pfai_cpu *c = NULL;
 	int closed = pfai_closed(p, "pfa_free");
@@ -106,7 +105,7 @@ static int PFAI_NOINLINE free_slow(struct pfa *p, pfa_pfn pfn, unsigned order)
 		return pfai_free_hooked(p, pfn, order, "pfa_free");
 	if (order < p->cached_orders && pfn - p->base < p->span)
 		c = pfai_cpu_mine(p);
-	return c ? free_full(p, c, pfn - p->base, order) : free_direct(p, pfn, order, "pfa_free");
+	return c ? pfai_free_full(p, c, pfn - p->base, order) : free_direct(p, pfn, order, "pfa_free");
 }
 
 /* A leaf function, as pfa_alloc(). */
@@ -114,18 +113,20 @@ int pfa_free(struct pfa *p, pfa_pfn pfn, unsigned order)
 {
 	size_t offset = pfn - p->base;
 	uint32_t cpu = pfai_fast_cpu(p);
-	if (PFAI_UNLIKELY(offset >= p->span || order >= p->fast_orders || cpu >= p->nr_cpus))
-		return free_slow(p, pfn, order);
+	if (PFAI_UNLIKELY(offset >= p->span || cpu >= p->nr_cpus))
+		return pfai_free_slow(p, pfn, order);
 	struct pfai_cpu *c = pfai_cpu_at(p, cpu);
+	if (PFAI_UNLIKELY(order >= p->fast_orders))
+		return PFA_HARDENING < 2 ? pfai_free_slow(p, pfn, order) : pfai_free_verified(p, offset, order, c);
 	if (PFAI_UNLIKELY(!pfai_cpu_try_lock(p, c)))
-		return free_slow(p, pfn, order);
+		return pfai_free_slow(p, pfn, order);
 	uint8_t route = pfai_load_relaxed(&p->routes[offset >> p->pb_order]);
 	struct pfai_slot *s = &c->slots[((size_t)route << p->slot_shift) + order];
 	if (PFAI_UNLIKELY(s->n >= s->cap))
-		return free_full(p, c, offset, order);
+		return pfai_free_full(p, c, offset, order);
 	if (PFAI_UNLIKELY(!pfai_claim(&p->bytes[offset], PFAI_HEAD | order, PFAI_CACHED | order)))
-		return free_refused(p, c, offset, order);
-	c->entries[s->start + s->n] = (uint32_t)offset;
+		return pfai_free_refused(p, c, offset, order);
+	pfai_entries_at(c, s->start)[s->n] = (uint32_t)offset;
 	s->n++;
 	s->frees++;
 	pfai_store_relaxed(&c->held, 1u);

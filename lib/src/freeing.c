@@ -51,7 +51,7 @@ static bool freeing_push(struct pfa *p, struct pfai_cpu *c, size_t offset, unsig
 			return false;
 	}
 	pfai_store_relaxed(&p->bytes[offset], (uint8_t)(PFAI_CACHED | order));
-	c->entries[s->start + s->n] = (uint32_t)offset;
+	pfai_entries_at(c, s->start)[s->n] = (uint32_t)offset;
 	s->n++;
 	s->frees++;
 	pfai_store_relaxed(&c->held, 1u);

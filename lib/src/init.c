@@ -156,7 +156,8 @@ static void init_zone(struct pfa *p, const struct pfai_geometry *g, const struct
 static void init_homes(struct pfa *p, const struct pfai_geometry *g, const struct pfa_config *cfg)
 {
 	struct pfai_slot_home *homes = (struct pfai_slot_home *)(uintptr_t)p->homes;
-	uint32_t start = 0;
+	/* behind the slots, in units of an entry */
+	uint32_t start = (uint32_t)((sizeof(struct pfai_cpu) + p->nr_slots * sizeof(struct pfai_slot)) / sizeof(start));
 	for (size_t slot = 0; slot < pfai_slots_per_cpu(p); slot++) {
 		const struct pfa_zone_config *zc = pfai_config_zone(cfg, pfai_slot_zone(p, slot));
 		homes[slot].first = (uint32_t)(zc->start - p->base);
@@ -172,8 +173,6 @@ static void init_cpus(struct pfa *p)
 {
 	for (uint32_t cpu = 0; cpu < p->nr_cpus; cpu++) {
 		struct pfai_cpu *c = pfai_cpu_at(p, cpu);
-		c->entries = p->entries + cpu * p->cpu_entries;
-		c->not_entries = ~(uintptr_t)c->entries;
 		for (size_t slot = 0; slot < pfai_slots_per_cpu(p); slot++) {
 			c->slots[slot].start = p->homes[slot].start;
 			c->slots[slot].cap = p->homes[slot].cap;
@@ -223,6 +222,7 @@ static void init_root(struct pfa *p, const struct pfai_geometry *g, const struct
 	p->verified_orders = g->level == 2 && !p->hooks ? p->cached_orders : 0;
 	p->os = *cfg->platform;
 	p->nr_zones = g->nr_zones;
+	p->nr_slots = (size_t)g->nr_zones * PFAI_ROUTE_CODES << g->slot_shift;
 	p->max_order = g->max_order;
 	p->frame_shift = g->frame_shift;
 	p->batch_high = g->cache_batch;

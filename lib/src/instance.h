@@ -89,7 +89,7 @@ struct pfai_pb {
 /* A stack of cached blocks of one (zone, type, order). Guard: the cpu's cache lock. */
 struct pfai_slot {
 	uint16_t n, cap;
-	uint32_t start;         /* index of its first entry in pfai_cpu.entries */
+	uint32_t start;         /* of its entries, see pfai_entries_at() */
 	size_t allocs, frees;   /* blocks that pfa_alloc took from here and pfa_free put here, ever */
 };
 
@@ -98,14 +98,14 @@ struct pfai_cpu {
 	struct pfai_lock lock;
 	pfai_a32 held;          /* a hint, read without lock: 0 means that no slot holds anything */
 	uint32_t first;         /* row of the zone that served last: zone << 2 << slot_shift */
-	uint32_t *entries;      /* offsets of cached blocks; every slot has its part */
-	uintptr_t not_entries;  /* its complement, compared from level 2 on */
 	size_t seen;            /* sum of all slots' counters when service last came by */
 	uint64_t seen_ns;
-	struct pfai_slot slots[]; /* [zone][code][order], order padded to 2^slot_shift */
+	/* [zone][code][order], order padded to 2^slot_shift; behind them the entries: the offsets of cached blocks. Every slot
+	 * has its part. */
+	struct pfai_slot slots[];
 };
 
-/* What is constant about a slot, for all cpus: what level 2 compares it with. */
+/* What is constant about a slot, for all cpus: what level 2 goes by. */
 struct pfai_slot_home {
 	uint32_t first, nr;     /* offsets of its zone's frames: [first, first + nr) */
 	uint32_t start;
@@ -267,6 +267,8 @@ struct pfa {
 	uint8_t verified_orders; /* the same for the paths that level 2 takes instead */
 	uint8_t level;          /* hardening, 0..3 */
 	uint8_t hooks;          /* enum pfai_hook: what is done at each grant and free */
+	size_t nr_slots;        /* of each cpu */
+	const struct pfai_slot_home *homes; /* as pfai_cpu.slots */
 
 	struct pfai_state *st;
 	struct pfa_platform os;
@@ -285,9 +287,6 @@ struct pfa {
 	struct pfai_entry *table;     /* the owner table, by offset; NULL: not configured */
 	struct pfai_owner *owners;
 	uint32_t max_owners;
-	const struct pfai_slot_home *homes; /* as pfai_cpu.slots */
-	uint32_t *entries;      /* of all cpus, cpu_entries each */
-	size_t cpu_entries;
 
 	/* set before threads come, and before the root is made read-only */
 	void (*on_unlock)(void *ctx, struct pfa *pfa, unsigned zone);
@@ -304,7 +303,7 @@ static inline struct pfai_cpu *pfai_cpu_at(const struct pfa *p, uint32_t cpu)
 
 static inline size_t pfai_slots_per_cpu(const struct pfa *p)
 {
-	return (size_t)p->nr_zones * PFAI_ROUTE_CODES << p->slot_shift;
+	return p->nr_slots;
 }
 
 static inline unsigned pfai_slot_zone(const struct pfa *p, size_t slot)
@@ -328,6 +327,13 @@ static inline size_t pfai_slot_of(const struct pfa *p, unsigned zone, unsigned c
 	return ((((size_t)zone << PFAI_ROUTE_ZONE_SHIFT) + code) << p->slot_shift) + order;
 }
 
+/* A slot's entries, by its start: counted from the cpu's beginning, so that no pointer to them has to be kept where it could
+ * be damaged. */
+static inline uint32_t *pfai_entries_at(struct pfai_cpu *c, uint32_t start)
+{
+	return (uint32_t *)(void *)c + start;
+}
+
 /* The slot's capacity as configured, and its part of the cpu's entries: what pfai_cpu says itself may be damaged. */
 static inline unsigned pfai_slot_sealed_cap(const struct pfa *p, size_t slot)
 {
@@ -336,7 +342,7 @@ static inline unsigned pfai_slot_sealed_cap(const struct pfa *p, size_t slot)
 
 static inline uint32_t *pfai_slot_sealed_entries(const struct pfa *p, uint32_t cpu, size_t slot)
 {
-	return p->entries + cpu * p->cpu_entries + p->homes[slot].start;
+	return pfai_entries_at(pfai_cpu_at(p, cpu), p->homes[slot].start);
 }
 
 /* The zone of a pfn, or NULL. O(zones). */

@@ -101,12 +101,11 @@ bool pfai_layout(const struct pfa_config *cfg, const struct pfai_geometry *g, un
 		for (unsigned order = 0; order < g->cached_orders; order++)
 			entries += 3u * pfai_slot_cap(g, zc->nr_frames, order); /* the three common types */
 	}
-	size_t cpu_bytes = sizeof(struct pfai_cpu) + slots * sizeof(struct pfai_slot);
+	size_t cpu_bytes = sizeof(struct pfai_cpu) + slots * sizeof(struct pfai_slot) + entries * sizeof(uint32_t);
 	cpu_bytes = (cpu_bytes + PFAI_LAYOUT_ALIGN - 1) & ~(size_t)(PFAI_LAYOUT_ALIGN - 1);
 	struct pfai_state *state = layout_take(&c, 1, sizeof(*state));
 	struct pfai_zone_state *zone_states = layout_take(&c, g->nr_zones, sizeof(*zone_states));
 	unsigned char *cpus = layout_take(&c, g->nr_cpus, cpu_bytes);
-	uint32_t *pool = layout_take(&c, g->nr_cpus, entries * sizeof(uint32_t));
 	for (uint32_t i = 0; i < g->nr_zones; i++)
 		layout_zone(g, pfai_config_zone(cfg, i), &c, zones ? &zones[i] : NULL);
 	pfai_a8 *routes = layout_take(&c, (g->span >> g->pb_order) + 1, 1);
@@ -128,8 +127,6 @@ bool pfai_layout(const struct pfa_config *cfg, const struct pfai_geometry *g, un
 	for (uint32_t i = 0; i < g->nr_zones; i++)
 		zones[i].st = &zone_states[i];
 	p->homes = homes;
-	p->entries = pool;
-	p->cpu_entries = entries;
 	p->st = state;
 	p->cpus = cpus;
 	p->cpu_bytes = cpu_bytes;

@@ -12,7 +12,7 @@ unsigned pfai_slot_refill_locked(struct pfa *p, struct pfai_cpu *c, struct pfai_
 {
 	struct pfai_slot *s = &c->slots[slot];
 	unsigned order = pfai_slot_order(p, slot), code = (unsigned)(slot >> p->slot_shift) % PFAI_ROUTE_CODES;
-	uint32_t *entries = c->entries + s->start;
+	uint32_t *entries = pfai_entries_at(c, s->start);
 	unsigned got = pfai_zone_grab_locked(p, z, code, order, want, entries);
 	/* Lowest first came out; turn it round, so that the lowest is on top of the stack and goes first. */
 	for (unsigned i = 0, j = got; i + 1 < j; i++) {
@@ -88,7 +88,7 @@ bool pfai_slot_flush_locked(struct pfa *p, struct pfai_cpu *c, struct pfai_zone 
 	bool ok = true;
 	if (PFAI_UNLIKELY(!pfai_slot_sound(p, c, slot)))
 		return false;
-	uint32_t *entries = c->entries + s->start;
+	uint32_t *entries = pfai_entries_at(c, s->start);
 	for (unsigned i = 0; i < nr; i++)
 		ok &= pcpu_put_block(p, z, slot, entries[i], &w);
 	pcpu_word_put(p, z, &w);
@@ -181,7 +181,7 @@ void pfai_cache_abandon(struct pfa *p, struct pfai_zone *z)
 /* Moves the blocks of a slot that overlap [lo, hi) to its bottom; returns how many. */
 static unsigned pcpu_select(struct pfai_cpu *c, struct pfai_slot *s, unsigned order, size_t lo, size_t hi)
 {
-	uint32_t *entries = c->entries + s->start;
+	uint32_t *entries = pfai_entries_at(c, s->start);
 	unsigned nr = 0;
 	for (unsigned i = 0; i < s->n; i++) {
 		uint32_t at = entries[i];

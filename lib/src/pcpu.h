@@ -85,7 +85,7 @@ static inline bool pfai_slot_as_built(const struct pfa *p, const struct pfai_cpu
 {
 	const struct pfai_slot_home *home = &p->homes[slot];
 	const struct pfai_slot *s = &c->slots[slot];
-	return (uintptr_t)c->entries == ~c->not_entries && s->start == home->start && s->n <= s->cap &&
+	return s->start == home->start && s->n <= s->cap &&
 	       (s->cap == home->cap || !s->cap);
 }
 
@@ -125,7 +125,7 @@ PFAI_ALWAYS_INLINE bool pfai_slot_pop(struct pfa *p, struct pfai_cpu *c, size_t 
 {
 	struct pfai_slot *s = &c->slots[slot];
 	unsigned order = pfai_slot_order(p, slot);
-	size_t at = c->entries[s->start + --s->n];
+	size_t at = pfai_entries_at(c, s->start)[--s->n];
 	*offset = at;
 	if (PFAI_UNLIKELY(!pfai_entry_sound(p, slot, at)))
 		return false;

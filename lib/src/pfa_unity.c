@@ -26,6 +26,7 @@
 #include "owner.c"
 #include "movable.c"
 #include "migrate.c"
+#include "verified.c"
 #include "range.c"
 #include "handle.c"
 #include "query.c"

@@ -240,8 +240,6 @@ static void repair_caches(struct repair *r)
 	size_t slots = pfai_slots_per_zone(p), first = r->z->id * slots;
 	for (uint32_t cpu = 0; cpu < p->nr_cpus; cpu++) {
 		struct pfai_cpu *c = pfai_cpu_at(p, cpu);
-		c->entries = p->entries + cpu * p->cpu_entries;
-		c->not_entries = ~(uintptr_t)c->entries;
 		if (c->first >= pfai_slots_per_cpu(p) || c->first % slots)
 			c->first = 0;
 		pfai_store_relaxed(&c->held, 1u);

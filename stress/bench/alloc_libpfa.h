@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * libpfa as it is meant to be used for frames without addresses: default hardening, platform/posix with the kernel's
- * cpu id, two zones of equal size, default caches, metadata freshly mapped. Requests are MOVABLE.
+ * cpu id, two zones of equal size, default caches, metadata freshly mapped. Requests are MOVABLE. With BENCH_HARDENING the
+ * instance has that level; at 0 the core was built with it.
  */
 #include "bench.h"
 
@@ -9,7 +10,14 @@
 #include <pfa/pfa.h>
 #include <pfa/posix.h>
 
+#ifdef BENCH_HARDENING
+#define BA_TEXT(x) #x
+#define BA_LEVEL(level) "level" BA_TEXT(level)
+#define BA_NAME BA_LEVEL(BENCH_HARDENING)
+#else
 #define BA_NAME "libpfa"
+#define BENCH_HARDENING 0 /* the default */
+#endif
 #define BA_PFNS 1
 #define BA_PROVIDES (BENCH_NEEDS_ORDERS | BENCH_NEEDS_PFNS | BENCH_NEEDS_META | BENCH_NEEDS_LIMIT)
 
@@ -48,6 +56,7 @@ static inline bool ba_open(struct ba *a, size_t frames, unsigned threads, bool f
 	cfg.nr_zones = 2;
 	cfg.flags = PFA_CONFIG_ZEROED_META;
 	cfg.nr_cpus = pfa_posix_nr_cpus();
+	cfg.hardening = BENCH_HARDENING;
 	cfg.cpu_offset = fixed_cpu ? ba_fixed_cpu_offset() : pfa_posix_cpu_offset();
 	if (pfa_size(&cfg, &footprint, &problem, NULL) != PFA_OK)
 		return bench_fail("open", "%s", pfa_config_problem_text(problem));

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * As pfa_alloc() and pfa_free() do it below level 2, leaf functions too; but nothing that can change is believed. Where
+ * the same is known from what is constant, that is taken instead, which costs no comparison: capacity, place and address
+ * of a slot's entries. What remains are bounds: of the slot's index, of the count, of the entry; and the block's byte.
+ */
+#include "verified.h"
+
+#include "alloc.h"
+#include "free.h"
+
+/* Takes over the held cache lock: the slot is empty, or not what it should be. Order and type as they were asked for,
+ * whatever c->first says; not to keep them saves a register. */
+static int PFAI_NOINLINE verified_miss(struct pfa *p, struct pfai_cpu *c, size_t slot, pfa_pfn *out)
+{
+	slot -= c->first;
+	uint32_t flags = ((uint32_t)(slot >> p->slot_shift) & (PFAI_ROUTE_CODES - 1)) ^ 1;
+	return pfai_alloc_miss(p, c, pfai_slot_order(p, slot), flags, out);
+}
+
+int PFAI_NOINLINE pfai_alloc_verified(struct pfa *p, unsigned order, uint32_t flags, pfa_pfn *out, struct pfai_cpu *c)
+{
+	if (PFAI_UNLIKELY(order >= p->verified_orders))
+		return pfai_alloc_slow(p, order, flags, out);
+	size_t slot = ((size_t)(flags ^ 1) << p->slot_shift) + order;
+	if (PFAI_UNLIKELY(!pfai_cpu_try_lock(p, c)))
+		return pfai_alloc_slow(p, order, flags, out);
+	slot += c->first;
+	if (PFAI_UNLIKELY(slot >= p->nr_slots))
+		return pfai_alloc_miss(p, c, order, flags, out); /* the next grant sets first again */
+	const struct pfai_slot_home *home = &p->homes[slot];
+	struct pfai_slot *s = &c->slots[slot];
+	uint32_t n = s->n;
+	if (PFAI_UNLIKELY(n - 1 >= home->cap))
+		return verified_miss(p, c, slot, out);
+	s->n--;
+	uint32_t at = pfai_entries_at(c, home->start + n)[-1];
+	if (PFAI_UNLIKELY(at - home->first >= home->nr))
+		return pfai_alloc_damaged(p, c, slot);
+	unsigned byte = pfai_load_relaxed(&p->bytes[at]) & ~(unsigned)PFAI_ZERO_BIT;
+	if (PFAI_UNLIKELY(byte != (PFAI_CACHED | order)))
+		return pfai_alloc_damaged(p, c, slot);
+	pfai_store_relaxed(&p->bytes[at], (uint8_t)(byte ^ (PFAI_CACHED ^ PFAI_HEAD)));
+	s->allocs++;
+	*out = p->base + at;
+	return pfai_cpu_unlock_tail(p, c);
+}
+
+int PFAI_NOINLINE pfai_free_verified(struct pfa *p, size_t offset, unsigned order, struct pfai_cpu *c)
+{
+	if (PFAI_UNLIKELY(order >= p->verified_orders || !pfai_cpu_try_lock(p, c)))
+		return pfai_free_slow(p, p->base + offset, order);
+	size_t slot = ((size_t)pfai_load_relaxed(&p->routes[offset >> p->pb_order]) << p->slot_shift) + order;
+	if (PFAI_UNLIKELY(slot >= p->nr_slots))
+		return pfai_free_full(p, c, offset, order);
+	const struct pfai_slot_home *home = &p->homes[slot];
+	struct pfai_slot *s = &c->slots[slot];
+	uint32_t n = s->n;
+	/* Another zone's slot; no room, and none at all where caches are disabled or the zone refuses; or damage. */
+	if (PFAI_UNLIKELY((uint32_t)offset - home->first >= home->nr || n >= home->cap || !s->cap))
+		return pfai_free_full(p, c, offset, order);
+	uint32_t *entry = pfai_entries_at(c, home->start) + n;
+	if (PFAI_UNLIKELY(!pfai_claim(&p->bytes[offset], PFAI_HEAD | order, PFAI_CACHED | order)))
+		return pfai_free_refused(p, c, offset, order);
+	*entry = (uint32_t)offset;
+	s->n++;
+	s->frees++;
+	pfai_store_relaxed(&c->held, 1u);
+	return pfai_cpu_unlock_tail(p, c);
+}
