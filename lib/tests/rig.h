@@ -57,6 +57,13 @@ enum rig_pool {
 };
 
 /* Set by --prot-none: instances get a pool that cannot be touched. */
+/* Is misuse refused? Not by a library without hardening, where it is undefined. */
+#if defined(PFA_HARDENING) && PFA_HARDENING == 0
+#define RIG_HARDENED 0
+#else
+#define RIG_HARDENED 1
+#endif
+
 extern bool rig_prot_none;
 
 /* How the instances under test learn the current cpu. The fast paths of alloc and free are taken only without an op. */

@@ -484,7 +484,7 @@ static void op_misuse(struct model *m)
 {
 	pfa_pfn pfn = m->first - 5 + rng_below(&m->rng, MAX_SPAN + 10);
 	unsigned order = (unsigned)rng_below(&m->rng, m->rig.cfg.max_order + 2);
-	if (pfn >= m->first && pfn - m->first < MAX_SPAN && *at(m, pfn) == M_HEAD && order_of(m, pfn) == order)
+	if (!RIG_HARDENED || (pfn >= m->first && pfn - m->first < MAX_SPAN && *at(m, pfn) == M_HEAD && order_of(m, pfn) == order))
 		return;
 	const unsigned before = m->rig.fault.nr;
 	m->nr_misused++;
@@ -505,7 +505,7 @@ static void op_misuse_range(struct model *m)
 		ours = end - m->first < MAX_SPAN && *at(m, end) == M_HEAD;
 		end += ours ? (size_t)1 << order_of(m, end) : 0;
 	}
-	if (ours && end == first + nr)
+	if (!RIG_HARDENED || (ours && end == first + nr))
 		return;
 	m->nr_misused++;
 	MUST_EQ(pfa_free_range(m->rig.pfa, first, nr), PFA_EMISUSE);
