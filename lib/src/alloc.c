@@ -392,6 +392,11 @@ int PFAI_COLD pfai_alloc_damaged(struct pfa *p, struct pfai_cpu *c, size_t slot)
 	return pfai_tell(p, "pfa_alloc");
 }
 
+static int PFAI_COLD alloc_damaged(struct pfa *p, struct pfai_cpu *c, const struct pfai_slot *s)
+{
+	return pfai_alloc_damaged(p, c, (size_t)(s - c->slots));
+}
+
 /* A leaf function: all that is rare is a tail call, and nothing lives longer than it must, so that no register has to
  * be saved. CI looks at the disassembly. */
 int pfa_alloc(struct pfa *p, unsigned order, uint32_t flags, pfa_pfn *out)
@@ -412,7 +417,7 @@ int pfa_alloc(struct pfa *p, unsigned order, uint32_t flags, pfa_pfn *out)
 	size_t at = pfai_entries_at(c, s->start)[s->n];
 	unsigned byte = pfai_load_relaxed(&p->bytes[at]) & ~(unsigned)PFAI_ZERO_BIT;
 	if (PFAI_UNLIKELY(PFA_HARDENING && byte != (PFAI_CACHED | order)))
-		return pfai_alloc_damaged(p, c, (size_t)(s - c->slots));
+		return alloc_damaged(p, c, s);
 	pfai_store_relaxed(&p->bytes[at], (uint8_t)(byte ^ (PFAI_CACHED ^ PFAI_HEAD)));
 	s->allocs++;
 	*out = p->base + at;
