@@ -385,16 +385,12 @@ int PFAI_NOINLINE pfai_alloc_miss(struct pfa *p, struct pfai_cpu *c, unsigned or
 	return result;
 }
 
-int PFAI_COLD pfai_alloc_damaged(struct pfa *p, struct pfai_cpu *c, size_t slot)
+int PFAI_COLD pfai_alloc_damaged(struct pfa *p, struct pfai_cpu *c)
 {
+	unsigned zone = pfai_slot_zone(p, c->first);
 	pfai_cpu_unlock(p, c);
-	pfai_zone_mark_corrupt(&p->zones[pfai_slot_zone(p, slot)], PFAI_DAMAGE_CACHE);
+	pfai_zone_mark_corrupt(&p->zones[zone < p->nr_zones ? zone : 0], PFAI_DAMAGE_CACHE);
 	return pfai_tell(p, "pfa_alloc");
-}
-
-static int PFAI_COLD alloc_damaged(struct pfa *p, struct pfai_cpu *c, const struct pfai_slot *s)
-{
-	return pfai_alloc_damaged(p, c, (size_t)(s - c->slots));
 }
 
 /* A leaf function: all that is rare is a tail call, and nothing lives longer than it must, so that no register has to
@@ -417,7 +413,7 @@ int pfa_alloc(struct pfa *p, unsigned order, uint32_t flags, pfa_pfn *out)
 	size_t at = pfai_entries_at(c, s->start)[s->n];
 	unsigned byte = pfai_load_relaxed(&p->bytes[at]) & ~(unsigned)PFAI_ZERO_BIT;
 	if (PFAI_UNLIKELY(PFA_HARDENING && byte != (PFAI_CACHED | order)))
-		return alloc_damaged(p, c, s);
+		return pfai_alloc_damaged(p, c);
 	pfai_store_relaxed(&p->bytes[at], (uint8_t)(byte ^ (PFAI_CACHED ^ PFAI_HEAD)));
 	s->allocs++;
 	*out = p->base + at;

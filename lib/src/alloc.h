@@ -42,7 +42,8 @@ int pfai_alloc_slow(struct pfa *p, unsigned order, uint32_t flags, pfa_pfn *out)
 /* Takes over the held cache lock: the slot is empty, or not what it should be. */
 int pfai_alloc_miss(struct pfa *p, struct pfai_cpu *c, unsigned order, uint32_t flags, pfa_pfn *out);
 
-/* Takes over the held cache lock: the top of a slot is damaged. The block is dropped, its zone refuses. */
-int pfai_alloc_damaged(struct pfa *p, struct pfai_cpu *c, size_t slot);
+/* Takes over the held cache lock: the top of a slot is damaged. The block is dropped, the zone that served last
+ * refuses. */
+int pfai_alloc_damaged(struct pfa *p, struct pfai_cpu *c);
 
 #endif

@@ -140,13 +140,20 @@ struct debug_plain {
 	void *ctx;
 };
 
-/* nr structs that begin with their locks: these are regions of their own. */
-static void debug_visit_locked(const struct debug_plain *v, const char *name, const unsigned char *at, size_t nr, size_t each)
+/* A struct that begins with its lock: that is a region of its own. */
+static void debug_visit_locked(const struct debug_plain *v, const char *name, const void *start, size_t bytes)
 {
-	for (; nr--; at += each) {
-		v->visit(v->ctx, "lock", at, sizeof(struct pfai_lock));
-		v->visit(v->ctx, name, at + sizeof(struct pfai_lock), each - sizeof(struct pfai_lock));
-	}
+	v->visit(v->ctx, "lock", start, sizeof(struct pfai_lock));
+	v->visit(v->ctx, name, (const unsigned char *)start + sizeof(struct pfai_lock), bytes - sizeof(struct pfai_lock));
+}
+
+/* The entries behind a cpu's slots are a region, too. */
+static void debug_visit_cpu(const struct debug_plain *v, const char *name, const unsigned char *start)
+{
+	size_t bytes = sizeof(struct pfai_cpu) + v->pfa->nr_slots * sizeof(struct pfai_slot);
+	debug_visit_locked(v, name, start, bytes);
+	if (v->pfa->cpu_bytes > bytes)
+		v->visit(v->ctx, "entries", start + bytes, v->pfa->cpu_bytes - bytes);
 }
 
 static void debug_visit_plain(void *ctx, const struct pfa_region *region)
@@ -155,11 +162,13 @@ static void debug_visit_plain(void *ctx, const struct pfa_region *region)
 	const struct pfa *p = v->pfa;
 	const void *start = region->start;
 	if (start == p->st)
-		debug_visit_locked(v, region->name, start, 1, region->bytes);
+		debug_visit_locked(v, region->name, start, region->bytes);
 	else if (start == p->zones[0].st)
-		debug_visit_locked(v, region->name, start, p->nr_zones, sizeof(*p->zones[0].st));
+		for (uint32_t i = 0; i < p->nr_zones; i++)
+			debug_visit_locked(v, region->name, p->zones[i].st, sizeof(*p->zones[i].st));
 	else if (start == p->cpus)
-		debug_visit_locked(v, region->name, start, p->nr_cpus, p->cpu_bytes);
+		for (uint32_t cpu = 0; cpu < p->nr_cpus; cpu++)
+			debug_visit_cpu(v, region->name, (const unsigned char *)pfai_cpu_at(p, cpu));
 	else
 		v->visit(v->ctx, region->name, start, region->bytes);
 }

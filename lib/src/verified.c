@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * As pfa_alloc() and pfa_free() do it below level 2, leaf functions too; but nothing that can change is believed. Where
+ * As pfa_alloc() and pfa_free() do it below level 2, without calls, too; but nothing that can change is believed. Where
  * the same is known from what is constant, that is taken instead, which costs no comparison: capacity, place and address
  * of a slot's entries. What remains are bounds: of the slot's index, of the count, of the entry; and the block's byte.
  */
@@ -36,10 +36,10 @@ int PFAI_NOINLINE pfai_alloc_verified(struct pfa *p, unsigned order, uint32_t fl
 	s->n--;
 	uint32_t at = pfai_entries_at(c, home->start + n)[-1];
 	if (PFAI_UNLIKELY(at - home->first >= home->nr))
-		return pfai_alloc_damaged(p, c, slot);
+		return pfai_alloc_damaged(p, c);
 	unsigned byte = pfai_load_relaxed(&p->bytes[at]) & ~(unsigned)PFAI_ZERO_BIT;
 	if (PFAI_UNLIKELY(byte != (PFAI_CACHED | order)))
-		return pfai_alloc_damaged(p, c, slot);
+		return pfai_alloc_damaged(p, c);
 	pfai_store_relaxed(&p->bytes[at], (uint8_t)(byte ^ (PFAI_CACHED ^ PFAI_HEAD)));
 	s->allocs++;
 	*out = p->base + at;

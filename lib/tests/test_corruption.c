@@ -55,8 +55,6 @@ static const struct field {
 	{"zone_states", "events", AFTER_LOCK(pfai_zone_state, events), 0, sizeof(size_t)},
 	{"cpus", "held", AFTER_LOCK(pfai_cpu, held), 0, 0},
 	{"cpus", "first", AFTER_LOCK(pfai_cpu, first), 0, 0},
-	{"cpus", "entries", AFTER_LOCK(pfai_cpu, entries), 0, 0},
-	{"cpus", "not_entries", AFTER_LOCK(pfai_cpu, not_entries), 0, 0},
 	{"cpus", "seen", AFTER_LOCK(pfai_cpu, seen), 0, 0},
 	{"cpus", "seen_ns", AFTER_LOCK(pfai_cpu, seen_ns), 0, 0},
 	{"cpus", "slot.n", SLOT(n), 0},

@@ -355,7 +355,8 @@ static void all_places_forked_at(void)
 int main(int argc, char **argv)
 {
 	static const struct scene_options variants[] = {
-		{false, false, 0, 1}, {false, true, 0, 1}, {false, false, PFA_CONFIG_GENERATIONS, 2}};
+		{false, false, 0, 1}, {false, true, 0, 1}, {false, false, PFA_CONFIG_GENERATIONS, 2},
+		{false, true, 0, 2}};
 	MUST(argc >= 2);
 	read_sources(argv[1]);
 	(void)mt_options(argc - 1, argv + 1, 0);

@@ -191,7 +191,7 @@ static void test_free_map(void **state)
 static void test_derived(void **state)
 {
 	(void)state;
-	static const char *const regions[] = {"routes", "leaves", "sets", "pageblocks", "doomed", "zero", "cpus", "zone_states"};
+	static const char *const regions[] = {"routes", "leaves", "sets", "pageblocks", "doomed", "zero", "entries", "cpus", "zone_states"};
 	for (uint32_t level = 1; level <= 2; level++)
 		for (unsigned i = 0; i < sizeof(regions) / sizeof(regions[0]); i++)
 			every_byte(level, regions[i], false, false);

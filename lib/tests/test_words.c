@@ -47,7 +47,7 @@ static const struct {
 	const char *name;
 	unsigned word; /* bytes that are damaged at once */
 } regions[] = {
-	{"state", 4}, {"zone_states", 4}, {"cpus", 4}, {"cpus", 2}, {"routes", 1}, {"frame_bytes", 1},
+	{"state", 4}, {"zone_states", 4}, {"cpus", 4}, {"cpus", 2}, {"entries", 4}, {"routes", 1}, {"frame_bytes", 1},
 	{"not_free", 4}, {"not_free", 1}, {"doomed", 4}, {"pageblocks", 4}, {"pageblocks", 1}, {"leaves", 1}, {"sets", 4},
 };
 
