@@ -272,7 +272,7 @@ static bool oracle_low_marks(struct exec_run *run)
 		pfa_pfn pfn;
 		if (other == zone && !below)
 			return true; /* those after it were not its turn */
-		if (other == zone || run->before[other].cached || run->now[other].cached)
+		if (other == zone || run->before[other].cached || run->now[other].cached || run->now[other].quarantined)
 			continue;
 		if (model_above_mark(r, &run->now[other], r->order, 1) && model_fits(&run->m, r, other, &pfn))
 			return exec_fail(run, below ? "I12 low" : "zone order",

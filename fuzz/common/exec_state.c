@@ -11,7 +11,7 @@ static bool state_nothing_cached(const struct exec_run *run, const struct reques
 {
 	const unsigned last = r->flags & PFA_EXACT_ZONE ? PFA_ZONE_OF(r->flags) + 1 : run->m.nr_zones;
 	for (unsigned zone = PFA_ZONE_OF(r->flags); zone < last; zone++)
-		if (run->now[zone].cached)
+		if (run->now[zone].cached || run->now[zone].quarantined)
 			return false;
 	return run->have_stats;
 }
@@ -77,9 +77,9 @@ static bool state_nothing_left_cached(struct exec_run *run)
 	if (!exec_refresh(run))
 		return false;
 	for (unsigned zone = 0; zone < run->m.nr_zones && run->have_stats; zone++)
-		if (run->now[zone].cached)
-			return exec_fail(run, "I7 cached", "frames are still cached after all caches were drained", 0, 0,
-			                 run->now[zone].cached);
+		if (run->now[zone].cached || run->now[zone].quarantined)
+			return exec_fail(run, "I7 cached", "frames are still cached or in quarantine after all caches were drained", 0, 0,
+			                 run->now[zone].cached + run->now[zone].quarantined);
 	return true;
 }
 

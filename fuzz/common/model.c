@@ -114,6 +114,7 @@ bool model_init(struct model *m, const struct pfa_config *cfg)
 	m->can_zero = cfg->pool || (cfg->platform && cfg->platform->zero);
 	m->has_types = true;
 	m->generation = m->births = 0;
+	m->quarantines = cfg->hardening >= 3;
 	m->history = cfg->history <= PFA_HISTORY_LIMIT ? cfg->history : 0;
 	m->nr_frames = 0;
 	if (m->nr_zones == 0 || m->nr_zones > MODEL_ZONES)
@@ -370,8 +371,8 @@ bool model_has_place(const struct model *m, const struct request *r, unsigned zo
 static struct pfa_zone_stats model_drained(const struct pfa_zone_stats *s)
 {
 	struct pfa_zone_stats drained = *s;
-	drained.free += drained.cached; /* CMA and HIGHATOMIC frames are never cached */
-	drained.cached = 0;
+	drained.free += drained.cached + drained.quarantined; /* CMA and HIGHATOMIC frames are never cached */
+	drained.cached = drained.quarantined = 0;
 	return drained;
 }
 
@@ -381,7 +382,7 @@ bool model_must_succeed(const struct model *m, const struct request *r, bool fro
 	for (unsigned zone = model_first_zone(r); zone < model_last_zone(m, r); zone++) {
 		const struct pfa_zone_stats drained = model_drained(&stats[zone]);
 		pfa_pfn pfn;
-		if (from_zone && stats[zone].cached)
+		if (from_zone && (stats[zone].cached || stats[zone].quarantined))
 			continue; /* what the caches hold is not told apart from what the zone holds */
 		if (model_above_mark(r, &drained, r->order, 0) && model_fits(m, r, zone, &pfn))
 			return true;
@@ -397,7 +398,7 @@ bool model_judge_refusal(const struct model *m, const struct request *r, int cod
 	for (unsigned zone = model_first_zone(r); zone < model_last_zone(m, r); zone++) {
 		const struct pfa_zone_stats drained = model_drained(&after[zone]);
 		pfa_pfn pfn;
-		const bool in_caches = !drains && after[zone].cached; /* then a block may be refused for now: EAGAIN */
+		const bool in_caches = !drains && (after[zone].cached || after[zone].quarantined); /* then a block may be refused for now: EAGAIN */
 		if (in_caches && code != PFA_ENOMEM)
 			continue;
 		if (!model_above_mark(r, &drained, r->order, 0) || !model_fits(m, r, zone, &pfn))
@@ -696,13 +697,14 @@ bool model_judge_sums(const struct model *m, unsigned zone, const struct pfa_zon
 		return model_say(v, "I6 allocated", "allocated frames", zone, z->start, z->owned, s->allocated);
 	if (s->bad != z->bad)
 		return model_say(v, "I6 bad", "bad frames", zone, z->start, z->bad, s->bad);
-	if (s->free + s->cached != z->present - z->owned - z->bad)
-		return model_say(v, "I6 free", "free and cached frames together", zone, z->start, z->present - z->owned - z->bad,
-		                 s->free + s->cached);
-	if (s->free_isolated || s->held_report || s->held_move || s->quarantined)
+	if (s->free + s->cached + s->quarantined != z->present - z->owned - z->bad)
+		return model_say(v, "I6 free", "free, cached and quarantined frames together", zone, z->start,
+		                 z->present - z->owned - z->bad, s->free + s->cached + s->quarantined);
+	if (s->free_isolated || s->held_report || s->held_move || (s->quarantined && !m->quarantines))
 		return model_say(v, "I1 held", "frames are held though nothing holds any", zone, z->start, 0,
 		                 s->free_isolated + s->held_report + s->held_move + s->quarantined);
-	if (m->has_types && s->free_cma != z->present_cma - z->owned_cma - z->bad_cma)
+	const size_t unowned_cma = z->present_cma - z->owned_cma - z->bad_cma; /* the quarantine may have some of them */
+	if (m->has_types && (s->free_cma > unowned_cma || s->free_cma + s->quarantined < unowned_cma))
 		return model_say(v, "I6 cma", "free CMA frames", zone, z->start, z->present_cma - z->owned_cma - z->bad_cma,
 		                 s->free_cma);
 	if (s->free_highatomic > s->reserved_highatomic || s->free_highatomic > s->free)

@@ -69,6 +69,7 @@ struct model {
 	size_t nr_frames;  /* of all zones, holes included */
 	uint32_t generation;
 	uint32_t births;   /* grants and splits so far */
+	bool quarantines;  /* what is given back may rest before it is granted again: level 3 */
 	unsigned history;  /* config.history */
 	uint32_t tag, thread; /* of the events that follow */
 	struct model_zone zone[MODEL_ZONES];

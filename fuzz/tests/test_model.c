@@ -447,6 +447,17 @@ static void test_sums(void **state)
 	s = sound(1);
 	s.quarantined = 1;
 	s.free--;
+	ASSERT_SAYS(model_judge_sums(&m, 1, &s, &v), "I1 held");
+	m.quarantines = true;
+	assert_true(model_judge_sums(&m, 1, &s, &v));
+	s.free_cma--;
+	assert_true(model_judge_sums(&m, 1, &s, &v));
+	s.free_cma--;
+	ASSERT_SAYS(model_judge_sums(&m, 1, &s, &v), "I6 cma");
+	m.quarantines = false;
+	s = sound(1);
+	s.held_move = 1;
+	s.free--;
 	ASSERT_SAYS(model_judge_sums(&m, 1, &s, &v), "I6 free");
 	s = sound(1);
 	s.free_cma++;
