@@ -3,9 +3,9 @@
  * fuzz_config.c - pfa_size and pfa_init with anything, then a little use.
  *
  * Inputs whose first byte is below 128 are programs: their configuration is spoilt as config.bad says, which must be
- * refused with that problem, and then run as it was. Others are configurations field by field, each from a boundary
- * value or from raw bytes: accepted or refused, but the answer must be specific, the same twice, from both functions,
- * and what was accepted must work.
+ * refused with that problem, and so must some other ways to spoil it, which the input's hash chooses; then it is run as
+ * it was. Others are configurations field by field, each from a boundary value or from raw bytes: accepted or refused,
+ * but the answer must be specific, the same twice, from both functions, and what was accepted must work.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define CONFIG_ZONES 4u
 #define CONFIG_RUNS 3u
+#define CONFIG_SPOILS 8u /* tried with each program besides its own: a refusal takes a millionth of a second */
 
 struct config_input {
 	const uint8_t *data;
@@ -306,10 +307,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	prog_decode(data, size, &config_program);
 	platform = (struct pfa_platform){ .size = sizeof(platform), .backtrace = config_backtrace };
 	setup_make(&setup, &config_program.config, 0, &platform);
-	if (setup_spoil(&setup, config_program.config.bad, config_program.config.bad_variant, &spoilt) &&
-	    !exec_judge_spoilt(&spoilt, &v)) {
+	uint64_t dice = size;
+	for (size_t i = 0; i < size; i++)
+		dice = (dice ^ data[i]) * 0x9E3779B97F4A7C15u;
+	for (unsigned i = 0; i <= CONFIG_SPOILS; i++, dice = dice * 0xD6E8FEB86659FD93u + 1) {
+		const enum prog_spoil bad = i ? (enum prog_spoil)(1 + (dice >> 40) % (PROG_SPOILS - 1u)) : config_program.config.bad;
+		const unsigned variant = i ? (unsigned)(dice >> 56) : config_program.config.bad_variant;
+		if (!setup_spoil(&setup, bad, variant, &spoilt) || exec_judge_spoilt(&spoilt, &v))
+			continue;
 		config_cfg = setup.cfg;
 		memcpy(config_zones, setup.zones, sizeof(setup.zones));
+		fprintf(stderr, "config bad=%s:%u\n", prog_spoil_name(bad), variant);
 		config_fail(v.what, v.expected, v.actual);
 	}
 	if (config_program.nr_ops > 32)
