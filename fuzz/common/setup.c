@@ -133,6 +133,9 @@ void setup_make(struct setup *s, const struct prog_config *c, uint32_t lacks, st
 	s->cfg.fatal_policy = c->abort_policy ? PFA_FATAL_ABORT : PFA_FATAL_REPORT;
 	s->cfg.seed = c->seed;
 	s->cfg.hardening = c->hardening;
+	/* The model does not know where a quarantine holds blocks, nor what poison says. */
+	s->cfg.quarantine = c->hardening == 3 ? PFA_EXPLICIT_0 : 0;
+	s->cfg.poison = PFA_POISON_NONE;
 	setup_pool(s, c);
 	if (s->zero == SETUP_ZERO_NONE || s->zero == SETUP_ZERO_LIBRARY)
 		platform->zero = NULL;

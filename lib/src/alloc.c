@@ -5,13 +5,16 @@
 
 #include "closed.h"
 #include "damage.h"
+#include "content.h"
 #include "fallback.h"
+#include "guard.h"
 #include "hook.h"
 #include "pagelock.h"
 #include "verified.h"
 
 #define ALLOC_FLAGS                                                                                              \
-	(PFA_TYPE_MASK | PFA_ZERO | PFA_NOWAIT | PFA_HIGH | PFA_COMPACT | PFA_NORETRY | PFA_EXACT_ZONE | 0xFF000000u)
+	(PFA_TYPE_MASK | PFA_ZERO | PFA_NOWAIT | PFA_HIGH | PFA_COMPACT | PFA_NORETRY | PFA_EXACT_ZONE | PFA_GUARD |      \
+	 0xFF000000u)
 
 int pfai_request_parse(const struct pfa *p, struct pfai_request *rq, unsigned order, uint32_t flags,
                        const char *function)
@@ -26,6 +29,13 @@ int pfai_request_parse(const struct pfa *p, struct pfai_request *rq, unsigned or
 		return PFA_ENOTSUP;
 	if (pfai_op_inside(p)) /* what is waited for might wait for the op */
 		flags |= PFA_NOWAIT;
+	if (flags & PFA_GUARD) {
+		if (!pfai_level(p, 3))
+			return PFA_ENOTSUP;
+		order += PFAI_GUARD_ORDERS;
+		if (order > p->max_order)
+			return PFA_EINVAL;
+	}
 	*rq = (struct pfai_request){
 		.order = order,
 		.code = pfai_code_of_type(type),
@@ -37,20 +47,24 @@ int pfai_request_parse(const struct pfa *p, struct pfai_request *rq, unsigned or
 	return PFA_OK;
 }
 
+int pfai_request_undo(struct pfa *p, const struct pfai_request *rq, int result)
+{
+	if (p->hooks)
+		pfai_hooks_undone(p, rq->pfn, rq->order);
+	int undone = pfa_free(p, rq->pfn, rq->order);
+	return undone == PFA_OK ? result : undone;
+}
+
 int pfai_request_finish(struct pfa *p, const struct pfai_request *rq, pfa_pfn pfn, size_t nr_frames, unsigned order)
 {
 	int result = pfai_hook_granted(p, rq, pfn, nr_frames, order);
 	if (result != PFA_OK || !(rq->flags & PFA_ZERO))
 		return result;
-	if (rq->zero) {
+	if (rq->zero && pfai_known_is_zero(p)) {
 		pfai_add_relaxed(&p->st->nr_zero_skipped, nr_frames);
 		return PFA_OK;
 	}
-	unsigned char *ptr = p->pool ? p->pool + ((pfn - p->pool_pfn) << p->frame_shift) : NULL;
-	if (p->os.zero)
-		p->os.zero(p->os.ctx, pfn, nr_frames, ptr);
-	else
-		memset(ptr, 0, nr_frames << p->frame_shift);
+	pfai_content_zero(p, pfn, nr_frames);
 	pfai_add_relaxed(&p->st->nr_zeroed, nr_frames);
 	return PFA_OK;
 }
@@ -145,11 +159,26 @@ static void request_grant_locked(struct pfa *p, struct pfai_zone *z, struct pfai
 	}
 }
 
+/* How much a slot is filled up: by a batch as far as there is room, and at level 3 until there is enough to choose from,
+ * unless others starve. (Somebody may begin to at any time: so the slot is not empty then.) */
+static size_t request_want(const struct pfa *p, const struct pfai_slot *s)
+{
+	size_t want = pfai_slot_batch(p, s);
+	if (pfai_level(p, 3)) {
+		size_t room = s->cap > s->n ? (size_t)(s->cap - s->n) : 0, keep = pfai_slot_keep(s) + 1u;
+		if (s->n < keep && want < keep - s->n && !pfai_load_relaxed(&p->st->starving))
+			want = keep - s->n;
+		if (want > room)
+			want = room;
+	}
+	return want;
+}
+
 /* Fills the slot from the zone's own memory of the type, as far as the mark allows without CMA. */
 static bool request_refill_locked(struct pfa *p, struct pfai_cpu *c, struct pfai_zone *z, const struct pfai_request *rq,
                                   bool low)
 {
-	size_t slot = request_slot(p, z, rq), want = pfai_slot_batch(p, &c->slots[slot]);
+	size_t slot = request_slot(p, z, rq), want = request_want(p, &c->slots[slot]);
 	ptrdiff_t room = pfai_zone_room_locked(z, request_mark(z, rq, low), false, false);
 	if (!c->slots[slot].cap || !pfai_room_fits(room, rq->order))
 		return false;
@@ -157,7 +186,18 @@ static bool request_refill_locked(struct pfa *p, struct pfai_cpu *c, struct pfai
 	size_t allowed = (size_t)room >> rq->order >> 1;
 	if (want > allowed)
 		want = allowed ? allowed : 1;
-	return pfai_slot_refill_locked(p, c, z, slot, (unsigned)want) != 0;
+	return want && pfai_slot_refill_locked(p, c, z, slot, (unsigned)want) != 0;
+}
+
+/* Level 3: a slot that holds something, but not enough to choose from, is filled up from free memory of its type. */
+static void request_top_up(struct pfa *p, struct pfai_cpu *c, struct pfai_zone *z, const struct pfai_request *rq, bool low)
+{
+	const struct pfai_slot *s = &c->slots[request_slot(p, z, rq)];
+	if (!s->n || s->n > pfai_slot_keep(s) || pfai_load_relaxed(&p->st->starving) || !request_hint(z, rq) ||
+	    !pfai_zone_lock(p, z))
+		return;
+	(void)request_refill_locked(p, c, z, rq, low);
+	pfai_zone_unlock(p, z);
 }
 
 /* Nothing was got from a zone: because there is nothing, or because damage was met. */
@@ -223,6 +263,8 @@ static int request_try_zone(struct pfa *p, struct pfai_cpu *c, struct pfai_zone 
 		size_t slot = request_slot(p, z, rq);
 		if (PFAI_UNLIKELY(!pfai_slot_sound(p, c, slot)))
 			return PFA_ECORRUPT;
+		if (pfai_level(p, 3))
+			request_top_up(p, c, z, rq, low);
 		if (c->slots[slot].n)
 			return request_pop(p, c, z, rq) ? PFA_OK : PFA_ECORRUPT;
 	}
@@ -328,6 +370,20 @@ static int PFAI_NOINLINE request_last_resort(struct pfa *p, struct pfai_request 
 	return request_failed(p, rq, nowait && held && pfai_cache_any_held(p) ? PFA_EAGAIN : PFA_ENOMEM);
 }
 
+/* Level 3: a request that may wait fails only after it has emptied every quarantine, and kept it empty from then on. */
+static int PFAI_NOINLINE request_starve(struct pfa *p, struct pfai_request *rq)
+{
+	bool hint;
+	if (!request_any_possible(p, rq, &hint) || (rq->flags & (PFA_NOWAIT | PFA_NORETRY)))
+		return request_last_resort(p, rq);
+	pfai_add_relaxed(&p->st->starving, 1u);
+	int result = pfai_cache_visit_all(p);
+	if (result != PFA_ECORRUPT)
+		result = request_last_resort(p, rq);
+	pfai_sub_relaxed(&p->st->starving, 1u);
+	return result;
+}
+
 /* Serves the request; c: this cpu's cache, locked, or NULL. It is unlocked on return. */
 static int request_serve(struct pfa *p, struct pfai_cpu *c, struct pfai_request *rq)
 {
@@ -335,7 +391,7 @@ static int request_serve(struct pfa *p, struct pfai_cpu *c, struct pfai_request 
 	if (c)
 		pfai_cpu_unlock(p, c);
 	if (result == PFA_ENOMEM)
-		result = request_last_resort(p, rq);
+		result = pfai_level(p, 3) ? request_starve(p, rq) : request_last_resort(p, rq);
 	if (PFAI_UNLIKELY(result == PFA_ECORRUPT))
 		return pfai_tell(p, rq->function);
 	if (result == PFA_OK && PFAI_UNLIKELY(rq->reserved != NULL)) {
@@ -356,7 +412,17 @@ int pfai_request_serve(struct pfa *p, struct pfai_request *rq)
 static int request_alloc(struct pfa *p, struct pfai_cpu *c, struct pfai_request *rq)
 {
 	int result = request_serve(p, c, rq);
-	return result == PFA_OK ? pfai_request_finish(p, rq, rq->pfn, (size_t)1 << rq->order, rq->order) : result;
+	bool guarded = result == PFA_OK && pfai_level(p, 3) && (rq->flags & PFA_GUARD);
+	if (guarded)
+		result = pfai_guard_carve(p, rq);
+	if (guarded && result != PFA_OK)
+		return result == PFA_EBUSY ? pfai_request_undo(p, rq, result) : pfai_tell(p, rq->function);
+	if (result == PFA_OK)
+		result = pfai_request_finish(p, rq, rq->pfn, (size_t)1 << rq->order, rq->order);
+	/* The block is bad: nobody will free it. */
+	if (guarded && result != PFA_OK && pfai_zone_lockable(p, rq->zone))
+		pfai_guard_release(p, rq->zone, rq->pfn - p->base, (size_t)1 << rq->order);
+	return result;
 }
 
 int PFAI_NOINLINE pfai_alloc_slow(struct pfa *p, unsigned order, uint32_t flags, pfa_pfn *out)
@@ -365,7 +431,7 @@ int PFAI_NOINLINE pfai_alloc_slow(struct pfa *p, unsigned order, uint32_t flags,
 	int result = pfai_request_parse(p, &rq, order, flags, "pfa_alloc");
 	if (result != PFA_OK)
 		return result;
-	result = request_alloc(p, pfai_cpu_mine(p), &rq);
+	result = request_alloc(p, pfai_cpu_mine_or_wait(p), &rq);
 	if (result == PFA_OK)
 		*out = rq.pfn;
 	return result;
@@ -429,8 +495,8 @@ static size_t bulk_pop(struct pfa *p, struct pfai_cpu *c, const struct pfai_requ
 	size_t got = 0, at;
 	bool zero;
 	/* Zeroing and hooks are for when the cache is unlocked. */
-	if (zone < rq->first_zone || zone > rq->last_zone || (rq->flags & PFA_ZERO) || p->hooks || !request_cacheable(p, c, rq) ||
-	    pfai_load_relaxed(&p->zones[zone].st->corrupt))
+	if (zone < rq->first_zone || zone > rq->last_zone || (rq->flags & PFA_ZERO) || p->hooks || pfai_level(p, 3) ||
+	    !request_cacheable(p, c, rq) || pfai_load_relaxed(&p->zones[zone].st->corrupt))
 		return 0;
 	size_t slot = pfai_slot_of(p, zone, rq->code, rq->order);
 	struct pfai_slot *s = &c->slots[slot];
@@ -448,7 +514,7 @@ int pfa_alloc_bulk(struct pfa *p, unsigned order, uint32_t flags, size_t nr, pfa
 {
 	struct pfai_request rq;
 	size_t got = 0;
-	int result = pfai_request_parse(p, &rq, order, flags, "pfa_alloc_bulk");
+	int result = flags & PFA_GUARD ? PFA_EINVAL : pfai_request_parse(p, &rq, order, flags, "pfa_alloc_bulk");
 	*out_nr = 0;
 	if (result != PFA_OK)
 		return result;
@@ -473,7 +539,7 @@ int pfa_alloc_bulk(struct pfa *p, unsigned order, uint32_t flags, size_t nr, pfa
 int pfa_alloc_window(struct pfa *p, unsigned order, uint32_t flags, struct pfa_run window, pfa_pfn *out)
 {
 	struct pfai_request rq;
-	int result = pfai_request_parse(p, &rq, order, flags, "pfa_alloc_window");
+	int result = flags & PFA_GUARD ? PFA_EINVAL : pfai_request_parse(p, &rq, order, flags, "pfa_alloc_window");
 	if (result != PFA_OK)
 		return result;
 	if (!window.nr_frames || window.first + window.nr_frames < window.first)

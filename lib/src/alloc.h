@@ -46,4 +46,7 @@ int pfai_alloc_miss(struct pfa *p, struct pfai_cpu *c, unsigned order, uint32_t 
  * refuses. */
 int pfai_alloc_damaged(struct pfa *p, struct pfai_cpu *c);
 
+/* The block that was served is freed again, since something else was refused with `result`: that, or why not. No lock held. */
+int pfai_request_undo(struct pfa *p, const struct pfai_request *rq, int result);
+
 #endif

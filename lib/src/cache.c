@@ -6,6 +6,7 @@
 
 #include "closed.h"
 #include "damage.h"
+#include "quarantine.h"
 
 int pfa_cache_drain(struct pfa *p, uint32_t cpu)
 {
@@ -41,6 +42,8 @@ static void cache_set_caps(struct pfa *p, struct pfai_cpu *c, bool disabled)
 		bool none = disabled || pfai_load_relaxed(&p->zones[pfai_slot_zone(p, slot)].st->corrupt);
 		c->slots[slot].cap = none ? 0 : p->homes[slot].cap;
 	}
+	if (pfai_level(p, 3))
+		pfai_quarantine_enable(p, c, !disabled);
 }
 
 /* All cpus, or none: on failure those before are set back. */

@@ -17,8 +17,9 @@ struct check {
 	/* derived */
 	size_t counts[PFAI_CODES][PFA_ORDER_LIMIT + 1];
 	size_t free[PFAI_CODES];
-	size_t reserved, present, allocated, cached, bad, doomed;
-	size_t entries, entries_sum, entries_squares; /* of cached blocks, by their offsets */
+	size_t reserved, present, allocated, cached, quarantined, guards, bad, doomed;
+	size_t entries, entries_sum, entries_squares; /* of cached and quarantined blocks, by their offsets */
+	size_t block_end; /* where the newest allocated block ends */
 	struct pfai_check_movable moves;
 };
 
@@ -246,6 +247,21 @@ static bool check_inside(struct check *c, size_t rel, size_t nr, uint8_t byte)
 	                    "I8 a byte inside a block");
 }
 
+/* A block that must be in a slot or a queue. */
+static void check_expect_entry(struct check *c, size_t offset)
+{
+	c->entries++;
+	c->entries_sum += offset;
+	c->entries_squares += offset * offset;
+}
+
+static void check_met_entry(struct check *c, size_t offset)
+{
+	c->entries--;
+	c->entries_sum -= offset;
+	c->entries_squares -= offset * offset;
+}
+
 /* The head of a block at rel. *step: its frames. */
 static bool check_head(struct check *c, size_t rel, uint8_t byte, size_t *step)
 {
@@ -260,10 +276,12 @@ static bool check_head(struct check *c, size_t rel, uint8_t byte, size_t *step)
 	switch (state) {
 	case PFAI_FREEING: /* allocated until it is put under the zone's lock; a split may be writing inside */
 		c->allocated += nr;
+		c->block_end = rel + nr;
 		return !c->quiescent || check_broken(c, 1, rel, 0, byte, "I1 a free or split is in flight");
 	case PFAI_HEAD:
 	case PFAI_MOVABLE:
 		c->allocated += nr;
+		c->block_end = rel + nr;
 		if ((what = pfai_check_movable_head(c->p, &c->moves, offset, byte, c->quiescent)) != NULL)
 			return check_broken(c, 10, rel, 0, byte, what);
 		if (c->quiescent && c->p->generations && (pfai_load_relaxed(&c->p->generations[offset]) & 1))
@@ -272,13 +290,29 @@ static bool check_head(struct check *c, size_t rel, uint8_t byte, size_t *step)
 	case PFAI_CACHED:
 	case PFAI_CACHED_ZERO:
 		c->cached += nr;
-		c->entries++;
-		c->entries_sum += offset;
-		c->entries_squares += offset * offset;
+		check_expect_entry(c, offset);
+		return check_inside(c, rel, nr, byte);
+	case PFAI_QUARANTINE:
+		c->quarantined += nr;
+		check_expect_entry(c, offset);
 		return check_inside(c, rel, nr, byte);
 	default:
 		return check_broken(c, 1, rel, 0, byte, "I1 a frame's state");
 	}
+}
+
+/* A guard stands beside an allocated block. */
+static bool check_guard(struct check *c, size_t rel, uint8_t byte)
+{
+	size_t offset = pfai_offset_of_rel(c->z, rel);
+	bool beside = byte == PFAI_GUARD_ABOVE && c->block_end == rel;
+	if (byte == PFAI_GUARD_BELOW && rel + 1 < c->z->end - c->z->origin) {
+		unsigned next = pfai_load_acquire(&c->p->bytes[offset + 1]) & PFAI_STATE_MASK;
+		beside = next == PFAI_HEAD || next == PFAI_MOVABLE || next == PFAI_FREEING;
+	}
+	c->allocated++;
+	c->guards++;
+	return beside || check_broken(c, 1, rel, 0, byte, "I1 a guard without a block");
 }
 
 /* A frame that is not free, at a place where a block must begin. */
@@ -288,6 +322,8 @@ static bool check_used(struct check *c, size_t rel, size_t *step)
 	*step = 1;
 	if (byte & PFAI_STATE_MASK)
 		return check_head(c, rel, byte, step);
+	if (byte == PFAI_GUARD_BELOW || byte == PFAI_GUARD_ABOVE)
+		return check_guard(c, rel, byte);
 	if (byte == PFAI_BAD) {
 		c->bad++;
 		return true;
@@ -305,6 +341,7 @@ static bool check_frames(struct check *c)
 	struct pfai_zone *z = c->z;
 	size_t end = z->end - z->origin, step;
 	c->present = z->end - z->start;
+	c->block_end = PFAI_NONE;
 	for (size_t rel = z->start - z->origin; rel < end; rel += step) {
 		pfai_word word = z->not_free[rel >> PFAI_WORD_SHIFT] >> (rel & PFAI_WORD_MASK);
 		if (word & 1) {
@@ -357,20 +394,47 @@ static bool check_slot(struct check *c, const struct pfai_cpu *cpu, uint32_t id,
 		uint8_t byte = pfai_load_relaxed(&c->p->bytes[offset]);
 		if ((byte & ~(unsigned)PFAI_ZERO_BIT) != (PFAI_CACHED | order))
 			return check_broken(c, 7, pfn - c->z->origin, PFAI_CACHED | order, byte, "I7 a cached block's byte");
-		c->entries--;
-		c->entries_sum -= offset;
-		c->entries_squares -= offset * offset;
+		check_met_entry(c, offset);
 	}
 	return true;
+}
+
+/* The quarantine of one cpu: this zone's blocks in it. */
+static bool check_quarantine(struct check *c, struct pfai_cpu *cpu)
+{
+	const struct pfa *p = c->p;
+	struct pfai_full *f = pfai_full_of(p, cpu);
+	const struct pfai_quarantined *q = &pfai_quarantined(f)[c->z->id];
+	size_t frames = 0;
+	if (f->n > f->cap || f->cap > p->quarantine || (f->n && f->first >= p->quarantine))
+		return check_broken(c, 7, 0, f->cap, f->n, "I7 a quarantine's length");
+	if (f->n && !pfai_load_relaxed(&cpu->held))
+		return check_broken(c, 7, 0, 1, 0, "I7 a cpu's quarantine holds blocks and says that it does not");
+	for (uint32_t i = 0; i < f->n; i++) {
+		size_t at = (size_t)f->first + i, offset;
+		offset = pfai_quarantine_ring(p, f)[at < p->quarantine ? at : at - p->quarantine];
+		if (offset >= p->span)
+			return check_broken(c, 7, 0, p->span, offset, "I7 a quarantined block outside of all zones");
+		if (p->base + offset < c->z->start || p->base + offset >= c->z->end)
+			continue;
+		uint8_t byte = pfai_load_relaxed(&p->bytes[offset]);
+		if ((byte & PFAI_STATE_MASK) != PFAI_QUARANTINE)
+			return check_broken(c, 7, offset + c->z->delta, PFAI_QUARANTINE, byte, "I7 a quarantined block's byte");
+		frames += (size_t)1 << (byte & PFAI_ORDER_MASK);
+		check_met_entry(c, offset);
+	}
+	return check_equal(c, 6, frames, q->in - q->out, "I6 frames in a cpu's quarantine");
 }
 
 static bool check_caches(struct check *c, bool frames)
 {
 	const struct pfa *p = c->p;
 	for (uint32_t id = 0; id < p->nr_cpus; id++) {
-		const struct pfai_cpu *cpu = pfai_cpu_at(p, id);
+		struct pfai_cpu *cpu = pfai_cpu_at(p, id);
 		if (cpu->first >= pfai_slots_per_cpu(p) || (cpu->first & (pfai_slots_per_zone(p) - 1)))
 			return check_broken(c, 7, 0, 0, cpu->first, "I7 the zone that served last");
+		if (pfai_level(p, 3) && !check_quarantine(c, cpu))
+			return false;
 		size_t first = c->z->id * pfai_slots_per_zone(p);
 		for (size_t slot = first; slot < first + pfai_slots_per_zone(p); slot++)
 			if (!check_slot_home(c, cpu, slot) || (cpu->slots[slot].n && !check_slot(c, cpu, id, slot)))
@@ -391,6 +455,8 @@ static bool check_sums(struct check *c, bool frames)
 	if (!frames)
 		return true;
 	return check_equal(c, 6, c->cached, s.cached, "I6 cached frames") &&
+	       check_equal(c, 6, c->guards, c->z->st->guards, "I6 guard frames") &&
+	       check_equal(c, 6, c->quarantined, s.quarantined, "I6 quarantined frames") &&
 	       check_equal(c, 6, c->allocated, s.allocated, "I6 allocated frames") &&
 	       check_equal(c, 6, c->bad, s.bad, "I6 bad frames") &&
 	       (!c->quiescent || (check_equal(c, 10, c->moves.movable, s.movable, "I10 movable frames") &&

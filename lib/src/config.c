@@ -20,6 +20,9 @@ static const char *const config_problem_text[PFA_CONFIG_PROBLEMS] = {
 	[PFA_CONFIG_TRACES] = "nr_traces is no power of two up to 2^20, trace_shift is over 31, or history or the backtrace op is missing",
 	[PFA_CONFIG_GUARD] = "guard_bytes is no power of two of at least 4096",
 	[PFA_CONFIG_OWNERS] = "max_owners is over 65535, or this library was built without movable blocks",
+	[PFA_CONFIG_POISON] = "the poison is unknown, or it needs hardening level 3 and a pool",
+	[PFA_CONFIG_POISON_ZERO] = "poisoned frames cannot be known to be zero",
+	[PFA_CONFIG_QUARANTINE] = "the quarantine is over 65536 blocks, or it needs hardening level 3",
 	[PFA_CONFIG_ZONES] = "the number of zones is not 1..62",
 	[PFA_CONFIG_ZONE_EMPTY] = "a zone has no frames",
 	[PFA_CONFIG_ZONE_OVERFLOW] = "a zone's end overflows",
@@ -75,6 +78,25 @@ static uint32_t config_value(uint32_t value, uint32_t fallback)
 	return value == 0 ? fallback : value == PFA_EXPLICIT_0 ? 0 : value;
 }
 
+/* What is there at level 3 only. */
+static enum pfa_config_problem config_check_full(const struct pfa_config *cfg, struct pfai_geometry *g)
+{
+	bool full = pfai_level(g, 3);
+	g->poison = cfg->poison;
+	if (cfg->poison == PFA_POISON_DEFAULT)
+		g->poison = full && cfg->pool ? PFA_POISON_ZERO : PFA_POISON_NONE;
+	if ((unsigned)g->poison > PFA_POISON_ZERO || (g->poison != PFA_POISON_NONE && (!full || !cfg->pool)))
+		return PFA_CONFIG_POISON;
+	if ((g->poison == PFA_POISON_LINES || g->poison == PFA_POISON_ALL) && g->track_zero)
+		return PFA_CONFIG_POISON_ZERO;
+	if (g->poison != PFA_POISON_NONE)
+		g->track_zero = true;
+	g->quarantine = config_value(cfg->quarantine, full ? 64 : 0);
+	if (g->quarantine > 65536 || (g->quarantine && !full))
+		return PFA_CONFIG_QUARANTINE;
+	return PFA_CONFIG_FINE;
+}
+
 static enum pfa_config_problem config_check_scalars(const struct pfa_config *cfg, struct pfai_geometry *g)
 {
 	uint32_t known = PFA_CONFIG_ZEROED_META | PFA_CONFIG_ZEROED_POOL | PFA_CONFIG_TRACK_ZERO |
@@ -120,7 +142,7 @@ static enum pfa_config_problem config_check_scalars(const struct pfa_config *cfg
 	/* Level 0 claims frame bytes without a look at them, but a free must see that a block is movable. */
 	if (g->max_owners > 65535 || (g->max_owners && !PFA_HARDENING))
 		return PFA_CONFIG_OWNERS;
-	return PFA_CONFIG_FINE;
+	return config_check_full(cfg, g);
 }
 
 static enum pfa_config_problem config_check_history(const struct pfa_config *cfg, struct pfai_geometry *g)

@@ -21,6 +21,8 @@ static enum pfa_frame_state debug_state(const struct pfai_zone *z, pfa_pfn pfn, 
 	case PFAI_OFFLINE: return PFA_FRAME_OFFLINE;
 	case PFAI_BAD: return PFA_FRAME_BAD;
 	case PFAI_TAIL: return PFA_FRAME_TAIL;
+	case PFAI_GUARD_BELOW:
+	case PFAI_GUARD_ABOVE: return PFA_FRAME_GUARD;
 	default: return pfai_map_test(z->not_free, pfn - z->origin) ? PFA_FRAME_TAIL : PFA_FRAME_FREE;
 	}
 }
@@ -42,7 +44,8 @@ int pfa_frame_info(struct pfa *p, pfa_pfn pfn, struct pfa_frame_info *out)
 		out->order = byte & PFAI_ORDER_MASK;
 	out->zone = z->id;
 	out->type = (enum pfa_type)pfai_type_of_code(pfai_pb_at(p, z, pfn - z->origin)->code);
-	out->known_zero = out->state == PFA_FRAME_FREE && pfai_zone_known_zero_locked(p, z, pfn - z->origin, 1);
+	out->known_zero = out->state == PFA_FRAME_FREE && pfai_known_is_zero(p) &&
+	                  pfai_zone_known_zero_locked(p, z, pfn - z->origin, 1);
 	pfai_zone_unlock(p, z);
 	return PFA_OK;
 }

@@ -30,8 +30,11 @@ static const char *const fault_text[PFA_FAULT_KINDS] = {
 	[PFA_FAULT_OWNER_RESULT] = "an owner's op returned what is no result of it",
 	[PFA_FAULT_DESTINATION] = "the destination is no allocated block of this order, or is movable",
 	[PFA_FAULT_NOT_MOVED] = "the destination was freed, but the owner has not taken it",
+	[PFA_FAULT_DOUBLE_FREE_QUARANTINED] = "double free: the block is in quarantine already",
+	[PFA_FAULT_GUARD] = "the frame guards a block",
 	[PFA_FAULT_CORRUPT_CACHE] = "corruption: a cached block's frame byte disagrees",
 	[PFA_FAULT_CORRUPT_FREE] = "corruption: the free map disagrees with the index",
+	[PFA_FAULT_WRITTEN_AFTER_FREE] = "the frame was written to after its free",
 	[PFA_FAULT_LOCK] = "lock order violated",
 };
 

@@ -65,6 +65,7 @@ void pfa_fork_child(struct pfa *p, bool shared)
 		pfai_lock_set(&pfai_cpu_at(p, cpu)->lock, 0);
 	for (uint32_t i = 0; i < p->nr_zones; i++)
 		pfai_lock_set(&p->zones[i].st->lock, 0);
+	pfai_store_relaxed(&p->st->starving, 0u); /* and who starved */
 	/* So did who served. The round begins again; nothing depends on where it was. */
 	p->st->next_served = 0;
 	p->st->service_next = UINT64_MAX;

@@ -26,6 +26,8 @@ enum pfai_frame_byte {
 	PFAI_OFFLINE = 2,
 	PFAI_BAD = 3,
 	PFAI_TAIL = 4,    /* level 2: inside a block that is not free */
+	PFAI_GUARD_BELOW = 5, /* allocated for a PFA_GUARD request: the block that it guards begins after it, */
+	PFAI_GUARD_ABOVE = 6, /* or ended before it */
 
 	PFAI_HEAD = 1 << 5,
 	PFAI_CACHED = 2 << 5,

@@ -42,7 +42,8 @@ static int free_direct(struct pfa *p, pfa_pfn pfn, unsigned order, const char *f
 
 int pfai_free_block(struct pfa *p, pfa_pfn pfn, unsigned order, const char *function)
 {
-	return p->hooks ? pfai_free_hooked(p, pfn, order, function) : free_direct(p, pfn, order, function);
+	return p->hooks || pfai_level(p, 3) ? pfai_free_hooked(p, pfn, order, function)
+	                                    : free_direct(p, pfn, order, function);
 }
 
 /* A full slot gives its older half back. Cache lock held. PFA_OK: there is room now. */
@@ -101,7 +102,7 @@ int PFAI_NOINLINE pfai_free_slow(struct pfa *p, pfa_pfn pfn, unsigned order)
 	int closed = pfai_closed(p, "pfa_free");
 	if (closed != PFA_OK)
 		return closed;
-	if (PFAI_UNLIKELY(p->hooks))
+	if (PFAI_UNLIKELY(p->hooks || pfai_level(p, 3)))
 		return pfai_free_hooked(p, pfn, order, "pfa_free");
 	if (order < p->cached_orders && pfn - p->base < p->span)
 		c = pfai_cpu_mine(p);
@@ -152,7 +153,7 @@ int pfa_free_bulk(struct pfa *p, unsigned order, size_t nr, const pfa_pfn pfns[]
 	if (result != PFA_OK)
 		return result;
 	while (done < nr) {
-		struct pfai_cpu *c = order < p->cached_orders && !p->hooks ? pfai_cpu_mine(p) : NULL;
+		struct pfai_cpu *c = order < p->cached_orders && !p->hooks && !pfai_level(p, 3) ? pfai_cpu_mine(p) : NULL;
 		if (c) {
 			done += bulk_push(p, c, order, nr - done, pfns + done);
 			pfai_cpu_unlock(p, c);

@@ -4,17 +4,9 @@
 #include "damage.h"
 #include "generation.h"
 #include "movable.h"
+#include "guard.h"
+#include "quarantine.h"
 #include "refuse.h"
-
-bool pfai_zone_lockable(struct pfa *p, struct pfai_zone *z)
-{
-	if (PFAI_LIKELY(!pfai_load_relaxed(&z->st->lock.word)))
-		return true;
-	if (!pfai_zone_lock(p, z))
-		return false;
-	pfai_zone_unlock(p, z);
-	return true;
-}
 
 /* A block that is FREEING goes back to its zone. No lock held. */
 static int freeing_put(struct pfa *p, struct pfai_zone *z, size_t offset, unsigned order)
@@ -23,9 +15,14 @@ static int freeing_put(struct pfa *p, struct pfai_zone *z, size_t offset, unsign
 		pfai_unclaim_block(p, offset, order);
 		return PFA_EBUSY;
 	}
-	pfai_block_returns(p, offset, order);
-	pfai_zone_put_locked(p, z, offset + z->delta, order, false);
-	z->st->direct_frees += (size_t)1 << order;
+	if (PFAI_LIKELY(pfai_block_returnable(p, z, offset, order))) {
+		pfai_block_returns(p, offset, order);
+		pfai_zone_put_locked(p, z, offset + z->delta, order, p->hooks & PFAI_HOOK_CONTENT);
+		z->st->direct_frees += (size_t)1 << order;
+	} else {
+		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
+		pfai_unclaim_block(p, offset, order); /* it stays the caller's */
+	}
 	pfai_zone_unlock(p, z);
 	return PFAI_UNLIKELY(pfai_load_relaxed(&z->st->corrupt)) ? PFA_ECORRUPT : PFA_OK;
 }
@@ -50,12 +47,69 @@ static bool freeing_push(struct pfa *p, struct pfai_cpu *c, size_t offset, unsig
 		if (!ok)
 			return false;
 	}
-	pfai_store_relaxed(&p->bytes[offset], (uint8_t)(PFAI_CACHED | order));
+	unsigned state = p->hooks & PFAI_HOOK_CONTENT ? PFAI_CACHED_ZERO : PFAI_CACHED;
+	pfai_store_relaxed(&p->bytes[offset], (uint8_t)(state | order));
 	pfai_entries_at(c, s->start)[s->n] = (uint32_t)offset;
 	s->n++;
 	s->frees++;
 	pfai_store_relaxed(&c->held, 1u);
 	return true;
+}
+
+/* The zone's lock is busy and cannot be waited for: can the block be freed without it? As things are, says a look; what
+ * interrupts can put in between here is a free that is refused with PFA_EBUSY after its hooks were run. */
+static bool PFAI_COLD freeing_has_room(struct pfa *p, const struct pfai_zone *z, size_t offset, unsigned order)
+{
+	struct pfai_cpu *c = pfai_cpu_mine(p);
+	bool room = false;
+	if (!c)
+		return false;
+	size_t slot = order < p->cached_orders ? pfai_slot_by_route(p, offset, order) : PFAI_NONE;
+	if (slot != PFAI_NONE)
+		room = c->slots[slot].n < c->slots[slot].cap;
+	if (pfai_level(p, 3)) {
+		const struct pfai_full *f = pfai_full_of(p, c);
+		room = f->n < f->cap || (!f->cap && room);
+		room = room && !pfai_guard_of(p, z, offset, (size_t)1 << order);
+	}
+	pfai_cpu_unlock(p, c);
+	return room;
+}
+
+/* A block that is FREEING goes where it belongs: quarantine, cache or zone. No lock held. */
+static int freeing_place(struct pfa *p, struct pfai_zone *z, size_t offset, unsigned order)
+{
+	struct pfai_cpu *c = pfai_cpu_mine_or_wait(p);
+	int result = PFA_EAGAIN;
+	if (c && pfai_level(p, 3))
+		result = pfai_quarantine_put(p, c, z, offset, order);
+	if (c && result == PFA_EAGAIN && freeing_push(p, c, offset, order))
+		result = PFA_OK;
+	if (c)
+		pfai_cpu_unlock(p, c);
+	return result == PFA_EAGAIN ? freeing_put(p, z, offset, order) : result;
+}
+
+bool pfai_range_quarantined(struct pfa *p, size_t offset, size_t nr_frames, int *result)
+{
+	struct pfai_cpu *c = p->quarantine ? pfai_cpu_mine_or_wait(p) : NULL;
+	size_t end = offset + nr_frames;
+	if (!c)
+		return false;
+	bool queued = pfai_full_of(p, c)->cap != 0;
+	while (queued && offset < end) {
+		struct pfai_zone *z = pfai_zone_of(p, p->base + offset);
+		unsigned order = pfai_load_relaxed(&p->bytes[offset]) & PFAI_ORDER_MASK;
+		int code = pfai_quarantine_put(p, c, z, offset, order);
+		/* No room, since a zone is busy: what the caller has to wait for could not be waited for either. */
+		if (code == PFA_EAGAIN)
+			code = freeing_put(p, z, offset, order);
+		if (code != PFA_OK)
+			*result = code;
+		offset += (size_t)1 << order;
+	}
+	pfai_cpu_unlock(p, c);
+	return queued;
 }
 
 int pfai_free_hooked(struct pfa *p, pfa_pfn pfn, unsigned order, const char *function)
@@ -66,8 +120,6 @@ int pfai_free_hooked(struct pfa *p, pfa_pfn pfn, unsigned order, const char *fun
 		return pfai_refuse_block(p, pfn, order, function);
 	if (pfai_load_relaxed(&z->st->corrupt))
 		return pfai_tell(p, function);
-	if (!pfai_zone_lockable(p, z))
-		return PFA_EBUSY;
 	if (!pfai_claim_block(p, offset, order))
 		return pfai_free_other(p, pfn, order, function);
 	return pfai_free_claimed(p, z, offset, order, function);
@@ -75,15 +127,18 @@ int pfai_free_hooked(struct pfa *p, pfa_pfn pfn, unsigned order, const char *fun
 
 int pfai_free_claimed(struct pfa *p, struct pfai_zone *z, size_t offset, unsigned order, const char *function)
 {
+	if (PFAI_UNLIKELY(!pfai_zone_lockable(p, z)) && !freeing_has_room(p, z, offset, order)) {
+		pfai_unclaim_block(p, offset, order);
+		return PFA_EBUSY;
+	}
+	/* The content of as much as the byte said is about to be overwritten. */
 	if (PFAI_UNLIKELY(!pfai_block_returnable(p, z, offset, order))) {
 		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
 		pfai_unclaim_block(p, offset, order); /* it stays the caller's */
 		return pfai_tell(p, function);
 	}
+	if (pfai_level(p, 3))
+		pfai_guard_release(p, z, offset, (size_t)1 << order);
 	pfai_hook_freed(p, offset, order, function);
-	struct pfai_cpu *c = pfai_cpu_mine(p);
-	bool pushed = c && freeing_push(p, c, offset, order);
-	if (c)
-		pfai_cpu_unlock(p, c);
-	return pushed ? PFA_OK : pfai_told(p, freeing_put(p, z, offset, order), function);
+	return pfai_told(p, freeing_place(p, z, offset, order), function);
 }

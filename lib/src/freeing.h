@@ -14,12 +14,11 @@ int pfai_free_hooked(struct pfa *p, pfa_pfn pfn, unsigned order, const char *fun
 /* Past the caches, whatever the instance is like (free.c). No lock held. */
 int pfai_free_block(struct pfa *p, pfa_pfn pfn, unsigned order, const char *function);
 
-/* The rest of it, once the block is claimed and its zone lockable. */
+/* The rest of it, once the block is claimed. */
 int pfai_free_claimed(struct pfa *p, struct pfai_zone *z, size_t offset, unsigned order, const char *function);
 
-/* A lock can only fail to be taken where nothing else runs (platform/single, called from an interrupt that came while it
- * was held). So one that is free before a free begins can be had later, too: what has been done to the content then never
- * has to be undone. False: the lock is busy and cannot be waited for. */
-bool pfai_zone_lockable(struct pfa *p, struct pfai_zone *z);
+/* All blocks of this run are FREEING, and their hooks were run: they go into quarantine, one by one. False: this cpu has
+ * none now, nothing was done. *result is set to PFA_ECORRUPT or PFA_EBUSY where that was met. No lock held. */
+bool pfai_range_quarantined(struct pfa *p, size_t offset, size_t nr_frames, int *result);
 
 #endif

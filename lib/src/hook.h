@@ -12,17 +12,13 @@
 
 #include "alloc.h"
 
-enum pfai_hook {
-	PFAI_HOOK_CONTENT = 1 << 0,    /* freed content is overwritten, and verified at the grant */
-	PFAI_HOOK_HISTORY = 1 << 1,    /* events are kept */
-	PFAI_HOOK_GENERATION = 1 << 2, /* the block's generation changes at each free */
-	PFAI_HOOK_SHADOW = 1 << 3,     /* a sanitizer's shadow follows */
-};
-
 /* nr_frames frames from pfn are about to be handed out, as blocks of `order` (0 for pfa_alloc_exact, else they are one
  * block). Called before they are zeroed for PFA_ZERO. PFA_OK, or PFA_ECORRUPT: the content was written to after the
  * free; the fault was told, and the frames are bad now. */
 int pfai_hooks_granted(struct pfa *p, const struct pfai_request *rq, pfa_pfn pfn, size_t nr_frames, unsigned order);
+
+/* The block was granted, and is about to be freed instead of being handed out. */
+void pfai_hooks_undone(struct pfa *p, pfa_pfn pfn, unsigned order);
 
 /* The block was claimed for a free that cannot fail any more. */
 void pfai_hooks_freed(struct pfa *p, size_t offset, unsigned order, const char *function);

@@ -6,6 +6,7 @@
 #include "hook.h"
 #include "layout.h"
 #include "live.h"
+#include "quarantine.h"
 #include "shadow.h"
 #include "stats.h"
 
@@ -173,6 +174,7 @@ static void init_cpus(struct pfa *p)
 {
 	for (uint32_t cpu = 0; cpu < p->nr_cpus; cpu++) {
 		struct pfai_cpu *c = pfai_cpu_at(p, cpu);
+		pfai_quarantine_enable(p, c, true);
 		for (size_t slot = 0; slot < pfai_slots_per_cpu(p); slot++) {
 			c->slots[slot].start = p->homes[slot].start;
 			c->slots[slot].cap = p->homes[slot].cap;
@@ -190,6 +192,8 @@ static uint8_t init_hooks(const struct pfai_geometry *g, const struct pfa_config
 		hooks |= PFAI_HOOK_GENERATION;
 	if (PFAI_HAVE_SHADOW && cfg->pool && cfg->pool_bytes <= PFA_SHADOW_LIMIT && !(cfg->flags & PFA_CONFIG_NO_SHADOW))
 		hooks |= PFAI_HOOK_SHADOW;
+	if (g->poison != PFA_POISON_NONE)
+		hooks |= PFAI_HOOK_CONTENT;
 	return (uint8_t)hooks;
 }
 
@@ -217,6 +221,8 @@ static void init_root(struct pfa *p, const struct pfai_geometry *g, const struct
 	p->cached_orders = (uint8_t)g->cached_orders;
 	p->leaf_order = (uint8_t)g->leaf_order;
 	p->level = (uint8_t)g->level;
+	p->poison = (uint8_t)g->poison;
+	p->quarantine = g->quarantine;
 	p->hooks = init_hooks(g, cfg);
 	p->fast_orders = g->level > 1 || p->hooks ? 0 : p->cached_orders;
 	p->verified_orders = g->level == 2 && !p->hooks ? p->cached_orders : 0;
@@ -235,6 +241,22 @@ static void init_root(struct pfa *p, const struct pfai_geometry *g, const struct
 	p->pool_pfn = cfg->pool_pfn;
 	p->policy = cfg->fatal_policy;
 	p->st->service_next = UINT64_MAX;
+}
+
+/* Level 3: whom nobody is to guess. */
+static void init_keys(struct pfa *p, const struct pfa_config *cfg)
+{
+	static const uint32_t counter[2] = { 0, 0 }, nonce[2] = { PFAI_STREAM_INIT, 0 };
+	uint32_t stream[16];
+	p->random_key[0] = (uint32_t)cfg->seed;
+	p->random_key[1] = (uint32_t)(cfg->seed >> 32);
+	for (unsigned i = 2; i < PFAI_PRNG_KEY_WORDS && p->os.random; i += 2) {
+		uint64_t random = p->os.random(p->os.ctx);
+		p->random_key[i] = (uint32_t)random;
+		p->random_key[i + 1] = (uint32_t)(random >> 32);
+	}
+	pfai_chacha8(p->random_key, counter, nonce, stream);
+	memcpy(p->content_key, stream, sizeof(p->content_key));
 }
 
 /* Checks cfg and the memory for it. */
@@ -270,6 +292,8 @@ int pfa_init(void *memory, size_t bytes, const struct pfa_config *cfg, struct pf
 	struct pfa *p = (struct pfa *)(void *)((unsigned char *)memory + g.guard);
 	(void)pfai_layout(cfg, &g, memory, p, &need);
 	init_root(p, &g, cfg);
+	if (pfai_level(p, 3))
+		init_keys(p, cfg);
 	/* Pageblocks in no zone are SLOW; all zones must be known before shared pageblocks can be told. */
 	memset((void *)(uintptr_t)p->routes, PFAI_ROUTE_SLOW, (g.span >> g.pb_order) + 1);
 	for (uint32_t i = 0; i < g.nr_zones; i++)
@@ -314,7 +338,7 @@ int pfa_fini(struct pfa *p)
 			return PFA_EBUSY;
 		pfai_zone_stats_frozen(p, &p->zones[i], &s);
 		pfai_zone_thaw(p, &p->zones[i]);
-		if (s.free + s.cached + s.allocated + s.bad != s.present)
+		if (s.free + s.cached + s.allocated + s.quarantined + s.bad != s.present)
 			result = PFA_ECORRUPT;
 		else if (s.allocated)
 			result = PFA_EBUSY;

@@ -18,6 +18,7 @@
 #include "bitset.h"
 #include "frame.h"
 #include "lock.h"
+#include "prng.h"
 
 /* Migrate types as stored: such that zeroed memory means MOVABLE. CODE_ISOLATE is never stored. */
 enum pfai_code {
@@ -112,6 +113,20 @@ struct pfai_slot_home {
 	uint16_t cap;           /* unless caches are disabled, or the zone refuses */
 };
 
+/* What level 3 adds to a cpu, after its slots. Guard: the cpu's lock. */
+struct pfai_full {
+	struct pfai_prng random;
+	/* The quarantine: a ring of config.quarantine offsets, of which n from `first` on are in use. cap: 0 while caches
+	 * are disabled. */
+	uint32_t first, n, cap;
+	/* then: struct pfai_quarantined for each zone, and the ring */
+};
+
+/* Frames of one zone that went into a cpu's quarantine and came out of it, ever. */
+struct pfai_quarantined {
+	size_t in, out;
+};
+
 /* Events of a zone, in the order of pfa_zone_stats. They decide nothing. */
 struct pfai_zone_events {
 	size_t refill, flush, direct, claim, steal, borrow, reserve, unreserve, lock_steps;
@@ -137,8 +152,10 @@ struct pfai_zone_state {
 	size_t reserved_high;          /* frames of HIGHATOMIC pageblocks */
 	size_t direct_allocs, direct_frees; /* frames granted and given back past the caches, ever */
 	size_t bad;                    /* frames that are marked bad */
+	size_t guards;                 /* frames that guard blocks; they count as allocated */
 	struct pfai_zone_events events;
 	struct pfai_zone_moves moves;
+	struct pfai_prng random;       /* level 3 */
 };
 
 /* What is constant after init: platform/posix can make it read-only, as struct pfa and the capacities. */
@@ -160,7 +177,9 @@ struct pfai_zone {
 
 	/* maps. Guard of what they point to: st->lock */
 	pfai_word *not_free; /* authoritative. bit per rel; zeroed memory is an entirely free zone */
-	pfai_word *zero;     /* known-zero, xor pfa.zero_invert; NULL: not tracked. Counts for free frames only */
+	/* Content known: as it was left by the free (config.poison), or zero. Xor pfa.zero_invert; NULL: not tracked. Counts
+	 * for free frames only. */
+	pfai_word *zero;
 	pfai_word *doomed;   /* bit per rel: in use, and to become bad when it comes back */
 	struct pfai_pb *pb;
 	/* Per leaf, the largest order it offers, as leaf_top - order; 0 (zeroed memory) therefore is "the most it can".
@@ -239,6 +258,11 @@ struct pfai_state {
 	uint32_t next_served;   /* under the busy word: the round's next cpu, */
 	uint64_t service_next;  /* and the earliest time that the round has found so far */
 
+	/* Level 3: requests that are about to fail. While there are any, frees pass the quarantine by and caches are not
+	 * topped up: else what is drained for one request could wander on behind its back. Read under a cache lock, and
+	 * every cache lock is taken after it was raised. */
+	pfai_a32 starving;
+
 	/* events */
 	pfai_aword nr_fail, nr_drain, nr_misuse, nr_corrupt, nr_zeroed, nr_zero_skipped;
 	/* movers: the platform.self of those inside an owner's op, OP_NONE of the others; nr_ops: how many are inside */
@@ -287,10 +311,23 @@ struct pfa {
 	struct pfai_entry *table;     /* the owner table, by offset; NULL: not configured */
 	struct pfai_owner *owners;
 	uint32_t max_owners;
+	uint8_t poison;         /* enum pfa_poison, never DEFAULT */
+	uint32_t quarantine;    /* blocks a cpu; 0: none */
+	size_t full_offset;     /* of struct pfai_full in a cpu; 0 below level 3 */
+	pfai_word content_key[2];
+	uint32_t random_key[PFAI_PRNG_KEY_WORDS];
 
 	/* set before threads come, and before the root is made read-only */
 	void (*on_unlock)(void *ctx, struct pfa *pfa, unsigned zone);
 	void *on_unlock_ctx;
+};
+
+/* What is done at each grant and free: pfa.hooks. See hook.h. */
+enum pfai_hook {
+	PFAI_HOOK_CONTENT = 1 << 0,    /* freed content is overwritten, and verified at the grant */
+	PFAI_HOOK_HISTORY = 1 << 1,    /* events are kept */
+	PFAI_HOOK_GENERATION = 1 << 2, /* the block's generation changes at each free */
+	PFAI_HOOK_SHADOW = 1 << 3,     /* a sanitizer's shadow follows */
 };
 
 /* Is this hardening level on? A constant where it is not built in. */
@@ -299,6 +336,42 @@ struct pfa {
 static inline struct pfai_cpu *pfai_cpu_at(const struct pfa *p, uint32_t cpu)
 {
 	return (struct pfai_cpu *)(void *)(p->cpus + (size_t)cpu * p->cpu_bytes);
+}
+
+/* Level 3 only. */
+static inline struct pfai_full *pfai_full_of(const struct pfa *p, struct pfai_cpu *c)
+{
+	return (struct pfai_full *)(void *)((unsigned char *)c + p->full_offset);
+}
+
+static inline struct pfai_quarantined *pfai_quarantined(struct pfai_full *f)
+{
+	return (struct pfai_quarantined *)(void *)(f + 1);
+}
+
+static inline uint32_t *pfai_quarantine_ring(const struct pfa *p, struct pfai_full *f)
+{
+	return (uint32_t *)(void *)(pfai_quarantined(f) + p->nr_zones);
+}
+
+/* Is content that is known (struct pfai_zone.zero, CACHED_ZERO) zero? Else it is poison. */
+static inline bool pfai_known_is_zero(const struct pfa *p)
+{
+	return p->poison != PFA_POISON_LINES && p->poison != PFA_POISON_ALL;
+}
+
+/* Streams of the instance's random numbers: one a cpu, one a zone, and those of init. */
+#define PFAI_STREAM_ZONE 0x40000000u
+#define PFAI_STREAM_INIT 0x80000000u
+
+static inline uint32_t pfai_random_below_locked(const struct pfa *p, struct pfai_zone *z, uint32_t n)
+{
+	return pfai_prng_below_32(&z->st->random, p->random_key, PFAI_STREAM_ZONE + z->id, n);
+}
+
+static inline uint32_t pfai_random_bits_locked(const struct pfa *p, struct pfai_zone *z, unsigned nr)
+{
+	return pfai_prng_32(&z->st->random, p->random_key, PFAI_STREAM_ZONE + z->id) & ((1u << nr) - 1);
 }
 
 static inline size_t pfai_slots_per_cpu(const struct pfa *p)

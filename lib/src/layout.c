@@ -102,6 +102,12 @@ bool pfai_layout(const struct pfa_config *cfg, const struct pfai_geometry *g, un
 			entries += 3u * pfai_slot_cap(g, zc->nr_frames, order); /* the three common types */
 	}
 	size_t cpu_bytes = sizeof(struct pfai_cpu) + slots * sizeof(struct pfai_slot) + entries * sizeof(uint32_t);
+	size_t full_offset = 0;
+	if (pfai_level(g, 3)) {
+		full_offset = (cpu_bytes + PFAI_LAYOUT_ALIGN - 1) & ~(size_t)(PFAI_LAYOUT_ALIGN - 1);
+		cpu_bytes = full_offset + sizeof(struct pfai_full) + g->nr_zones * sizeof(struct pfai_quarantined) +
+		            g->quarantine * sizeof(uint32_t);
+	}
 	cpu_bytes = (cpu_bytes + PFAI_LAYOUT_ALIGN - 1) & ~(size_t)(PFAI_LAYOUT_ALIGN - 1);
 	struct pfai_state *state = layout_take(&c, 1, sizeof(*state));
 	struct pfai_zone_state *zone_states = layout_take(&c, g->nr_zones, sizeof(*zone_states));
@@ -130,6 +136,7 @@ bool pfai_layout(const struct pfa_config *cfg, const struct pfai_geometry *g, un
 	p->st = state;
 	p->cpus = cpus;
 	p->cpu_bytes = cpu_bytes;
+	p->full_offset = full_offset;
 	p->routes = routes;
 	p->bytes = bytes;
 	return !c.overflow;

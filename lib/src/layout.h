@@ -17,6 +17,8 @@ struct pfai_geometry {
 	bool caches_default_high, track_zero, generations;
 	uint32_t nr_history, nr_traces, max_owners;
 	size_t guard; /* bytes; 0: none */
+	enum pfa_poison poison;
+	uint32_t quarantine;
 	pfa_pfn base;
 	size_t span;
 };

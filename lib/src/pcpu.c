@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "pcpu.h"
 
+#include "quarantine.h"
 
 int pfai_cpu_wake(struct pfa *p, struct pfai_cpu *c)
 {
@@ -12,7 +13,7 @@ unsigned pfai_slot_refill_locked(struct pfa *p, struct pfai_cpu *c, struct pfai_
 {
 	struct pfai_slot *s = &c->slots[slot];
 	unsigned order = pfai_slot_order(p, slot), code = (unsigned)(slot >> p->slot_shift) % PFAI_ROUTE_CODES;
-	uint32_t *entries = pfai_entries_at(c, s->start);
+	uint32_t *entries = pfai_entries_at(c, s->start) + s->n;
 	unsigned got = pfai_zone_grab_locked(p, z, code, order, want, entries);
 	/* Lowest first came out; turn it round, so that the lowest is on top of the stack and goes first. */
 	for (unsigned i = 0, j = got; i + 1 < j; i++) {
@@ -35,7 +36,7 @@ unsigned pfai_slot_refill_locked(struct pfa *p, struct pfai_cpu *c, struct pfai_
 		entries[fine++] = (uint32_t)offset;
 	}
 	got = fine;
-	s->n = (uint16_t)got;
+	s->n = (uint16_t)(s->n + got);
 	z->st->events.refill++;
 	pfai_store_relaxed(&c->held, 1u);
 	return got;
@@ -104,7 +105,9 @@ bool pfai_slot_flush_locked(struct pfa *p, struct pfai_cpu *c, struct pfai_zone 
 int pfai_cache_drain_locked(struct pfa *p, struct pfai_cpu *c)
 {
 	size_t per_zone = pfai_slots_per_zone(p);
-	int result = PFA_OK;
+	int result = pfai_level(p, 3) ? pfai_quarantine_flush(p, c) : PFA_OK;
+	if (result == PFA_EBUSY)
+		return result;
 	for (uint32_t i = 0; i < p->nr_zones; i++) {
 		struct pfai_zone *z = &p->zones[i];
 		bool locked = false;
@@ -148,6 +151,23 @@ int pfai_cache_drain_all(struct pfa *p)
 	return result;
 }
 
+int pfai_cache_visit_all(struct pfa *p)
+{
+	int result = PFA_OK;
+	for (uint32_t cpu = 0; cpu < p->nr_cpus; cpu++) {
+		struct pfai_cpu *c = pfai_cpu_at(p, cpu);
+		if (!pfai_cpu_lock(p, c)) {
+			result = PFA_EBUSY;
+			continue;
+		}
+		int code = pfai_load_relaxed(&c->held) ? pfai_cache_drain_locked(p, c) : PFA_OK;
+		pfai_cpu_unlock(p, c);
+		if (code != PFA_OK)
+			result = code;
+	}
+	return result;
+}
+
 bool pfai_cache_any_held(const struct pfa *p)
 {
 	for (uint32_t cpu = 0; cpu < p->nr_cpus; cpu++)
@@ -174,6 +194,8 @@ void pfai_cache_abandon(struct pfa *p, struct pfai_zone *z)
 			s->n = s->cap = 0;
 			s->start = PFAI_SLOT_ABANDONED;
 		}
+		if (pfai_level(p, 3))
+			pfai_quarantine_abandon(p, c, z);
 		pfai_cpu_unlock(p, c);
 	}
 }
@@ -206,6 +228,13 @@ int pfai_cache_purge_pageblock(struct pfa *p, struct pfai_zone *z, size_t pb, bo
 				return PFA_EBUSY;
 			continue;
 		}
+		int code = pfai_level(p, 3) ? pfai_quarantine_purge(p, c, z, lo, hi) : PFA_OK;
+		if (code == PFA_EBUSY) {
+			pfai_cpu_unlock(p, c);
+			return code;
+		}
+		if (code != PFA_OK)
+			result = code;
 		for (size_t slot = first; slot < first + per_zone; slot++) {
 			if (PFAI_UNLIKELY(!pfai_slot_sound(p, c, slot))) {
 				result = PFA_ECORRUPT;

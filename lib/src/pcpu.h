@@ -53,6 +53,15 @@ static inline bool pfai_cpu_lock(struct pfa *p, struct pfai_cpu *c)
 	return true;
 }
 
+/* pfai_cpu_mine(), and level 3 waits for it: past the caches there is no quarantine, and less choice. */
+static inline struct pfai_cpu *pfai_cpu_mine_or_wait(struct pfa *p)
+{
+	if (!pfai_level(p, 3))
+		return pfai_cpu_mine(p);
+	uint32_t cpu = pfai_this_cpu(p);
+	return cpu < p->nr_cpus && pfai_cpu_lock(p, pfai_cpu_at(p, cpu)) ? pfai_cpu_at(p, cpu) : NULL;
+}
+
 static inline void pfai_cpu_unlock(struct pfa *p, struct pfai_cpu *c)
 {
 	pfai_rank_forget(&c->lock);
@@ -119,12 +128,32 @@ static inline size_t pfai_slot_by_route(struct pfa *p, size_t offset, unsigned o
 	return PFAI_NONE;
 }
 
-/* Takes the newest block out of a slot that is not empty, and makes it an allocated one. False: its byte was wrong (it
- * is dropped; the caller reports). *zero: its content is known to be zero. */
+/* Level 3: slots hold more than this many blocks when one is taken, as far as memory allows; which one it is then cannot
+ * be guessed better than once in 257, where the slot's capacity is 294 or more. */
+static inline unsigned pfai_slot_keep(const struct pfai_slot *s)
+{
+	unsigned most = s->cap - s->cap / 8u;
+	return !most ? 0 : most - 1 < 256 ? most - 1 : 256;
+}
+
+/* Level 3: any of the slot's blocks becomes the newest one. */
+static inline void pfai_slot_shuffle(const struct pfa *p, struct pfai_cpu *c, const struct pfai_slot *s)
+{
+	/* The cpu's stream is told by its place: blocks of metadata are 64 bytes at least. */
+	uint32_t owner = (uint32_t)((size_t)((unsigned char *)c - p->cpus) >> 6), *entries = pfai_entries_at(c, s->start);
+	uint32_t i = pfai_prng_below(&pfai_full_of(p, c)->random, p->random_key, owner, s->n), swap = entries[i];
+	entries[i] = entries[s->n - 1];
+	entries[s->n - 1] = swap;
+}
+
+/* Takes the newest block (level 3: any) out of a slot that is not empty, and makes it an allocated one. False: its byte was
+ * wrong (it is dropped; the caller reports). *zero: its content is known. */
 PFAI_ALWAYS_INLINE bool pfai_slot_pop(struct pfa *p, struct pfai_cpu *c, size_t slot, size_t *offset, bool *zero)
 {
 	struct pfai_slot *s = &c->slots[slot];
 	unsigned order = pfai_slot_order(p, slot);
+	if (pfai_level(p, 3))
+		pfai_slot_shuffle(p, c, s);
 	size_t at = pfai_entries_at(c, s->start)[--s->n];
 	*offset = at;
 	if (PFAI_UNLIKELY(!pfai_entry_sound(p, slot, at)))
@@ -138,7 +167,7 @@ PFAI_ALWAYS_INLINE bool pfai_slot_pop(struct pfa *p, struct pfai_cpu *c, size_t 
 	return true;
 }
 
-/* Fills an empty slot from its zone with up to want blocks of its own type. Cache and zone lock held. Returns how many. */
+/* Adds up to want blocks of its own type to a slot, from its zone; they have room. Cache and zone lock held. Returns how many. */
 unsigned pfai_slot_refill_locked(struct pfa *p, struct pfai_cpu *c, struct pfai_zone *z, size_t slot, unsigned want);
 
 /* Gives the nr oldest blocks of a slot back to the zone. Cache and zone lock held. False: damage was met (the zone is
@@ -151,6 +180,8 @@ int pfai_cache_drain_locked(struct pfa *p, struct pfai_cpu *c);
 /* Drains one cpu; every cpu that holds something. No lock held. @return as above. */
 int pfai_cache_drain_cpu(struct pfa *p, uint32_t cpu);
 int pfai_cache_drain_all(struct pfa *p);
+/* Drains every cpu, and takes the lock also of those that say they hold nothing. */
+int pfai_cache_visit_all(struct pfa *p);
 
 /* Gives back the cached blocks that overlap this pageblock, from all cpus; wait: false skips busy caches. */
 int pfai_cache_purge_pageblock(struct pfa *p, struct pfai_zone *z, size_t pb, bool wait);

@@ -56,7 +56,8 @@ int pfa_would_succeed(struct pfa *p, unsigned order, uint32_t flags)
 int pfa_largest_free(struct pfa *p, uint32_t flags, unsigned *out_order)
 {
 	struct pfai_request rq;
-	int result = pfai_request_parse(p, &rq, p->max_order, flags & ~(uint32_t)PFA_ZERO, "pfa_largest_free");
+	int result = flags & PFA_GUARD ? PFA_EINVAL
+	                               : pfai_request_parse(p, &rq, p->max_order, flags & ~(uint32_t)PFA_ZERO, "pfa_largest_free");
 	if (result != PFA_OK)
 		return result;
 	for (unsigned order = p->max_order + 1; order--;) {

@@ -5,8 +5,9 @@
 #include "closed.h"
 #include "damage.h"
 #include "fault.h"
+#include "freeing.h"
 #include "generation.h"
-#include "hook.h"
+#include "guard.h"
 #include "refuse.h"
 
 /* Is what was claimed a whole block? Where not, its zone is marked. */
@@ -64,21 +65,15 @@ int pfa_alloc_exact(struct pfa *p, size_t nr_frames, unsigned align_order, uint3
 		return PFA_EINVAL;
 	while ((size_t)1 << order < nr_frames)
 		order++;
-	int result = pfai_request_parse(p, &rq, order, flags, "pfa_alloc_exact");
+	int result = flags & PFA_GUARD ? PFA_EINVAL : pfai_request_parse(p, &rq, order, flags, "pfa_alloc_exact");
 	if (result != PFA_OK)
 		return result;
 	result = pfai_request_serve(p, &rq);
 	if (result != PFA_OK)
 		return result;
 	result = exact_trim(p, &rq, nr_frames);
-	if (result == PFA_ECORRUPT)
-		return result;
-	if (result != PFA_OK) {
-		if (p->generations)
-			pfai_generation_begin(p, rq.pfn - p->base);
-		int undone = pfa_free(p, rq.pfn, order);
-		return undone == PFA_OK ? result : undone;
-	}
+	if (result != PFA_OK)
+		return result == PFA_EBUSY ? pfai_request_undo(p, &rq, result) : result;
 	result = pfai_request_finish(p, &rq, rq.pfn, nr_frames, 0);
 	if (result == PFA_OK)
 		*out = rq.pfn;
@@ -137,7 +132,7 @@ static void range_put_locked(struct pfa *p, struct pfai_zone *z, size_t offset, 
 	for (size_t at = offset; at < offset + nr_frames;) {
 		unsigned order = range_order(p, at);
 		pfai_block_returns(p, at, order);
-		pfai_zone_put_locked(p, z, at + z->delta, order, false);
+		pfai_zone_put_locked(p, z, at + z->delta, order, p->hooks & PFAI_HOOK_CONTENT);
 		at += (size_t)1 << order;
 	}
 	z->st->direct_frees += nr_frames;
@@ -149,6 +144,8 @@ static void range_freed(struct pfa *p, size_t offset, size_t nr_frames)
 {
 	for (size_t at = offset; at < offset + nr_frames;) {
 		unsigned order = range_order(p, at);
+		if (pfai_level(p, 3))
+			pfai_guard_release(p, pfai_zone_of(p, p->base + at), at, (size_t)1 << order);
 		pfai_hook_freed(p, at, order, "pfa_free_range");
 		at += (size_t)1 << order;
 	}
@@ -199,8 +196,12 @@ int pfa_free_range(struct pfa *p, pfa_pfn first, size_t nr_frames)
 		range_unclaim(p, offset, nr_frames);
 		return PFA_EBUSY;
 	}
-	if (p->hooks)
+	if (p->hooks || pfai_level(p, 3)) {
+		int code = PFA_OK;
 		range_freed(p, offset, nr_frames);
+		if (pfai_level(p, 3) && pfai_range_quarantined(p, offset, nr_frames, &code))
+			return pfai_told(p, code, "pfa_free_range");
+	}
 	while (nr_frames) {
 		struct pfai_zone *z = pfai_zone_of(p, first);
 		size_t here = z->end - first < nr_frames ? z->end - first : nr_frames;

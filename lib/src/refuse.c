@@ -28,6 +28,8 @@ static enum pfa_fault_kind refuse_of_block(struct pfa *p, pfa_pfn pfn, unsigned 
 		return PFA_FAULT_OFFLINE;
 	if (byte == PFAI_BAD)
 		return PFA_FAULT_BAD;
+	if (byte == PFAI_GUARD_BELOW || byte == PFAI_GUARD_ABOVE)
+		return PFA_FAULT_GUARD;
 	if (pfn & (((size_t)1 << order) - 1))
 		return PFA_FAULT_MISALIGNED;
 	switch (byte & PFAI_STATE_MASK) {
@@ -38,6 +40,8 @@ static enum pfa_fault_kind refuse_of_block(struct pfa *p, pfa_pfn pfn, unsigned 
 	case PFAI_CACHED:
 	case PFAI_CACHED_ZERO:
 		return PFA_FAULT_DOUBLE_FREE_CACHED;
+	case PFAI_QUARANTINE:
+		return PFA_FAULT_DOUBLE_FREE_QUARANTINED;
 	case PFAI_FREEING:
 		return PFA_FAULT_DOUBLE_FREE_RACE;
 	case 0:

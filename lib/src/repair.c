@@ -13,6 +13,7 @@
 #include "closed.h"
 #include "generation.h"
 #include "owner.h"
+#include "quarantine.h"
 #include "tail.h"
 
 struct repair {
@@ -22,7 +23,8 @@ struct repair {
 	bool tails, quiescent;
 	size_t first, end; /* rels of the zone's frames */
 	size_t disputed;   /* below this, free frames lie in a block that may be somebody's */
-	size_t allocated, bad, absent, movable;
+	size_t allocated, bad, absent, guards, movable;
+	size_t block_end;  /* of the last block that is somebody's */
 };
 
 static inline pfai_a8 *repair_byte(const struct repair *r, size_t rel)
@@ -68,7 +70,24 @@ static size_t repair_keep(struct repair *r, size_t rel, unsigned order, bool cha
 		r->out->changed_blocks++;
 	else
 		r->out->kept_blocks++;
+	r->block_end = rel + nr;
 	return nr;
+}
+
+/* A guard beside a block that may be somebody's: it is released with that. */
+static bool repair_guard(struct repair *r, size_t rel, uint8_t byte)
+{
+	bool beside = byte == PFAI_GUARD_ABOVE && r->block_end == rel;
+	if (byte == PFAI_GUARD_BELOW && rel + 1 < r->end) {
+		unsigned next = pfai_load_acquire(repair_byte(r, rel + 1)) & PFAI_STATE_MASK;
+		beside = next == PFAI_HEAD || next == PFAI_MOVABLE || next == PFAI_FREEING;
+	}
+	if (!beside)
+		return false;
+	pfai_map_fill(r->z->not_free, rel, 1, true);
+	r->allocated++;
+	r->guards++;
+	return true;
 }
 
 /* Cached, quarantined or held, says its first byte, and nobody who could give it back knows it. Returns its frames. */
@@ -186,6 +205,8 @@ static size_t repair_single(struct repair *r, size_t rel, uint8_t byte)
 	bool used = pfai_map_test(r->z->not_free, rel);
 	if (byte == PFAI_NOTHING && !used && rel >= r->disputed)
 		return 1;
+	if (pfai_level(r->p, 3) && repair_guard(r, rel, byte))
+		return 1;
 	if (r->tails && byte != PFAI_TAIL) {
 		size_t nr = repair_headless(r, rel);
 		if (nr)
@@ -243,6 +264,8 @@ static void repair_caches(struct repair *r)
 		if (c->first >= pfai_slots_per_cpu(p) || c->first % slots)
 			c->first = 0;
 		pfai_store_relaxed(&c->held, 1u);
+		if (pfai_level(p, 3))
+			pfai_quarantine_reset(p, c, r->z);
 		for (size_t slot = first; slot < first + slots; slot++) {
 			struct pfai_slot *s = &c->slots[slot];
 			unsigned cap = pfai_slot_sealed_cap(p, slot);
@@ -437,6 +460,7 @@ static void repair_zone(struct repair *r)
 		pfai_store_relaxed(&z->st->moves.movable, r->movable);
 		pfai_store_relaxed(&z->st->moves.isolated, 0u);
 	}
+	z->st->guards = r->guards;
 	pfai_zone_stats_frozen(r->p, z, &s);
 	z->st->direct_allocs += r->allocated - s.allocated;
 	pfai_zone_steps(z, r->end - r->first);
@@ -464,6 +488,7 @@ int pfa_repair(struct pfa *p, unsigned flags, struct pfa_repair *out)
 		struct repair r = {
 			.p = p, .z = z, .out = &sums, .tails = pfai_level(p, 2), .quiescent = flags & PFA_REPAIR_QUIESCENT,
 			.first = z->start - z->origin, .end = z->end - z->origin,
+			.block_end = PFAI_NONE,
 		};
 		if (!pfai_zone_freeze(p, z)) {
 			result = PFA_EBUSY;

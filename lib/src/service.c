@@ -11,11 +11,13 @@ static uint64_t service_now(const struct pfa *p)
 }
 
 /* All that happened in this cache, ever. */
-static size_t service_activity(const struct pfa *p, const struct pfai_cpu *c)
+static size_t service_activity(const struct pfa *p, struct pfai_cpu *c)
 {
 	size_t sum = 0;
 	for (size_t slot = 0; slot < pfai_slots_per_cpu(p); slot++)
 		sum += c->slots[slot].allocs + c->slots[slot].frees;
+	for (uint32_t zone = 0; pfai_level(p, 3) && zone < p->nr_zones; zone++)
+		sum += pfai_quarantined(pfai_full_of(p, c))[zone].in;
 	return sum;
 }
 

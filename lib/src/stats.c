@@ -32,9 +32,14 @@ void pfai_zone_thaw(struct pfa *p, struct pfai_zone *z)
 
 void pfai_zone_stats_frozen(struct pfa *p, struct pfai_zone *z, struct pfa_zone_stats *out)
 {
-	size_t cached = 0, allocated = 0;
+	size_t cached = 0, allocated = 0, quarantined = 0;
 	for (uint32_t cpu = 0; cpu < p->nr_cpus; cpu++) {
-		const struct pfai_cpu *c = pfai_cpu_at(p, cpu);
+		struct pfai_cpu *c = pfai_cpu_at(p, cpu);
+		if (pfai_level(p, 3)) {
+			const struct pfai_quarantined *q = &pfai_quarantined(pfai_full_of(p, c))[z->id];
+			quarantined += q->in - q->out;
+			allocated -= q->in;
+		}
 		for (unsigned code = 0; code < PFAI_ROUTE_CODES; code++) {
 			const struct pfai_slot *s = &c->slots[pfai_slot_of(p, z->id, code, 0)];
 			for (unsigned order = 0; code != PFAI_ROUTE_SLOW && order < p->cached_orders; order++, s++) {
@@ -49,6 +54,7 @@ void pfai_zone_stats_frozen(struct pfa *p, struct pfai_zone *z, struct pfa_zone_
 		.free = (size_t)pfai_zone_room_locked(z, 0, true, true),
 		.cached = cached,
 		.allocated = allocated + z->st->direct_allocs - z->st->direct_frees,
+		.quarantined = quarantined,
 		.bad = z->st->bad,
 		.free_cma = z->st->free[PFAI_CODE_CMA],
 		.free_highatomic = z->st->free[PFAI_CODE_HIGHATOMIC],

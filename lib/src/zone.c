@@ -3,6 +3,16 @@
 
 #include "leaf.h"
 
+bool pfai_zone_lockable(struct pfa *p, struct pfai_zone *z)
+{
+	if (PFAI_LIKELY(!pfai_load_relaxed(&z->st->lock.word)))
+		return true;
+	if (!pfai_zone_lock(p, z))
+		return false;
+	pfai_zone_unlock(p, z);
+	return true;
+}
+
 void pfai_zone_unlock(struct pfa *p, struct pfai_zone *z)
 {
 	uint32_t common = z->st->nonempty[PFAI_CODE_MOVABLE] | z->st->nonempty[PFAI_CODE_UNMOVABLE] |
@@ -208,9 +218,48 @@ static size_t zone_first_element(const struct pfa *p, struct pfai_zone *z, unsig
 	return PFAI_NONE;
 }
 
+/* Level 3: any element of the smallest set that fits, beginning to look at a random place. */
+static size_t zone_any_element(const struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order, unsigned *from)
+{
+	size_t first = zone_first_element(p, z, code, order, from);
+	if (first == PFAI_NONE)
+		return first;
+	size_t bits = pfai_set_bits(p, z, *from), at = pfai_random_below_locked(p, z, (uint32_t)bits);
+	unsigned shift = *from < p->leaf_order ? p->leaf_order : *from;
+	size_t i = pfai_bitset_next(pfai_set_at(z, code, *from), bits, at);
+	return i < bits && (i + 1) << shift <= z->nr_rel ? i : first;
+}
+
+/* Level 3: a random multiple of 2^order below 2^from. */
+static size_t zone_any_part(const struct pfa *p, struct pfai_zone *z, unsigned from, unsigned order)
+{
+	return from > order ? (size_t)pfai_random_bits_locked(p, z, from - order) << order : 0;
+}
+
+/* pfai_zone_first_locked() of level 3: any place will do. */
+static size_t zone_any(const struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order)
+{
+	unsigned from;
+	size_t i = zone_any_element(p, z, code, order, &from);
+	if (i == PFAI_NONE)
+		return i;
+	if (from >= p->leaf_order)
+		return (i << from) + zone_any_part(p, z, from, order);
+	unsigned at = (unsigned)zone_any_part(p, z, p->leaf_order, order);
+	int found = pfai_leaf_find(pfai_leaf_at(p, z, i), pfai_leaf_words(p), order, at);
+	if (found < 0)
+		found = pfai_leaf_find(pfai_leaf_at(p, z, i), pfai_leaf_words(p), order, 0);
+	if (PFAI_LIKELY(found >= 0))
+		return (i << p->leaf_order) + (unsigned)found;
+	pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE); /* as in pfai_zone_first_locked() */
+	return PFAI_NONE;
+}
+
 size_t pfai_zone_first_locked(const struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order)
 {
 	unsigned from;
+	if (pfai_level(p, 3))
+		return zone_any(p, z, code, order);
 	size_t i = zone_first_element(p, z, code, order, &from);
 	if (i == PFAI_NONE || from >= p->leaf_order)
 		return i == PFAI_NONE ? i : i << from;
@@ -293,16 +342,20 @@ unsigned pfai_zone_grab_locked(struct pfa *p, struct pfai_zone *z, unsigned code
 	size_t steps = 0;
 	while (got < want) {
 		unsigned from;
-		size_t i = zone_first_element(p, z, code, order, &from);
+		size_t part = 0, i = pfai_level(p, 3) ? zone_any_element(p, z, code, order, &from)
+		                                      : zone_first_element(p, z, code, order, &from);
 		if (i == PFAI_NONE)
 			break;
+		if (pfai_level(p, 3))
+			part = zone_any_part(p, z, from, order > p->leaf_order ? order : p->leaf_order);
 		if (order >= p->leaf_order) {
-			if (!pfai_zone_is_free_locked(p, z, i << from, order))
+			size_t rel = (i << from) + part;
+			if (!pfai_zone_is_free_locked(p, z, rel, order))
 				break;
-			out[got++] = (uint32_t)pfai_offset_of_rel(z, i << from);
-			pfai_zone_take_locked(p, z, i << from, order);
+			out[got++] = (uint32_t)pfai_offset_of_rel(z, rel);
+			pfai_zone_take_locked(p, z, rel, order);
 		} else {
-			size_t leaf = from >= p->leaf_order ? i << (from - p->leaf_order) : i;
+			size_t leaf = (from >= p->leaf_order ? i << (from - p->leaf_order) : i) + (part >> p->leaf_order);
 			unsigned more = zone_grab_in_leaf(p, z, code, leaf, order, want - got, out + got);
 			got += more;
 			if (!more) {
@@ -593,5 +646,16 @@ void pfai_zone_retype_locked(struct pfa *p, struct pfai_zone *z, size_t pb, unsi
 			pfai_index_add(p, z, code, (unsigned)order, i);
 		}
 		at += (size_t)1 << (order > (int)p->leaf_order ? (unsigned)order : p->leaf_order);
+	}
+}
+
+void pfai_zone_undoom_locked(struct pfa *p, struct pfai_zone *z, size_t rel, size_t nr_frames)
+{
+	for (size_t i = rel; z->st->nr_doomed && i < rel + nr_frames; i++) {
+		if (!pfai_map_test(z->doomed, i))
+			continue;
+		pfai_map_fill(z->doomed, i, 1, false);
+		z->st->nr_doomed--;
+		pfai_zone_route_doomed_locked(p, z, i, false);
 	}
 }

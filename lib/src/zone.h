@@ -19,6 +19,11 @@ static inline bool pfai_zone_lock(struct pfa *p, struct pfai_zone *z)
 	return true;
 }
 
+/* A lock can only fail to be taken where nothing else runs (platform/single, called from an interrupt that came while it
+ * was held). So one that is free before a free begins can be had later, too: what has been done to the content then never
+ * has to be undone. False: the lock is busy and cannot be waited for. */
+bool pfai_zone_lockable(struct pfa *p, struct pfai_zone *z);
+
 /* Publishes the hints, runs the on-unlock hook, unlocks. */
 void pfai_zone_unlock(struct pfa *p, struct pfai_zone *z);
 
@@ -101,6 +106,9 @@ void pfai_zone_set_code_locked(struct pfa *p, struct pfai_zone *z, size_t pb, un
 
 /* The pageblocks [*first, *end) in which a block that a cache could hold and that has this frame may begin. */
 void pfai_zone_doom_group(const struct pfa *p, const struct pfai_zone *z, size_t rel, size_t *first, size_t *end);
+
+/* These frames have become bad without coming back. O(nr_frames). */
+void pfai_zone_undoom_locked(struct pfa *p, struct pfai_zone *z, size_t rel, size_t nr_frames);
 
 /* A frame of this group was doomed, or became bad: frees of blocks there go past the caches, or may use them again. */
 void pfai_zone_route_doomed_locked(struct pfa *p, struct pfai_zone *z, size_t rel, bool doomed);

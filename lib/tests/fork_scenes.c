@@ -88,6 +88,12 @@ void scene_prepare(bool shared)
 	rig->cfg.hardening = scene_options.hardening;
 	rig->os.self = scene.posix.self;
 	rig->os.now_ns = op_now;
+	if (scene_options.hardening == 3) {
+		rig->pool_kind = RIG_POOL_CONTENT;
+		rig->cfg.flags |= PFA_CONFIG_NO_SHADOW;
+		rig->cfg.poison = PFA_POISON_ALL;
+		rig->cfg.quarantine = 4;
+	}
 	rig->cfg.nr_cpus = 2;
 	rig->cfg.cache_high = 4;
 	rig->cfg.cache_max_order = 2;

@@ -32,7 +32,8 @@ void mt_move(struct mt *mt)
 static void count_fault(void *ctx, const struct pfa_fault *fault)
 {
 	struct mt *mt = ctx;
-	(void)fault;
+	if (fault->code == PFA_ECORRUPT) /* no test here damages anything */
+		fprintf(stderr, "%s\n", fault->message);
 	atomic_fetch_add(&mt->nr_faults, 1);
 }
 
@@ -50,6 +51,8 @@ void mt_init(struct mt *mt, bool wild_cpus, enum rig_cpu_way way)
 	if (way == RIG_CPU_OFFSET)
 		mt->rig.cfg.cpu_offset = rig_cpu_offset(&cpu_id);
 	mt->rig.cfg.nr_cpus = 4;
+	if (rig_level == 3)
+		mt->rig.cfg.quarantine = 16;
 	mt->wild_cpus = wild_cpus;
 	if (!rig_prot_none)
 		mt->rig.pool_kind = RIG_POOL_CONTENT;

@@ -241,6 +241,11 @@ void rig_start(struct rig *rig)
 	name_the_cpu(rig);
 	if (!rig->cfg.hardening)
 		rig->cfg.hardening = rig_level;
+	/* Tests that know where a freed block is must ask for the quarantine, those with an untouchable pool cannot poison. */
+	if (rig->cfg.hardening == 3 && !rig->cfg.quarantine)
+		rig->cfg.quarantine = PFA_EXPLICIT_0;
+	if (rig->cfg.hardening == 3 && !rig->cfg.poison && rig->pool_kind != RIG_POOL_CONTENT)
+		rig->cfg.poison = PFA_POISON_NONE;
 	int err = pfa_size(&rig->cfg, &need, &problem, &index);
 	if (err)
 		rig_fail(__FILE__, __LINE__, "pfa_size: %s: %s (%u)", pfa_error_name(err),

@@ -100,7 +100,7 @@ static void test_arguments(void **state)
 	base(&rig);
 	rig.pool_kind = RIG_POOL_NEVER;
 	rig_start(&rig);
-	const uint32_t bad_flags[] = {PFA_TYPE_HIGHATOMIC, PFA_TYPE_CMA, PFA_TYPE_ISOLATE, 6, 7, 1u << 9, 1u << 23,
+	const uint32_t bad_flags[] = {PFA_TYPE_HIGHATOMIC, PFA_TYPE_CMA, PFA_TYPE_ISOLATE, 6, 7, 1u << 10, 1u << 23,
 	                              PFA_ZONE(1), PFA_ZONE(255), PFA_EXACT_ZONE | PFA_ZONE(1)};
 	for (size_t i = 0; i < sizeof(bad_flags) / sizeof(bad_flags[0]); i++) {
 		EXPECT(pfa_alloc, PFA_EINVAL, rig.pfa, 0, bad_flags[i], &pfn);

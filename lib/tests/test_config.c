@@ -594,6 +594,8 @@ static void test_owners(void **state)
 	struct rig rig;
 	struct pfa_footprint plain, with;
 	base(&rig);
+	rig.cfg.hardening = rig_level;
+	rig.cfg.quarantine = PFA_EXPLICIT_0;
 	assert_int_equal(pfa_size(&rig.cfg, &plain, NULL, NULL), PFA_OK);
 	assert_int_equal(plain.owner_bytes, 0);
 	rig.cfg.max_owners = 65536;
@@ -635,6 +637,21 @@ static void test_guard(void **state)
 	assert_int_equal((uintptr_t)rig.pfa % 8192, 0);
 	assert_ptr_equal((char *)rig.pfa, (char *)rig.memory + 8192);
 	rig_stop(&rig);
+}
+
+static void test_full(void **state)
+{
+	(void)state;
+	struct rig rig;
+	base(&rig);
+	rig.cfg.quarantine = 65537, rig.cfg.hardening = 3;
+	REFUSE(&rig, PFA_CONFIG_QUARANTINE, 0);
+	rig.cfg.poison = PFA_POISON_LINES;
+	REFUSE(&rig, PFA_CONFIG_POISON, 0); /* no pool */
+	rig.cfg.pool = (void *)64;
+	rig.cfg.pool_bytes = 1024 * 64;
+	rig.cfg.flags = PFA_CONFIG_TRACK_ZERO;
+	REFUSE(&rig, PFA_CONFIG_POISON_ZERO, 0);
 }
 
 static void test_memory(void **state)
@@ -777,7 +794,7 @@ static const struct unit_test tests[] = {
 	TEST(test_misaligned_zone_size), TEST(test_wait_needs_a_clock), TEST(test_zones), TEST(test_overlap),
 	TEST(test_span), TEST(test_holes), TEST(test_cma), TEST(test_marks),
 	TEST(test_pool), TEST(test_cpu_offset), TEST(test_hardening), TEST(test_history), TEST(test_owners), TEST(test_guard),
-	TEST(test_memory), TEST(test_not_kept), TEST(test_zeroed_meta),
+	TEST(test_full), TEST(test_memory), TEST(test_not_kept), TEST(test_zeroed_meta),
 	TEST(test_footprint_grows), TEST(test_texts), TEST(test_every_problem_was_produced),
 };
 UNIT_MAIN(tests)

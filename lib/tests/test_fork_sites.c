@@ -60,6 +60,7 @@ static const struct {
 } excused[] = {
 	{"pfa_fork_prepare", "the fork itself"},
 	{"pfa_init", "before anyone else can know of the instance"},
+	{"freeing_has_room", "where a zone's lock cannot be waited for, so that there is no other thread"},
 };
 enum { NR_EXCUSED = sizeof(excused) / sizeof(excused[0]) };
 
@@ -212,11 +213,13 @@ static void read_sources(const char *dir)
 static void site_damage(struct pfa *p)
 {
 	pfa_pfn pfn;
+	unsigned state;
 	for (scene_me.cpu = 0; scene_me.cpu < 2; scene_me.cpu++)
 		do { /* past the cache while the fork holds it */
 			MUST_EQ(pfa_alloc(p, 0, PFA_MOVABLE, &pfn), PFA_OK);
 			MUST_EQ(pfa_free(p, pfn, 0), PFA_OK);
-		} while ((pfai_load_relaxed(&p->bytes[pfn - p->base]) & PFAI_STATE_MASK) != PFAI_CACHED);
+			state = pfai_load_relaxed(&p->bytes[pfn - p->base]) & PFAI_STATE_MASK;
+		} while (state != PFAI_CACHED && state != PFAI_CACHED_ZERO && state != PFAI_QUARANTINE);
 	scene_me.cpu = 0;
 	pfai_store_relaxed(&p->bytes[pfn - p->base], PFAI_HEAD | 0u);
 	MUST_EQ(pfa_cache_disable(p), PFA_ECORRUPT);
@@ -253,6 +256,25 @@ static void site_busy(struct pfa *p)
 	MUST_EQ(pthread_join(thread, NULL), 0);
 }
 
+/* What only level 3 has: guards, and content that was written to after the free. */
+static void site_full(struct pfa *p)
+{
+	pfa_pfn pfn;
+	if (!pfai_level(p, 3))
+		return;
+	MUST_EQ(pfa_alloc(p, 1, PFA_MOVABLE | PFA_GUARD, &pfn), PFA_OK);
+	MUST_EQ(pfa_free(p, pfn, 1), PFA_OK);
+	MUST_EQ(pfa_alloc(p, LARGE, PFA_MOVABLE | PFA_EXACT_ZONE, &pfn), PFA_OK);
+	MUST_EQ(pfa_free(p, pfn, LARGE), PFA_OK);
+	MUST_EQ(pfa_cache_drain(p, PFA_ALL_CPUS), PFA_OK);
+	void *at;
+	MUST_EQ(pfa_ptr(p, pfn, &at), PFA_OK);
+	*(unsigned char *)at ^= 1; /* poison of every byte */
+	MUST_EQ(pfa_alloc_window(p, LARGE, PFA_MOVABLE, (struct pfa_run){pfn, 1u << LARGE}, &pfn), PFA_ECORRUPT);
+}
+
+/* A child may meet the frame that was written to, and be refused. */
+static const struct site full = {"full", site_full, 0, SITE_FILLS};
 static const struct site busy = {"busy", site_busy, 0, SITE_PLAIN};
 static const struct site damage = {"damage", site_damage, 1, SITE_DAMAGES};
 
@@ -356,7 +378,7 @@ int main(int argc, char **argv)
 {
 	static const struct scene_options variants[] = {
 		{false, false, 0, 1}, {false, true, 0, 1}, {false, false, PFA_CONFIG_GENERATIONS, 2},
-		{false, true, 0, 2}};
+		{false, true, 0, 2}, {false, false, 0, 3}};
 	MUST(argc >= 2);
 	read_sources(argv[1]);
 	(void)mt_options(argc - 1, argv + 1, 0);
@@ -367,6 +389,7 @@ int main(int argc, char **argv)
 		for (unsigned i = 0; i < scene_nr_sites; i++)
 			play_all(&scene_sites[i], variant);
 		play_all(&busy, variant);
+		play_all(&full, variant);
 		play_all(&damage, variant);
 	}
 	all_places_forked_at();

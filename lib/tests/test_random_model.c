@@ -14,7 +14,7 @@
 enum { MAX_SPAN = 3000, MAX_BLOCKS = MAX_SPAN };
 
 /* Model of a frame. Free includes cached: the caller cannot tell, and need not. */
-enum { M_ABSENT, M_FREE, M_HEAD, M_TAIL };
+enum { M_ABSENT, M_FREE, M_HEAD, M_TAIL, M_GUARD_BELOW, M_GUARD_ABOVE };
 
 struct model {
 	struct rig rig; /* first: it is what ops are told */
@@ -45,7 +45,8 @@ static void model_zero(void *ctx, pfa_pfn first, size_t nr_frames, void *ptr)
 	struct model *m = ctx;
 	(void)ptr;
 	for (size_t i = 0; i < nr_frames; i++) {
-		MUST_EQ(*at(m, first + i), M_FREE);
+		if (m->rig.cfg.poison != PFA_POISON_ZERO) /* else it is zeroed while it is being freed */
+			MUST_EQ(*at(m, first + i), M_FREE);
 		m->dirty[first + i - m->first] = 0;
 	}
 }
@@ -111,6 +112,23 @@ static void random_zones(struct model *m)
 	}
 }
 
+/* What only level 3 has. */
+static void random_full(struct model *m)
+{
+	static const uint32_t lengths[] = {0, PFA_EXPLICIT_0, 1, 5, 300};
+	struct pfa_config *cfg = &m->rig.cfg;
+	cfg->quarantine = lengths[rng_below(&m->rng, 5)];
+	if (!cfg->quarantine)
+		cfg->quarantine = 64; /* as the library would */
+	cfg->poison = PFA_POISON_NONE;
+	if (rig_prot_none || rng_one_in(&m->rng, 3))
+		return;
+	m->rig.pool_kind = RIG_POOL_CONTENT;
+	cfg->poison = PFA_POISON_LINES + (unsigned)rng_below(&m->rng, 3);
+	if (cfg->poison != PFA_POISON_ZERO)
+		cfg->flags &= ~(uint32_t)(PFA_CONFIG_ZEROED_POOL | PFA_CONFIG_TRACK_ZERO);
+}
+
 static void model_start(struct model *m, uint64_t seed)
 {
 	memset(m, 0, sizeof(*m));
@@ -130,6 +148,8 @@ static void model_start(struct model *m, uint64_t seed)
 	cfg->seed = seed;
 	m->rig.os.zero = model_zero;
 	memset(m->dirty, cfg->flags & PFA_CONFIG_ZEROED_POOL ? 0 : 1, sizeof(m->dirty));
+	if (rig_level == 3)
+		random_full(m);
 	m->has_caches = cfg->cache_high != PFA_EXPLICIT_0;
 	random_zones(m);
 	for (unsigned i = 0; i < cfg->nr_zones; i++) {
@@ -178,13 +198,30 @@ static unsigned order_of(struct model *m, pfa_pfn pfn)
 	return m->orders[pfn - m->first];
 }
 
-static void model_give(struct model *m, size_t i)
+/* A block is no longer; its guards stay. */
+static void model_drop(struct model *m, size_t i)
 {
 	pfa_pfn pfn = m->heads[i];
 	const size_t nr = (size_t)1 << order_of(m, pfn);
 	memset(at(m, pfn), M_FREE, nr);
 	m->allocated[m->zone[pfn - m->first]] -= nr;
 	m->heads[i] = m->heads[--m->nr_heads];
+}
+
+static void model_unguard(struct model *m, pfa_pfn pfn, unsigned char which)
+{
+	if (pfn - m->first >= MAX_SPAN || *at(m, pfn) != which)
+		return;
+	*at(m, pfn) = M_FREE;
+	m->allocated[m->zone[pfn - m->first]]--;
+}
+
+static void model_give(struct model *m, size_t i)
+{
+	const pfa_pfn pfn = m->heads[i], end = pfn + ((pfa_pfn)1 << order_of(m, pfn));
+	model_drop(m, i);
+	model_unguard(m, pfn - 1, M_GUARD_BELOW);
+	model_unguard(m, end, M_GUARD_ABOVE);
 }
 
 static size_t find_head(struct model *m, pfa_pfn pfn)
@@ -288,8 +325,10 @@ static void judge_refusal(struct model *m, int code, unsigned order, uint32_t fl
 		if (!(flags & PFA_HIGH))
 			MUST_EQ(rig_stats(&m->rig, zone).free_highatomic, 0);
 	}
-	for (unsigned zone = 0; has_place && zone < m->rig.cfg.nr_zones; zone++)
+	for (unsigned zone = 0; has_place && zone < m->rig.cfg.nr_zones; zone++) {
 		MUST_EQ(rig_stats(&m->rig, zone).cached, 0);
+		MUST_EQ(rig_stats(&m->rig, zone).quarantined, 0);
+	}
 }
 
 static uint32_t random_flags(struct model *m)
@@ -345,6 +384,33 @@ static void op_alloc(struct model *m)
 	MUST(type != PFA_TYPE_CMA || (flags & PFA_TYPE_MASK) == PFA_MOVABLE);
 	/* A cached block may lie in a pageblock that another cpu's request has reserved only for an instant: purged. */
 	MUST(type != PFA_TYPE_HIGHATOMIC || (flags & PFA_HIGH));
+}
+
+/* A block with guards. Its neighbours are nobody's as long as it lives. */
+static void op_guarded(struct model *m)
+{
+	const uint32_t flags = random_flags(m) | PFA_GUARD;
+	const unsigned order = random_order(m);
+	pfa_pfn pfn;
+	int err = pfa_alloc(m->rig.pfa, order, flags, &pfn);
+	if (rig_level != 3 || order + 2 > m->rig.cfg.max_order) {
+		MUST_EQ(err, rig_level != 3 ? PFA_ENOTSUP : PFA_EINVAL);
+		return;
+	}
+	if (err != PFA_OK) {
+		judge_refusal(m, err, order + 2, flags, everywhere);
+		return;
+	}
+	model_grant(m, pfn, order, flags);
+	zone_is_eligible(m, pfn, flags);
+	const pfa_pfn guards[2] = {pfn - 1, pfn + ((pfa_pfn)1 << order)};
+	for (unsigned i = 0; i < 2; i++) {
+		MUST_EQ(*at(m, guards[i]), M_FREE);
+		*at(m, guards[i]) = i ? M_GUARD_ABOVE : M_GUARD_BELOW;
+		if (m->rig.cfg.poison != PFA_POISON_ZERO) /* that would be found */
+			m->dirty[guards[i] - m->first] = 1; /* its user writes over the end */
+		m->allocated[m->zone[pfn - m->first]]++;
+	}
 }
 
 static void op_window(struct model *m)
@@ -436,7 +502,7 @@ static void op_split(struct model *m)
 	pfa_pfn pfn = m->heads[i];
 	const unsigned order = order_of(m, pfn), to = (unsigned)rng_below(&m->rng, order + 1);
 	MUST_EQ(pfa_split(m->rig.pfa, pfn, order, to), PFA_OK);
-	model_give(m, i);
+	model_drop(m, i);
 	for (size_t off = 0; off < (size_t)1 << order; off += (size_t)1 << to)
 		model_take(m, pfn + off, to);
 }
@@ -469,6 +535,8 @@ static bool kind_is_right(struct model *m, pfa_pfn pfn, unsigned order, enum pfa
 		return kind == PFA_FAULT_ORDER_LIMIT;
 	if (*at(m, pfn) == M_ABSENT)
 		return kind == PFA_FAULT_HOLE;
+	if (*at(m, pfn) == M_GUARD_BELOW || *at(m, pfn) == M_GUARD_ABOVE)
+		return kind == PFA_FAULT_GUARD;
 	if (pfn & (((size_t)1 << order) - 1))
 		return kind == PFA_FAULT_MISALIGNED;
 	switch (*at(m, pfn)) {
@@ -477,6 +545,8 @@ static bool kind_is_right(struct model *m, pfa_pfn pfn, unsigned order, enum pfa
 	default: break;
 	}
 	/* free: in the zone or in a cache (the inside of a cached block looks like a tail) */
+	if (m->rig.cfg.hardening == 3 && (kind == PFA_FAULT_DOUBLE_FREE_QUARANTINED || kind == PFA_FAULT_TAIL))
+		return true;
 	return kind == PFA_FAULT_DOUBLE_FREE || (m->has_caches && (kind == PFA_FAULT_DOUBLE_FREE_CACHED || kind == PFA_FAULT_TAIL));
 }
 
@@ -518,7 +588,7 @@ static void pageblock_is_not_cached(struct model *m, pfa_pfn pfn, const struct p
 	pfa_pfn first = pfn / pb * pb;
 	for (pfa_pfn head = z->start; head < z->start + z->nr_frames && head < first + pb; head++) {
 		struct pfa_frame_info info = rig_info(&m->rig, head);
-		if (info.state == PFA_FRAME_CACHED)
+		if (info.state == PFA_FRAME_CACHED || info.state == PFA_FRAME_QUARANTINE)
 			MUST(head + ((size_t)1 << info.order) <= first);
 	}
 }
@@ -559,7 +629,7 @@ static void op_service(struct model *m)
 /* ---- the run ------------------------------------------------------------------------------------------------------- */
 
 static void (*const operations[])(struct model *) = {
-	op_alloc, op_alloc, op_alloc, op_alloc, op_alloc, op_bulk, op_exact, op_window, op_split, op_misuse,
+	op_alloc, op_alloc, op_alloc, op_alloc, op_guarded, op_bulk, op_exact, op_window, op_split, op_misuse,
 	op_misuse_range, op_caches, op_service, op_free, op_free, op_free, op_free_bulk, op_free_range,
 };
 
@@ -569,7 +639,7 @@ static void compare(struct model *m)
 	for (unsigned zone = 0; zone < m->rig.cfg.nr_zones; zone++) {
 		struct pfa_zone_stats s = rig_stats(&m->rig, zone);
 		MUST_EQ(s.allocated, m->allocated[zone]);
-		MUST(!m->disabled || s.cached == 0);
+		MUST(!m->disabled || s.cached + s.quarantined == 0);
 		MUST(s.reserved_highatomic <= m->rig.zones[zone].highatomic_frames);
 	}
 }

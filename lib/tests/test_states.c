@@ -128,11 +128,13 @@ static struct {
 } live[FRAMES_LIMIT];
 static size_t nr_live;
 static unsigned nr_bad;
+static bool guards;
 
 enum { PAGEBLOCK = 64, ZONE_FRAMES = 1024 };
 
-static void world_start(bool zeroed)
+static void world_start(unsigned variant)
 {
+	bool zeroed = variant & 1, full = level == 3 && (variant & 2);
 	static const struct pfa_run hole = { 200, 9 }, cma = { ZONE_FRAMES + 512, 128 };
 	watched = NULL;
 	rig_init(&rig);
@@ -145,6 +147,12 @@ static void world_start(bool zeroed)
 	rig.cfg.flags = zeroed ? PFA_CONFIG_ZEROED_POOL : 0;
 	rig.cfg.nr_cpus = 2;
 	rig.cfg.cache_high = 6;
+	if (full) {
+		rig.pool_kind = RIG_POOL_CONTENT;
+		rig.cfg.flags |= PFA_CONFIG_NO_SHADOW;
+		rig.cfg.poison = zeroed ? PFA_POISON_ZERO : variant & 4 ? PFA_POISON_LINES : PFA_POISON_NONE;
+		rig.cfg.quarantine = variant & 8 ? 0 : 8;
+	}
 	rig_start(&rig);
 	/* Memory of an instance is zero before it is made. */
 	memset(bytes, 0, sizeof(bytes));
@@ -159,6 +167,7 @@ static void world_start(bool zeroed)
 	now = BY_QUERY;
 	pfa_debug_on_unlock(watched, look_at_types, NULL);
 	nr_live = nr_bad = 0;
+	guards = full;
 }
 
 static void keep(pfa_pfn pfn, unsigned order)
@@ -197,6 +206,8 @@ static void step_request(unsigned order)
 			keep(list[nr], order & 3);
 		return;
 	default:
+		if (guards && rng_one_in(&rng, 8))
+			flags |= PFA_GUARD;
 		CALL(BY_REQUEST, pfa_alloc, watched, order, flags, &pfn);
 	}
 	if (result == PFA_OK)
@@ -297,6 +308,15 @@ static void step_mark_bad(void)
 		CALL(BY_MARK_BAD, pfa_mark_bad, watched, rng_below(&rng, 2 * ZONE_FRAMES));
 }
 
+/* To a frame that is nobody's: found when it is granted, and its block is bad then. */
+static void step_write_after_free(void)
+{
+	size_t offset = rng_below(&rng, 2 * ZONE_FRAMES);
+	unsigned state = pfai_load_relaxed(&watched->bytes[offset]);
+	if (rig.pool_kind == RIG_POOL_CONTENT && (state == PFAI_NOTHING || state >= PFAI_CACHED) && ++nr_bad < 16)
+		memset((char *)rig.pool + (offset << rig.cfg.frame_shift), 0x11, (size_t)1 << rig.cfg.frame_shift);
+}
+
 static void world_end(void)
 {
 	while (nr_live)
@@ -307,9 +327,9 @@ static void world_end(void)
 	rig_drop(&rig);
 }
 
-static void world_run(bool zeroed, unsigned steps)
+static void world_run(unsigned variant, unsigned steps)
 {
-	world_start(zeroed);
+	world_start(variant);
 	for (unsigned i = 0; i < steps; i++) {
 		unsigned what = (unsigned)rng_below(&rng, 100), fill = i / 200 % 2 ? 60 : 30;
 		unsigned order = (unsigned)rng_below(&rng, rng_one_in(&rng, 3) ? 9 : 3);
@@ -330,6 +350,8 @@ static void world_run(bool zeroed, unsigned steps)
 			step_query();
 		else if (rng_one_in(&rng, 3))
 			step_mark_bad();
+		else if (rng_one_in(&rng, 3))
+			step_write_after_free();
 	}
 	world_end();
 }
@@ -410,9 +432,9 @@ int main(int argc, char **argv)
 	}
 	read_document(argv[1]);
 	for (level = 1; level <= PFA_HARDENING; level++) {
-		for (unsigned i = 0; i < 100; i++) {
+		for (unsigned i = 0; i < (level == 3 ? 320 : 100); i++) {
 			rng.state = 100 + i;
-			world_run(i % 2, 4000);
+			world_run(i, 4000);
 		}
 	}
 	return compare() ? 1 : 0;

@@ -239,7 +239,8 @@ static void test_memset(void **state)
 		memset(ptr, 0xEE, bytes);
 		EXPECT(pfa_free_ptr, PFA_OK, rig.pfa, ptr, order);
 	}
-	assert_true(rig_events(&rig).nr_zeroed > 0 && rig_events(&rig).nr_zero_skipped > 0);
+	assert_true(rig_events(&rig).nr_zero_skipped > 0);
+	assert_int_equal(rig_events(&rig).nr_zeroed > 0, rig_level != 3); /* level 3 zeroes at the free */
 	rig_stop(&rig);
 }
 

@@ -38,6 +38,17 @@ enum pfa_fatal_policy {
 	PFA_FATAL_REPORT = 1 /**< misuse: PFA_EMISUSE, nothing changed. Corruption: PFA_ECORRUPT, that zone refuses */
 };
 
+/** What happens to the content of freed frames (hardening level 3, lib/docs/hardening.md). A line is 64 bytes, and there is one
+ *  for each 4 KiB of a frame (one at least), at a place that only the instance's key tells. */
+enum pfa_poison {
+	PFA_POISON_DEFAULT = 0, /**< at level 3 with an addressable pool ZERO, else NONE */
+	PFA_POISON_NONE = 1,    /**< it is left alone; frames may be untouchable */
+	PFA_POISON_LINES = 2,   /**< the frame's lines are overwritten with a keyed pattern, and verified when it is granted */
+	PFA_POISON_ALL = 3,     /**< so is every byte */
+	/** It is zeroed, and its lines are verified when it is granted: every byte for PFA_ZERO, which then zeroes no more. */
+	PFA_POISON_ZERO = 4
+};
+
 #define PFA_CONFIG_ZEROED_META (1u << 0) /**< the memory given to pfa_init() is all zero: init touches only what is not */
 #define PFA_CONFIG_ZEROED_POOL (1u << 1) /**< fresh frames read as zero: track it, PFA_ZERO does not zero them again */
 #define PFA_CONFIG_TRACK_ZERO (1u << 2)  /**< track known-zero frames though the pool is not zero at init */
@@ -72,7 +83,9 @@ struct pfa_config {
 	void *pool;
 	size_t pool_bytes;
 	pfa_pfn pool_pfn;
-	uint64_t seed;                          /**< for keys; none is in use yet */
+	/** For the keys of level 3, together with platform.random. Without that op this is all there is: equal seeds then give
+	 *  equal choices, which is meant for tests. */
+	uint64_t seed;
 	/** Hardening level, 1..3 (lib/docs/hardening.md): 1 basic, 2 moderate, 3 full. Default: PFA_HARDENING_DEFAULT as the
 	 *  library was built (1). A level above PFA_HARDENING, the highest that was built in, is refused: an instance never has
 	 *  less than it asked for. */
@@ -91,6 +104,13 @@ struct pfa_config {
 	/** Owners of movable blocks that may be registered at once (movable.h), 0 .. 65535. Default 0: no movable blocks, and no
 	 *  owner table. Libraries built with PFA_HARDENING 0 know only 0. */
 	uint32_t max_owners;
+	/** Level 3: what happens to freed content. Other than DEFAULT and NONE it needs that level and a pool that is readable
+	 *  and writable. LINES and ALL go neither with ZEROED_POOL nor with TRACK_ZERO. */
+	enum pfa_poison poison;
+	/** Level 3: blocks of any order that each cpu's quarantine holds, 1..65536: a block is granted again only after so many
+	 *  further frees on its cpu, unless something drains the caches. Default 64 at level 3, else 0 (and nothing else
+	 *  there); PFA_EXPLICIT_0: none. */
+	uint32_t quarantine;
 };
 
 #define PFA_GUARD_BYTES_MIN 4096u
@@ -130,6 +150,9 @@ enum pfa_config_problem {
 	PFA_CONFIG_TRACES,          /**< nr_traces or trace_shift is out of range, or something that traces need is missing */
 	PFA_CONFIG_GUARD,           /**< guard_bytes is no power of two, or too small */
 	PFA_CONFIG_OWNERS,          /**< max_owners is too large, or movable blocks are not built in */
+	PFA_CONFIG_POISON,          /**< unknown, below level 3, or without a pool */
+	PFA_CONFIG_POISON_ZERO,     /**< LINES or ALL together with ZEROED_POOL or TRACK_ZERO */
+	PFA_CONFIG_QUARANTINE,      /**< over 65536, or below level 3 */
 	PFA_CONFIG_ZONES,           /**< none, or too many */
 	PFA_CONFIG_ZONE_EMPTY,
 	PFA_CONFIG_ZONE_OVERFLOW,   /**< start + nr_frames overflows */

@@ -24,6 +24,7 @@ enum pfa_frame_state {
 	PFA_FRAME_HELD_MOVE,
 	PFA_FRAME_QUARANTINE,
 	PFA_FRAME_FREEING,     /**< a free or split of this block is in flight */
+	PFA_FRAME_GUARD,       /**< guards the block before or after it (PFA_GUARD) */
 	PFA_FRAME_STATES
 };
 

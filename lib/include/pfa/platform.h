@@ -42,9 +42,12 @@ enum pfa_fault_kind {
 	PFA_FAULT_OWNER_RESULT,       /**< an owner's op returned something that is not among its results */
 	PFA_FAULT_DESTINATION,        /**< what a destination policy gave is no allocated block of that order, or is movable */
 	PFA_FAULT_NOT_MOVED,          /**< a destination was freed, though the owner's migrate did not take it */
+	PFA_FAULT_DOUBLE_FREE_QUARANTINED, /**< the block is already free, in quarantine */
+	PFA_FAULT_GUARD,              /**< the frame guards a block of a PFA_GUARD request */
 	/* corruption: metadata does not agree with itself (code PFA_ECORRUPT) */
 	PFA_FAULT_CORRUPT_CACHE,      /**< a cached block's frame byte does not say so */
 	PFA_FAULT_CORRUPT_FREE,       /**< a frame that the index offers is not free, or the reverse */
+	PFA_FAULT_WRITTEN_AFTER_FREE, /**< a frame was written to after its free; its block is bad from now on */
 	PFA_FAULT_LOCK,               /**< lock rank or ownership violated (debug builds) */
 	PFA_FAULT_KINDS
 };
@@ -86,8 +89,13 @@ struct pfa_platform {
 	/** Makes nr_frames frames from first read as zero. ptr is their address where the pool is addressable, else NULL.
 	 *  NULL: memset, or PFA_ENOTSUP for PFA_ZERO where the pool is not addressable. No lock is held. */
 	void (*zero)(void *ctx, pfa_pfn first, size_t nr_frames, void *ptr);
-	/** 64 random bits, for keys (none is in use yet). NULL: config.seed is used alone. Leaf; init only. */
+	/** 64 random bits, for the keys of level 3, which ask for them three times. NULL: config.seed is used alone. Leaf; init
+	 *  only. */
 	uint64_t (*random)(void *ctx);
+	/** Makes a frame (pfn, bytes at ptr) untouchable, or accessible again with its content as it was: the guards of
+	 *  PFA_GUARD requests. Called only where the pool is addressable. NULL: guards are kept apart, but can be touched. No
+	 *  lock is held. */
+	void (*guard)(void *ctx, pfa_pfn pfn, void *ptr, size_t bytes, bool on);
 	/** Told of each misuse and corruption. No lock is held, so that statistics and printing may be called; allocation
 	 *  and free may not. Except PFA_FAULT_LOCK (PFA_DEBUG builds): it is told under the caller's locks, and nothing that
 	 *  takes one may be called. With policy ABORT it must not return (if it does, the core traps). NULL: trap under ABORT,

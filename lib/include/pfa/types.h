@@ -86,6 +86,7 @@ enum pfa_type {
 #define PFA_COMPACT (1u << 6) /**< may compact before failing (no effect while no owner is registered) */
 #define PFA_NORETRY (1u << 7) /**< one try: no draining of caches, no release of the reserve; EAGAIN where those could help */
 #define PFA_EXACT_ZONE (1u << 8) /**< only the zone of PFA_ZONE(n), no fallback to the zones after it */
+#define PFA_GUARD (1u << 9)      /**< pfa_alloc only, hardening level 3: the frames before and after the block are guards */
 /** Zones are tried in configured order, beginning at n (default 0); zones before n are never used. */
 #define PFA_ZONE(n) ((uint32_t)(n) << 24)
 #define PFA_ZONE_OF(flags) ((flags) >> 24)
