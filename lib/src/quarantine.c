@@ -210,6 +210,8 @@ void pfai_quarantine_reset(struct pfa *p, struct pfai_cpu *c, const struct pfai_
 {
 	struct pfai_full *f = pfai_full_of(p, c);
 	pfai_quarantine_abandon(p, c, z);
+	if (!p->quarantine)
+		f->first = f->n = f->cap = 0;
 	pfai_quarantined(f)[z->id].out = pfai_quarantined(f)[z->id].in;
 	pfai_quarantine_enable(p, c, !p->st->disabled);
 }

@@ -90,7 +90,6 @@ void scene_prepare(bool shared)
 	rig->os.now_ns = op_now;
 	if (scene_options.hardening == 3) {
 		rig->pool_kind = RIG_POOL_CONTENT;
-		rig->cfg.flags |= PFA_CONFIG_NO_SHADOW;
 		rig->cfg.poison = PFA_POISON_ALL;
 		rig->cfg.quarantine = 4;
 	}
@@ -270,6 +269,11 @@ static void site_bad(struct pfa *p)
 	MUST_EQ(pfa_mark_bad(p, pfn), PFA_OK);
 }
 
+static void site_repair(struct pfa *p)
+{
+	MUST_EQ(pfa_repair(p, 0, NULL), PFA_OK);
+}
+
 const struct site scene_sites[] = {
 	{"alloc_miss", site_alloc_miss, 1, SITE_PLAIN},
 	{"alloc_direct", site_alloc_direct, 2, SITE_PLAIN},
@@ -284,6 +288,7 @@ const struct site scene_sites[] = {
 	{"look", site_look, 12, SITE_PLAIN},
 	{"misuse", site_misuse, 0, SITE_PLAIN},
 	{"bad", site_bad, 2, SITE_PLAIN},
+	{"repair", site_repair, 2, SITE_PLAIN},
 };
 enum { NR_SITES = sizeof(scene_sites) / sizeof(scene_sites[0]) };
 const unsigned scene_nr_sites = NR_SITES;
