@@ -20,7 +20,7 @@ const char *const residence_names[RESIDENCES] = {
 	[AT_BAD] = "bad",
 	[AT_OFFLINE] = "offline",
 	[AT_REPORTER] = "held by the reporter",
-	[AT_MOVE] = "held for a move",
+	[AT_QUARANTINE] = "in quarantine",
 };
 
 /* Blocks larger than pageblocks, and the reverse of the usual sizes. Two zones with a gap, a hole in the first. */
@@ -174,9 +174,12 @@ static bool scene_place_block(struct scene *s)
 		scene_know(s, block, order, PLACE_OFFLINE, PLACE_OFFLINE);
 		return true;
 	case AT_REPORTER:
-	case AT_MOVE:
-		scene_overwrite(s, (uint8_t)((s->residence == AT_MOVE ? PFAI_QUARANTINE : PFAI_HELD_REPORT) | order), 0);
+		scene_overwrite(s, (uint8_t)(PFAI_HELD_REPORT | order), 0);
 		scene_know(s, block, order, PLACE_HELD, PLACE_INSIDE);
+		return true;
+	case AT_QUARANTINE:
+		scene_overwrite(s, (uint8_t)(PFAI_QUARANTINE | order), 0);
+		scene_know(s, block, order, PLACE_QUARANTINED, PLACE_INSIDE);
 		return true;
 	default:
 		return true;
@@ -247,7 +250,8 @@ void scene_stop(struct scene *s)
 {
 	struct pfa *p = s->rig.pfa;
 	pfa_pfn block = s->geometry->block;
-	if (scene_place(s, block) == PLACE_OFFLINE || scene_place(s, block) == PLACE_HELD)
+	if (scene_place(s, block) == PLACE_OFFLINE || scene_place(s, block) == PLACE_HELD ||
+	    scene_place(s, block) == PLACE_QUARANTINED)
 		scene_write_back(s);
 	if (scene_place(s, block) == PLACE_OWNED)
 		MUST_EQ(pfa_free(p, block, s->order), PFA_OK);
@@ -327,6 +331,7 @@ enum pfa_fault_kind scene_judge(const struct scene *s, pfa_pfn pfn, unsigned ord
 	case PLACE_OWNED: return s->orders[pfn] == order ? PFA_FAULT_NONE : PFA_FAULT_WRONG_ORDER;
 	case PLACE_INSIDE: return PFA_FAULT_TAIL;
 	case PLACE_CACHED: return PFA_FAULT_DOUBLE_FREE_CACHED;
+	case PLACE_QUARANTINED: return PFA_FAULT_DOUBLE_FREE_QUARANTINED;
 	case PLACE_HELD: return PFA_FAULT_HELD;
 	default: return PFA_FAULT_DOUBLE_FREE;
 	}

@@ -26,14 +26,14 @@ enum residence {
 	AT_BAD,          /* every frame of it was free and is marked bad */
 	AT_OFFLINE,      /* nothing puts frames offline yet: the test writes the bytes */
 	AT_REPORTER,     /* held: likewise */
-	AT_MOVE,         /* held: likewise */
+	AT_QUARANTINE,   /* likewise */
 	RESIDENCES
 };
 extern const char *const residence_names[RESIDENCES];
 
 /* What the test knows about one frame. */
 enum place {
-	PLACE_OUTSIDE, PLACE_HOLE, PLACE_FRESH, PLACE_FREE, PLACE_OWNED, PLACE_INSIDE, PLACE_CACHED, PLACE_HELD, PLACE_OFFLINE,
+	PLACE_OUTSIDE, PLACE_HOLE, PLACE_FRESH, PLACE_FREE, PLACE_OWNED, PLACE_INSIDE, PLACE_CACHED, PLACE_QUARANTINED, PLACE_HELD, PLACE_OFFLINE,
 	PLACE_BAD,
 };
 

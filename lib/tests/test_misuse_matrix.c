@@ -13,13 +13,14 @@
 #include "instance.h"
 
 enum row {
-	ROW_NEVER, ROW_FREE, ROW_CACHED, ROW_SMALLER, ROW_LARGER, ROW_TAIL, ROW_MISALIGNED, ROW_ORDER_LIMIT, ROW_OUTSIDE, ROW_HOLE,
-	ROW_OFFLINE, ROW_BAD, ROW_HELD, ROW_OTHER, ROW_IN_FRAME, ROW_RACE, ROW_MIXED, ROW_STALE, ROWS
+	ROW_NEVER, ROW_FREE, ROW_CACHED, ROW_QUARANTINED, ROW_SMALLER, ROW_LARGER, ROW_TAIL, ROW_MISALIGNED, ROW_ORDER_LIMIT,
+	ROW_OUTSIDE, ROW_HOLE, ROW_OFFLINE, ROW_BAD, ROW_HELD, ROW_OTHER, ROW_IN_FRAME, ROW_RACE, ROW_MIXED, ROW_STALE, ROWS
 };
 static const char *const row_names[ROWS] = {
 	[ROW_NEVER] = "never allocated",
 	[ROW_FREE] = "double free, in its zone",
 	[ROW_CACHED] = "double free, in a cache",
+	[ROW_QUARANTINED] = "double free, in quarantine",
 	[ROW_SMALLER] = "smaller order",
 	[ROW_LARGER] = "larger order",
 	[ROW_TAIL] = "tail",
@@ -152,6 +153,7 @@ static enum row row_of_place(const struct scene *s, pfa_pfn pfn)
 	case PLACE_FRESH: return ROW_NEVER;
 	case PLACE_FREE: return ROW_FREE;
 	case PLACE_CACHED: return ROW_CACHED;
+	case PLACE_QUARANTINED: return ROW_QUARANTINED;
 	case PLACE_INSIDE: return ROW_TAIL;
 	case PLACE_HELD: return ROW_HELD;
 	case PLACE_OFFLINE: return ROW_OFFLINE;
