@@ -285,8 +285,8 @@ static void spoil(enum damage kind, const uint8_t *op)
 	unsigned char *start = f.regions[r].start;
 	size_t bytes = f.regions[r].bytes, width = (size_t)1 << op[1] / 16u % 4;
 	width = bytes < width ? 1 : width;
-	size_t places = bytes / width, at = (op[3] + (next_random() % 4 ? 0 : next_random())) % places * width;
-	size_t other = next_random() % places * width, page = at / PAGE * PAGE;
+	size_t places = bytes / width, at = (size_t)((op[3] + (next_random() % 4 ? 0 : next_random())) % places) * width;
+	size_t other = (size_t)(next_random() % places) * width, page = at / PAGE * PAGE;
 	unsigned char kept[8];
 	switch (kind) {
 	case SWAPPED:

@@ -290,7 +290,7 @@ static void damage_and_repair(void)
 			for (unsigned n = 0; way == 1 && n < 64; n++)
 				pfai_store_relaxed(&rig.pfa->bytes[first + rng_below(&rng, z->end - z->start)], (uint8_t)rng_next(&rng));
 			for (unsigned n = 0; way == 2 && n < 64; n++)
-				z->not_free[rng_below(&rng, z->nr_rel / w)] = rng_next(&rng);
+				z->not_free[rng_below(&rng, z->nr_rel / w)] = (pfai_word)rng_next(&rng);
 			if (way == 3)
 				memset((void *)(uintptr_t)&rig.pfa->bytes[first], PFAI_TAIL, z->end - z->start);
 		}

@@ -93,7 +93,7 @@ int main(int argc, char **argv)
 		u.region = regions[r].name;
 		if (only && strcmp(only, u.region) != 0)
 			continue;
-		for (u.at = seed % stride * word; u.at + word <= bytes; u.at += stride * word) {
+		for (u.at = (size_t)(seed % stride) * word; u.at + word <= bytes; u.at += (size_t)stride * word) {
 			for (unsigned kind = 0; kind < 7; kind++, trials++) {
 				user_start(&u.user, level, seed * 1000003 + u.at * 7 + kind);
 				unsigned char *region = rig_region(&u.user.rig, u.region, &bytes);
