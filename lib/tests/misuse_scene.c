@@ -21,6 +21,7 @@ const char *const residence_names[RESIDENCES] = {
 	[AT_OFFLINE] = "offline",
 	[AT_REPORTER] = "held by the reporter",
 	[AT_QUARANTINE] = "in quarantine",
+	[AT_GUARDED] = "allocated, with guards",
 };
 
 /* Blocks larger than pageblocks, and the reverse of the usual sizes. Two zones with a gap, a hole in the first. */
@@ -61,9 +62,9 @@ static void scene_take(struct scene *s, pfa_pfn pfn, unsigned order)
 /* Gives the block to its zone. */
 static void scene_give(struct scene *s)
 {
-	MUST_EQ(pfa_free(s->rig.pfa, s->geometry->block, s->order), PFA_OK);
+	MUST_EQ(pfa_free(s->rig.pfa, s->block, s->order), PFA_OK);
 	MUST_EQ(pfa_cache_drain(s->rig.pfa, PFA_ALL_CPUS), PFA_OK);
-	scene_know(s, s->geometry->block, s->order, PLACE_FREE, PLACE_FREE);
+	scene_know(s, s->block, s->order, PLACE_FREE, PLACE_FREE);
 	s->stale = s->hooked;
 }
 
@@ -73,7 +74,7 @@ static void scene_cache(struct scene *s, pfa_pfn pfn, unsigned order)
 	MUST_EQ(pfa_free(s->rig.pfa, pfn, order), PFA_OK);
 	MUST_EQ(rig_info(&s->rig, pfn).state, PFA_FRAME_CACHED);
 	scene_know(s, pfn, order, PLACE_CACHED, PLACE_INSIDE);
-	if (pfn == s->geometry->block)
+	if (pfn == s->block)
 		s->stale = s->hooked;
 }
 
@@ -103,7 +104,7 @@ static bool scene_fill_slot(struct scene *s, unsigned nr)
 static void scene_overwrite(struct scene *s, uint8_t first, uint8_t rest)
 {
 	struct pfa *p = s->rig.pfa;
-	size_t offset = s->geometry->block - p->base;
+	size_t offset = s->block - p->base;
 	for (size_t i = 0; i < (size_t)1 << s->order; i++) {
 		s->saved[i] = pfai_load_relaxed(&p->bytes[offset + i]);
 		pfai_store_relaxed(&p->bytes[offset + i], i ? (rest ? rest : s->saved[i]) : first);
@@ -114,21 +115,52 @@ static void scene_write_back(struct scene *s)
 {
 	struct pfa *p = s->rig.pfa;
 	for (size_t i = 0; i < (size_t)1 << s->order; i++)
-		pfai_store_relaxed(&p->bytes[s->geometry->block - p->base + i], s->saved[i]);
-	scene_know(s, s->geometry->block, s->order, PLACE_OWNED, PLACE_INSIDE);
+		pfai_store_relaxed(&p->bytes[s->block - p->base + i], s->saved[i]);
+	scene_know(s, s->block, s->order, PLACE_OWNED, PLACE_INSIDE);
 }
 
 /* All frames of the block, which is free. */
 static void scene_make_bad(struct scene *s)
 {
 	for (size_t i = 0; i < (size_t)1 << s->order; i++)
-		MUST_EQ(pfa_mark_bad(s->rig.pfa, s->geometry->block + i), PFA_OK);
-	scene_know(s, s->geometry->block, s->order, PLACE_BAD, PLACE_BAD);
+		MUST_EQ(pfa_mark_bad(s->rig.pfa, s->block + i), PFA_OK);
+	scene_know(s, s->block, s->order, PLACE_BAD, PLACE_BAD);
+}
+
+/* An allocated block between two guards, wherever it lands. False: no such thing. */
+static bool scene_guard(struct scene *s)
+{
+	size_t nr = (size_t)1 << s->order;
+	if (s->level < 3 || s->order + 2 > s->geometry->max_order)
+		return false;
+	MUST_EQ(pfa_cache_disable(s->rig.pfa), PFA_OK);
+	MUST_EQ(pfa_alloc(s->rig.pfa, s->order, PFA_MOVABLE | PFA_GUARD, &s->block), PFA_OK);
+	MUST_EQ(pfa_cache_enable(s->rig.pfa), PFA_OK);
+	scene_know(s, s->block - nr, s->order + 2, PLACE_FREE, PLACE_FREE); /* the rest went back */
+	scene_know(s, s->block, s->order, PLACE_OWNED, PLACE_INSIDE);
+	scene_know(s, s->block - 1, 0, PLACE_GUARD, PLACE_GUARD);
+	scene_know(s, s->block + nr, 0, PLACE_GUARD, PLACE_GUARD);
+	if (s->hooked)
+		MUST_EQ(pfa_handle_of(s->rig.pfa, s->block, s->order, &s->handle), PFA_OK);
+	return true;
+}
+
+/* Below level 3 there is none: the test writes the byte. */
+static void scene_quarantine(struct scene *s)
+{
+	if (s->level < 3) {
+		scene_overwrite(s, (uint8_t)(PFAI_QUARANTINE | s->order), 0);
+	} else {
+		MUST_EQ(pfa_free(s->rig.pfa, s->block, s->order), PFA_OK);
+		MUST_EQ(rig_info(&s->rig, s->block).state, PFA_FRAME_QUARANTINE);
+		s->stale = s->hooked;
+	}
+	scene_know(s, s->block, s->order, PLACE_QUARANTINED, PLACE_INSIDE);
 }
 
 static bool scene_place_block(struct scene *s)
 {
-	pfa_pfn block = s->geometry->block;
+	pfa_pfn block = s->block;
 	unsigned order = s->order;
 	bool cached = order < s->rig.pfa->cached_orders;
 	if (s->residence == AT_FRESH || s->residence == AT_BAD) {
@@ -136,6 +168,8 @@ static bool scene_place_block(struct scene *s)
 			scene_make_bad(s);
 		return true;
 	}
+	if (s->residence == AT_GUARDED)
+		return scene_guard(s);
 	if (s->residence == AT_OWNER_FULL && !scene_fill_slot(s, 0))
 		return false;
 	if (s->residence == AT_FULL_CACHE && !scene_fill_slot(s, 1))
@@ -178,8 +212,7 @@ static bool scene_place_block(struct scene *s)
 		scene_know(s, block, order, PLACE_HELD, PLACE_INSIDE);
 		return true;
 	case AT_QUARANTINE:
-		scene_overwrite(s, (uint8_t)(PFAI_QUARANTINE | order), 0);
-		scene_know(s, block, order, PLACE_QUARANTINED, PLACE_INSIDE);
+		scene_quarantine(s);
 		return true;
 	default:
 		return true;
@@ -201,7 +234,7 @@ static uint32_t scene_op_self(void *ctx)
 {
 	struct scene *s = ctx;
 	const struct pfa *p = s->rig.pfa;
-	if (p && s->on_freeing && (p->bytes[s->geometry->block - p->base] & PFAI_STATE_MASK) == PFAI_FREEING) {
+	if (p && s->on_freeing && (p->bytes[s->block - p->base] & PFAI_STATE_MASK) == PFAI_FREEING) {
 		void (*call)(struct scene *) = s->on_freeing;
 		s->on_freeing = NULL;
 		call(s);
@@ -214,6 +247,7 @@ bool scene_start(struct scene *s, const struct geometry *g, unsigned level, bool
 {
 	memset(s, 0, sizeof(*s));
 	s->geometry = g;
+	s->block = g->block;
 	s->level = level;
 	s->order = order;
 	s->residence = residence;
@@ -232,6 +266,7 @@ bool scene_start(struct scene *s, const struct geometry *g, unsigned level, bool
 	s->rig.cfg.max_order = g->max_order;
 	s->rig.cfg.pageblock_order = g->pageblock_order;
 	s->rig.cfg.hardening = level;
+	s->rig.cfg.quarantine = level == 3 && residence == AT_QUARANTINE ? 2 : 0;
 	s->rig.cfg.cache_high = 4;
 	s->rig.cfg.nr_cpus = rig_cpu_way == RIG_CPU_NONE ? 1 : 2;
 	rig_start(&s->rig);
@@ -249,9 +284,9 @@ bool scene_start(struct scene *s, const struct geometry *g, unsigned level, bool
 void scene_stop(struct scene *s)
 {
 	struct pfa *p = s->rig.pfa;
-	pfa_pfn block = s->geometry->block;
+	pfa_pfn block = s->block;
 	if (scene_place(s, block) == PLACE_OFFLINE || scene_place(s, block) == PLACE_HELD ||
-	    scene_place(s, block) == PLACE_QUARANTINED)
+	    (scene_place(s, block) == PLACE_QUARANTINED && s->level < 3))
 		scene_write_back(s);
 	if (scene_place(s, block) == PLACE_OWNED)
 		MUST_EQ(pfa_free(p, block, s->order), PFA_OK);
@@ -267,7 +302,7 @@ void scene_lock_zone(struct scene *s)
 
 void scene_freed(struct scene *s)
 {
-	scene_know(s, s->geometry->block, s->order, PLACE_FREE, PLACE_FREE);
+	scene_know(s, s->block, s->order, PLACE_FREE, PLACE_FREE);
 }
 
 /* ---- comparing ------------------------------------------------------------------------------------------------- */
@@ -325,6 +360,8 @@ enum pfa_fault_kind scene_judge(const struct scene *s, pfa_pfn pfn, unsigned ord
 		return PFA_FAULT_OFFLINE;
 	if (place == PLACE_BAD)
 		return PFA_FAULT_BAD;
+	if (place == PLACE_GUARD)
+		return PFA_FAULT_GUARD;
 	if (pfn % ((size_t)1 << order))
 		return PFA_FAULT_MISALIGNED;
 	switch (place) {

@@ -26,7 +26,8 @@ enum residence {
 	AT_BAD,          /* every frame of it was free and is marked bad */
 	AT_OFFLINE,      /* nothing puts frames offline yet: the test writes the bytes */
 	AT_REPORTER,     /* held: likewise */
-	AT_QUARANTINE,   /* likewise */
+	AT_QUARANTINE,   /* at level 3; below it likewise */
+	AT_GUARDED,      /* allocated between two guards; level 3 */
 	RESIDENCES
 };
 extern const char *const residence_names[RESIDENCES];
@@ -34,7 +35,7 @@ extern const char *const residence_names[RESIDENCES];
 /* What the test knows about one frame. */
 enum place {
 	PLACE_OUTSIDE, PLACE_HOLE, PLACE_FRESH, PLACE_FREE, PLACE_OWNED, PLACE_INSIDE, PLACE_CACHED, PLACE_QUARANTINED, PLACE_HELD, PLACE_OFFLINE,
-	PLACE_BAD,
+	PLACE_BAD, PLACE_GUARD,
 };
 
 struct geometry {
@@ -42,7 +43,7 @@ struct geometry {
 	pfa_pfn start[2];     /* of the zones, multiples of the largest block */
 	size_t nr_frames[2];
 	struct pfa_run hole;  /* in zone 0 */
-	pfa_pfn block;        /* of the scenes; a multiple of the largest block */
+	pfa_pfn block;        /* of the scenes but AT_GUARDED; a multiple of the largest block */
 	pfa_pfn filler;       /* blocks to fill a slot with come from here on */
 };
 extern const struct geometry geometries[];
@@ -53,6 +54,7 @@ struct scene {
 	const struct geometry *geometry;
 	unsigned level, order;
 	enum residence residence;
+	pfa_pfn block;
 	uint8_t place[FRAMES_LIMIT]; /* enum place */
 	uint8_t orders[FRAMES_LIMIT]; /* of the blocks that begin there */
 	unsigned char *before;       /* all memory of the instance as it must stay */

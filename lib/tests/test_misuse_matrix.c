@@ -14,7 +14,7 @@
 
 enum row {
 	ROW_NEVER, ROW_FREE, ROW_CACHED, ROW_QUARANTINED, ROW_SMALLER, ROW_LARGER, ROW_TAIL, ROW_MISALIGNED, ROW_ORDER_LIMIT,
-	ROW_OUTSIDE, ROW_HOLE, ROW_OFFLINE, ROW_BAD, ROW_HELD, ROW_OTHER, ROW_IN_FRAME, ROW_RACE, ROW_MIXED, ROW_STALE, ROWS
+	ROW_OUTSIDE, ROW_HOLE, ROW_OFFLINE, ROW_BAD, ROW_GUARD, ROW_HELD, ROW_OTHER, ROW_IN_FRAME, ROW_RACE, ROW_MIXED, ROW_STALE, ROWS
 };
 static const char *const row_names[ROWS] = {
 	[ROW_NEVER] = "never allocated",
@@ -30,6 +30,7 @@ static const char *const row_names[ROWS] = {
 	[ROW_HOLE] = "hole",
 	[ROW_OFFLINE] = "offline",
 	[ROW_BAD] = "bad",
+	[ROW_GUARD] = "a guard frame",
 	[ROW_HELD] = "held by the allocator",
 	[ROW_OTHER] = "another instance's",
 	[ROW_IN_FRAME] = "inside a frame",
@@ -77,7 +78,7 @@ static void attempt_fail(const struct scene *s, const struct attempt *a, const c
 	rig_fail(__FILE__, __LINE__,
 	         "%s of pfn %zu, order %u (%zu frames), cpu %u: %s; level %u%s, max_order %u, block %zu of order %u: %s; told %u: \"%s\"",
 	         column_names[a->by], a->pfn, a->order, a->nr_frames, s->rig.cpu, what, s->level,
-	         s->hooked ? " with hooks" : "", s->geometry->max_order, s->geometry->block, s->order, residence_names[s->residence], s->rig.fault.nr, s->rig.fault.message);
+	         s->hooked ? " with hooks" : "", s->geometry->max_order, s->block, s->order, residence_names[s->residence], s->rig.fault.nr, s->rig.fault.message);
 }
 
 static int attempt_call(struct scene *s, const struct attempt *a)
@@ -158,6 +159,7 @@ static enum row row_of_place(const struct scene *s, pfa_pfn pfn)
 	case PLACE_HELD: return ROW_HELD;
 	case PLACE_OFFLINE: return ROW_OFFLINE;
 	case PLACE_BAD: return ROW_BAD;
+	case PLACE_GUARD: return ROW_GUARD;
 	default: return ROWS;
 	}
 }
@@ -268,7 +270,7 @@ static bool frame_matters(size_t at, size_t nr)
 
 static void try_around_block(struct scene *s)
 {
-	pfa_pfn block = s->geometry->block;
+	pfa_pfn block = s->block;
 	size_t nr = (size_t)1 << s->order;
 	for (size_t at = 0; at <= nr; at++) {
 		if (!frame_matters(at, nr))
@@ -277,6 +279,12 @@ static void try_around_block(struct scene *s)
 		for (size_t length = 1; length <= 2 * nr; length++)
 			if (frame_matters(length, nr))
 				try_range(s, block + at, length);
+	}
+	if (s->residence == AT_GUARDED) {
+		try_orders(s, block - 1); /* the other one is at block + nr */
+		for (size_t length = 1; length <= 2 * nr; length++)
+			if (frame_matters(length, nr))
+				try_range(s, block - 1, length);
 	}
 	if (s->residence == AT_OWNER || s->residence == AT_FRESH)
 		for (size_t length = 1; length <= nr; length++)
@@ -352,7 +360,7 @@ static void matrix_other_instance(const struct geometry *g, unsigned level, bool
 /* The first free has claimed the block and has not given it back yet: every other one loses. */
 static void race_second(struct scene *s)
 {
-	struct attempt a = { .row = ROW_RACE, .pfn = s->geometry->block, .offender = s->geometry->block,
+	struct attempt a = { .row = ROW_RACE, .pfn = s->block, .offender = s->block,
 	                     .nr_frames = (size_t)1 << s->order, .generation = s->handle.generation };
 	scene_keep(s);
 	for (a.by = BY_FREE; a.by < columns_of(s->hooked); a.by++) {
@@ -415,16 +423,16 @@ static unsigned distinct_messages(void)
 	return nr;
 }
 
-static void print_table(void)
+static void print_table(FILE *f)
 {
 	unsigned long all = 0;
-	printf("%-26s", "refused, nothing changed");
+	fprintf(f, "%-26s", "refused, nothing changed");
 	for (unsigned by = 0; by < COLUMNS; by++)
-		printf("%16s", column_names[by]);
-	puts("   by level");
+		fprintf(f, "%17s", column_names[by]);
+	fputs("   by level\n", f);
 	for (unsigned row = 0; row < ROWS; row++) {
 		unsigned long levels[4] = {0};
-		printf("%-26s", row_names[row]);
+		fprintf(f, "%-26s", row_names[row]);
 		for (unsigned by = 0; by < COLUMNS; by++) {
 			unsigned long sum = 0;
 			for (unsigned level = 1; level <= PFA_HARDENING; level++) {
@@ -432,31 +440,37 @@ static void print_table(void)
 				levels[level] += count[level][row][by];
 			}
 			all += sum;
-			printf("%16lu", sum);
+			fprintf(f, "%17lu", sum);
 		}
-		printf("   %lu / %lu / %lu\n", levels[1], levels[2], levels[3]);
+		fprintf(f, "   %lu / %lu / %lu\n", levels[1], levels[2], levels[3]);
 		for (unsigned level = 1; level <= PFA_HARDENING; level++)
-			if (!levels[level])
+			if (!levels[level] && (row != ROW_GUARD || level == 3)) /* of level 3 only */
 				rig_fail(__FILE__, __LINE__, "nothing was tried: %s at level %u", row_names[row], level);
 	}
-	printf("%lu of %lu refused, %u messages\n", all, all, distinct_messages());
+	fprintf(f, "%lu of %lu refused, %u messages\n", all, all, distinct_messages());
 }
 
 
 static int matrix_usage(const char *program, FILE *f, int code)
 {
 	fprintf(f,
-	        "usage: %s [--cpu=op|none|offset] [--help]\n"
-	        "Tries every misuse in every place and prints how many were refused; exit code 1 at the first that was not.\n",
+	        "usage: %s [--cpu=op|none|offset] [--table FILE] [--help]\n"
+	        "Tries every misuse in every place and prints (and writes to FILE) how many were refused; exit code 1 at the first\n"
+	        "that was not.\n",
 	        program);
 	return code;
 }
 
 int main(int argc, char **argv)
 {
+	const char *table = NULL;
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--help") == 0)
 			return matrix_usage(argv[0], stdout, 0);
+		if (strcmp(argv[i], "--table") == 0 && i + 1 < argc) {
+			table = argv[++i];
+			continue;
+		}
 		if (strcmp(argv[i], "--prot-none") == 0 || !rig_option(argv[i]))
 			return matrix_usage(argv[0], stderr, 2);
 	}
@@ -473,6 +487,11 @@ int main(int argc, char **argv)
 			}
 		}
 	}
-	print_table();
-	return 0;
+	print_table(stdout);
+	FILE *f = table ? fopen(table, "w") : NULL;
+	if (f) {
+		print_table(f);
+		fclose(f);
+	}
+	return table && !f ? 2 : 0;
 }

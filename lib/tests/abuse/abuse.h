@@ -95,6 +95,8 @@ static inline struct pfa *abuse_instance(void)
 	cfg.flags = ABUSE_FLAGS;
 	cfg.history = ABUSE_HISTORY;
 	cfg.hardening = ABUSE_LEVEL;
+	if (ABUSE_LEVEL == 3 && abuse_prot_none)
+		cfg.poison = PFA_POISON_NONE;
 	cfg.pool_bytes = (size_t)ABUSE_FRAMES << ABUSE_SHIFT;
 	cfg.pool_pfn = ABUSE_FIRST;
 	cfg.pool = mmap(NULL, cfg.pool_bytes, abuse_prot_none ? PROT_NONE : PROT_READ | PROT_WRITE,
