@@ -5,7 +5,7 @@
 #
 #   . "$root/ci/install.sh"
 #   pfa_need core fuzz || exit 2      groups: base core fuzz afl bench stress coverage long
-#   pfa_cmocka32 DIR || exit 2        unpacks Debian's 32-bit cmocka into DIR (PFA_CMOCKA_ROOT)
+#   pfa_cmocka32 DIR || exit 2        unpacks Debian's 32-bit cmocka and LZ4 into DIR (PFA_CMOCKA_ROOT, PFA_LZ4_ROOT)
 #
 # On Debian and Ubuntu, missing packages are installed with apt (as root, or through sudo). Elsewhere, and where that
 # is not allowed, the missing things are named and 2 is returned. PFA_NO_INSTALL=1 only names them.
@@ -24,13 +24,13 @@ pfa_packages() {
 	local clang="clang-$v libclang-rt-$v-dev llvm-$v"
 	case $1 in
 	base) echo $base ;;
-	core) echo $base $clang $multilib libcmocka-dev pkg-config zip unzip ;;
-	fuzz) echo $base $clang ;;
-	afl) echo $base $clang afl++ zip unzip ;;
-	bench) echo $base valgrind libjemalloc-dev libmimalloc-dev libgoogle-perftools-dev ;;
-	stress) echo $base $clang ;;
-	coverage) echo $base $clang libcmocka-dev ;;
-	long) echo $base $clang libcmocka-dev pkg-config zip unzip afl++ gcc-12 g++-12 gcc-12-multilib clang-14 libclang-rt-14-dev ;;
+	core) echo $base $clang $multilib libcmocka-dev liblz4-dev pkg-config zip unzip ;;
+	fuzz) echo $base $clang liblz4-dev ;;
+	afl) echo $base $clang liblz4-dev afl++ zip unzip ;;
+	bench) echo $base valgrind liblz4-dev libjemalloc-dev libmimalloc-dev libgoogle-perftools-dev ;;
+	stress) echo $base $clang liblz4-dev ;;
+	coverage) echo $base $clang libcmocka-dev liblz4-dev ;;
+	long) echo $base $clang libcmocka-dev liblz4-dev pkg-config zip unzip afl++ gcc-12 g++-12 gcc-12-multilib clang-14 libclang-rt-14-dev ;;
 	*) return 1 ;;
 	esac
 }
@@ -112,13 +112,13 @@ pfa_apt_install() {
 	return $rc
 }
 
-# cmocka for 32-bit programs: Debian has it for i386 only, and adding an architecture to somebody's system for two small
-# files is too much. Downloaded with a private apt state (no root needed) and unpacked.
+# cmocka and LZ4 for 32-bit programs: Debian has them for i386 only, and adding an architecture to somebody's system for a few
+# small files is too much. Downloaded with a private apt state (no root needed) and unpacked.
 pfa_cmocka32() {
 	local dir=$1 state p
-	[ -e "$dir/usr/include/cmocka.h" ] && return 0
+	[ -e "$dir/usr/include/cmocka.h" ] && [ -e "$dir/usr/include/lz4.h" ] && return 0
 	if ! command -v apt-get >/dev/null; then
-		echo "No 32-bit cmocka: unpack one so that $dir/usr/include/cmocka.h and $dir/usr/lib exist" >&2
+		echo "No 32-bit cmocka and LZ4: unpack them so that $dir/usr/include/{cmocka,lz4}.h and $dir/usr/lib exist" >&2
 		return 2
 	fi
 	mkdir -p "$dir" && state=$(mktemp -d) || return 2
@@ -128,14 +128,14 @@ pfa_cmocka32() {
 		set -- -q -o APT::Architectures::=i386 -o APT::Architectures::="$(dpkg --print-architecture)" \
 			-o Dir::State::Lists="$state/lists" -o Dir::Cache="$state/cache" -o APT::Sandbox::User="$(id -un)"
 		apt-get "$@" update || echo "apt-get update had errors"
-		apt-get "$@" download libcmocka0:i386 libcmocka-dev:i386
+		apt-get "$@" download libcmocka0:i386 libcmocka-dev:i386 liblz4-1:i386 liblz4-dev:i386
 	) >"$state/log" 2>&1 </dev/null
-	for p in "$state"/libcmocka*.deb; do
+	for p in "$state"/lib*.deb; do
 		[ -e "$p" ] && dpkg-deb -x "$p" "$dir"
 	done
-	if [ ! -e "$dir/usr/include/cmocka.h" ]; then
+	if [ ! -e "$dir/usr/include/cmocka.h" ] || [ ! -e "$dir/usr/include/lz4.h" ]; then
 		tail -n 8 "$state/log" >&2
-		echo "The 32-bit cmocka packages (libcmocka0:i386, libcmocka-dev:i386) could not be downloaded" >&2
+		echo "The 32-bit packages libcmocka0, libcmocka-dev, liblz4-1 and liblz4-dev (:i386) could not be downloaded" >&2
 		rm -rf "$state"
 		return 2
 	fi
