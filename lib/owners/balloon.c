@@ -142,7 +142,10 @@ int pfa_balloon_create(void *memory, size_t bytes, const struct pfa_balloon_conf
 
 int pfa_balloon_destroy(struct pfa_balloon *b)
 {
-	int code = pfa_balloon_deflate(b, SIZE_MAX, NULL);
+	int code = pfa_owner_destroy(b->pfa, b->owner);
+	if (code != PFA_EBUSY) /* it was empty; or this is inside an op */
+		return code;
+	code = pfa_balloon_deflate(b, SIZE_MAX, NULL);
 	return code == PFA_OK ? pfa_owner_destroy(b->pfa, b->owner) : code;
 }
 

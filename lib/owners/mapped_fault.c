@@ -22,9 +22,11 @@ static pthread_mutex_t mapped_mutex = PTHREAD_MUTEX_INITIALIZER; /* for who adds
 static bool mapped_installed;
 static struct sigaction mapped_before; /* what was there before us; constant once we are */
 
-/* The fault that this thread had last, and the arena's epoch then. */
-static _Thread_local const void *mapped_last_fault;
-static _Thread_local uintptr_t mapped_last_epoch;
+/* The fault that this thread had last, and the arena's epoch then. Where these lie is known at load time: finding out in the
+ * handler could call malloc(). */
+#define MAPPED_TLS static _Thread_local __attribute__((tls_model("initial-exec")))
+MAPPED_TLS const void *mapped_last_fault;
+MAPPED_TLS uintptr_t mapped_last_epoch;
 
 /* A fault that is none of ours: to the one before us. */
 static void mapped_pass_on(int number, siginfo_t *info, void *context)

@@ -114,7 +114,10 @@ int pfa_zstore_create(void *memory, size_t bytes, const struct pfa_zstore_config
 
 int pfa_zstore_destroy(struct pfa_zstore *z)
 {
-	int code = pfai_zstore_blocks_free(z);
+	int code = pfa_owner_destroy(z->pfa, z->owner);
+	if (code != PFA_EBUSY) /* it was empty; or this is inside an op */
+		return code;
+	code = pfai_zstore_blocks_free(z);
 	return code == PFA_OK ? pfa_owner_destroy(z->pfa, z->owner) : code;
 }
 

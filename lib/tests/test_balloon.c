@@ -257,6 +257,8 @@ static int op_refuses(void *ctx, pfa_pfn head, unsigned order, uint64_t cookie, 
 	assert_int_equal(pfa_balloon_inflate(s->balloon, 40, &nr), PFA_EDEADLK);
 	assert_int_equal(nr, 0);
 	assert_int_equal(pfa_balloon_frames(s->balloon), before);
+	assert_int_equal(pfa_balloon_destroy(s->balloon), PFA_EDEADLK);
+	assert_int_equal(pfa_balloon_frames(s->balloon), before);
 	assert_int_equal(pfa_balloon_deflate(s->balloon, 5, &nr), PFA_OK);
 	assert_int_equal(nr, 5);
 	return PFA_EBUSY;

@@ -17,6 +17,9 @@
 
 static const struct bench_area *const areas[] = {
 	&bench_area_core,
+#ifdef BENCH_OWNERS
+	&bench_area_owners,
+#endif
 };
 #define NR_AREAS (sizeof(areas) / sizeof(areas[0]))
 

@@ -136,6 +136,7 @@ bool bench_fail(const char *row, const char *format, ...) __attribute__((format(
 #define BENCH_NEEDS_META (1u << 2)   /* knows how much metadata it needs, and makes an instance */
 #define BENCH_NEEDS_LIMIT (1u << 3)  /* can run out of space */
 #define BENCH_NEEDS_2CPUS (1u << 4)
+#define BENCH_NEEDS_OWNERS (1u << 5) /* libpfa with its owners of movable frames */
 
 struct bench_workload {
 	const char *name; /* what --only selects; the rows begin with it or are told in rows */
@@ -161,6 +162,7 @@ struct bench_area {
 };
 
 extern const struct bench_area bench_area_core;
+extern const struct bench_area bench_area_owners; /* where BENCH_OWNERS is defined */
 
 /** What the adapter can do (BENCH_NEEDS_*), and its name; rows_core.c knows the adapter. */
 extern const unsigned bench_provides;

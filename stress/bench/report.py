@@ -23,6 +23,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(HERE)), "ci"))
 import envelope  # noqa: E402  (ci/envelope.py)
 
 SUBJECT = "libpfa"
+IN_SAMPLE = ("cas", "memcpy", "lz4", "mremap")  # what a row may be a ratio to that is measured beside it
 ANCHOR_CAS_NS = 2.4  # of the machine on which the targets were set
 Row = collections.namedtuple("Row", "name unit ratio_to target aim what")
 
@@ -62,7 +63,7 @@ def result(row, allocator, samples):
 	if not pairs:
 		return None
 	ratio = None
-	if row.ratio_to == "cas":
+	if row.ratio_to in IN_SAMPLE:
 		ratio = relative(pairs)
 	elif row.ratio_to:
 		other = samples.get(row.ratio_to, {}).get(row.name)
@@ -159,7 +160,8 @@ def write_html(path, doc, lines, notes, svg):
 
 def remarks(rows, results, samples):
 	"""What a reader of the table must know, and the median of a compare-exchange."""
-	bases = [b for pairs in samples.get(SUBJECT, {}).values() for _, b in pairs if b > 0]
+	to_cas = {r.name for r in rows if r.ratio_to == "cas"}
+	bases = [b for name, pairs in samples.get(SUBJECT, {}).items() if name in to_cas for _, b in pairs if b > 0]
 	if not bases:
 		return [], None
 	cas = statistics.median(bases)

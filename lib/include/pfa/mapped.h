@@ -26,6 +26,8 @@
  * hands all other faults to the action that was there before. Threads that write to the arena must not block SIGSEGV, and
  * who installs another handler later must call the old one. A handler that ran on the way (SA_ONSTACK) waits for at most
  * one move.
+ * A handler of an asynchronous signal must not write to the arena where it may interrupt a call of the library: it would wait for
+ * the move that it has interrupted.
  * Each stretch of units that is not contiguous in the memfd is a mapping of the kernel's: beyond its limit
  * (vm.max_map_count, 65530 by default) allocations say PFA_ENOMEM, and moves are refused.
  *

@@ -59,7 +59,7 @@ PFA_NODISCARD PFA_API int pfa_zstore_create(void *memory, size_t bytes, const st
 /**
  * Deletes every object and ends the owner.
  * @return PFA_OK: the memory is the caller's; PFA_EMISUSE, PFA_ECORRUPT: a block could not be freed (as pfa_free()), the
- *         objects are gone, and the call may be repeated; PFA_EDEADLK: inside an op, nothing changed.
+ *         objects are gone, and only this call may be repeated; PFA_EDEADLK: inside an op, nothing changed.
  * @context no other call for this store may be in flight but moves, for which it waits.
  */
 PFA_NODISCARD PFA_API int pfa_zstore_destroy(struct pfa_zstore *store);
