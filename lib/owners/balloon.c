@@ -242,40 +242,63 @@ int pfa_balloon_inflate(struct pfa_balloon *b, size_t nr_frames, size_t *out_fra
 /* ---- out ---- */
 
 /* Takes up to nr blocks out of the balloon: nobody else frees them, and no move of them succeeds, any more. */
-static size_t balloon_leave(struct pfa_balloon *b, pfa_pfn pfns[], size_t nr)
+static size_t balloon_leave(struct pfa_balloon *b, uint32_t slots[], pfa_pfn pfns[], size_t nr)
 {
 	size_t done = 0;
 	pfai_owner_lock(&b->os, &b->lock);
 	uintptr_t nr_used = atomic_load_explicit(&b->nr_used, memory_order_relaxed);
-	while (done < nr && nr_used) {
-		uint32_t slot = b->used[--nr_used];
-		pfns[done++] = b->slots[slot];
-		b->slots[slot] = BALLOON_NOWHERE;
-		b->unused[b->nr_unused++] = slot;
+	for (; done < nr && nr_used; done++) {
+		slots[done] = b->used[--nr_used];
+		pfns[done] = b->slots[slots[done]];
+		b->slots[slots[done]] = BALLOON_NOWHERE;
 	}
 	atomic_store_explicit(&b->nr_used, nr_used, memory_order_relaxed);
 	pfai_owner_unlock(&b->os, &b->lock);
 	return done;
 }
 
+/* What could not be freed is in the balloon again. */
+static void balloon_come_back(struct pfa_balloon *b, uint32_t slot, pfa_pfn pfn)
+{
+	(void)balloon_tell(b, PFA_BALLOON_INFLATED, &pfn, 1);
+	pfai_owner_lock(&b->os, &b->lock);
+	uintptr_t nr_used = atomic_load_explicit(&b->nr_used, memory_order_relaxed);
+	b->slots[slot] = pfn;
+	b->used[nr_used] = slot;
+	atomic_store_explicit(&b->nr_used, nr_used + 1, memory_order_relaxed);
+	pfai_owner_unlock(&b->os, &b->lock);
+}
+
+/* Frees what has left. Returns how many went, and the last refusal. */
+static size_t balloon_free(struct pfa_balloon *b, const uint32_t slots[], const pfa_pfn pfns[], size_t nr, int *out_code)
+{
+	size_t done = 0;
+	(void)balloon_tell(b, PFA_BALLOON_DEFLATED, pfns, nr);
+	for (size_t i = 0; i < nr; i++) {
+		int freed = pfa_free(b->pfa, pfns[i], b->order);
+		if (freed != PFA_OK) {
+			*out_code = freed;
+			balloon_come_back(b, slots[i], pfns[i]);
+			continue;
+		}
+		balloon_return_slots(b, &slots[i], 1);
+		done++;
+	}
+	return done;
+}
+
 int pfa_balloon_deflate(struct pfa_balloon *b, size_t nr_frames, size_t *out_frames)
 {
 	size_t want = nr_frames == SIZE_MAX ? SIZE_MAX : balloon_blocks(b, nr_frames), done = 0;
+	uint32_t slots[PFA_BALLOON_BATCH];
 	pfa_pfn pfns[PFA_BALLOON_BATCH];
 	int code = PFA_OK;
 
 	while (done < want && code == PFA_OK) { /* bounded by what is in the balloon, and what others put in meanwhile */
-		size_t nr = balloon_leave(b, pfns, want - done < PFA_BALLOON_BATCH ? want - done : PFA_BALLOON_BATCH);
+		size_t nr = balloon_leave(b, slots, pfns, want - done < PFA_BALLOON_BATCH ? want - done : PFA_BALLOON_BATCH);
 		if (nr == 0)
 			break;
-		(void)balloon_tell(b, PFA_BALLOON_DEFLATED, pfns, nr);
-		for (size_t i = 0; i < nr; i++) {
-			int freed = pfa_free(b->pfa, pfns[i], b->order);
-			if (freed == PFA_OK)
-				done++;
-			else
-				code = freed;
-		}
+		done += balloon_free(b, slots, pfns, nr, &code);
 	}
 	if (out_frames)
 		*out_frames = done << b->order;

@@ -469,6 +469,8 @@ static void test_writers(void **state)
 }
 
 /* Threads that allocate, write, check, pin and free, while everything is moved. */
+enum { CHURNED = 40 }; /* units that two threads of them use at once, at most */
+
 struct churner {
 	pthread_t thread;
 	struct scene *scene;
@@ -541,6 +543,12 @@ static void test_churn(void **state)
 				fail_msg("%s", (const char *)wrong);
 		}
 		printf("churn: %zu moves\n", moved);
+		/* Nothing was mapped again behind a free. */
+		void *memory;
+		assert_int_equal(pfa_mapped_alloc(s.arena, s.unit, PFA_MOVABLE, &memory), PFA_OK);
+		assert_int_equal(pfa_mapped_free(s.arena, memory, s.unit), PFA_OK);
+		for (size_t i = 0; i < CHURNED; i++)
+			assert_false(is_readable((char *)memory + i * s.unit));
 		stop(&s);
 	}
 }

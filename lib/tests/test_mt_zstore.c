@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FRAMES = 300, SHIFT = 10, PLACES = 200, MAX = 1 << SHIFT, WORKERS = 4, MOVERS = 2 };
+enum { FRAMES = 300, SHIFT = 10, PLACES = 32, MAX = 1 << SHIFT, WORKERS = 4, MOVERS = 2 };
 
 static struct pfa_zstore *store;
 static _Atomic(uintptr_t) place_lock[PLACES]; /* 0 free; taken for the exchange of a handle only */

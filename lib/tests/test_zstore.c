@@ -2,13 +2,16 @@
  *
  * The compressed store: what is put is got, wherever its block is by then.
  */
+#define _GNU_SOURCE
 #include "unit.h"
 
 #include <pfa/movable.h>
 #include <pfa/zstore.h>
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum { FRAMES = 256, OBJECTS = 600, SHIFT = 10 };
 
@@ -236,6 +239,63 @@ static void test_damage_is_seen(void **state)
 	stop(&s);
 }
 
+/* The middle of a read, made by a buffer that cannot be written to yet. */
+static struct {
+	struct scene *scene;
+	unsigned char *buffer;
+	pfa_zobject object, next;
+	int deleted, put;
+} read_middle;
+
+static void in_the_middle(int number)
+{
+	static const char other[256] = "other";
+	(void)number;
+	read_middle.deleted = pfa_zstore_delete(read_middle.scene->store, read_middle.object);
+	read_middle.put = pfa_zstore_put(read_middle.scene->store, other, sizeof(other), &read_middle.next);
+	if (mprotect(read_middle.buffer, 4096, PROT_READ | PROT_WRITE) != 0)
+		abort();
+}
+
+/* Who reads an object that is deleted meanwhile gets all of it; its slot is nobody else's until then. */
+static void test_delete_while_read(void **state)
+{
+	static const struct sigaction action = {.sa_handler = in_the_middle, .sa_flags = SA_NODEFER};
+	struct sigaction before;
+	struct scene s;
+	struct pfa_zstore_stats stats;
+	char text[256], out[256];
+	pfa_zobject neighbour;
+	size_t nr;
+	(void)state;
+	start(&s, 0);
+	memset(text, 'a', sizeof(text));
+	assert_int_equal(pfa_zstore_put(s.store, text, sizeof(text), &read_middle.object), PFA_OK);
+	assert_int_equal(pfa_zstore_put(s.store, text, sizeof(text), &neighbour), PFA_OK);
+	read_middle.scene = &s;
+	read_middle.buffer = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(read_middle.buffer, MAP_FAILED);
+	assert_int_equal(sigaction(SIGSEGV, &action, &before), 0);
+	assert_int_equal(pfa_zstore_get(s.store, read_middle.object, read_middle.buffer, 4096, &nr), PFA_OK);
+	assert_int_equal(sigaction(SIGSEGV, &before, NULL), 0);
+	assert_int_equal(read_middle.deleted, PFA_OK);
+	assert_int_equal(read_middle.put, PFA_OK);
+	assert_int_equal(nr, sizeof(text));
+	assert_memory_equal(read_middle.buffer, text, sizeof(text));
+	assert_int_equal(pfa_zstore_get(s.store, read_middle.object, out, sizeof(out), NULL), PFA_EINVAL);
+	assert_int_equal(pfa_zstore_get(s.store, read_middle.next, out, sizeof(out), NULL), PFA_OK);
+	assert_string_equal(out, "other");
+	pfa_zstore_stats_get(s.store, &stats);
+	assert_int_equal(stats.objects, 2);
+	assert_int_equal(pfa_zstore_delete(s.store, read_middle.next), PFA_OK);
+	assert_int_equal(pfa_zstore_delete(s.store, neighbour), PFA_OK);
+	pfa_zstore_stats_get(s.store, &stats);
+	assert_int_equal(stats.slot_bytes, 0);
+	assert_int_equal(stats.blocks, 0);
+	assert_int_equal(munmap(read_middle.buffer, 4096), 0);
+	stop(&s);
+}
+
 static void test_limits(void **state)
 {
 	struct scene s;
@@ -342,6 +402,7 @@ static const struct unit_test tests[] = {
 	TEST_CONTENT(test_several_in_a_frame, needs_content),
 	TEST_CONTENT(test_handles, needs_content),
 	TEST_CONTENT(test_damage_is_seen, needs_content),
+	TEST_CONTENT(test_delete_while_read, needs_content),
 	TEST_CONTENT(test_limits, needs_content),
 	TEST_CONTENT(test_configuration, needs_content),
 	TEST_CONTENT(test_frames_of_all_sizes, needs_content),

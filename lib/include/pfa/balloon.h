@@ -42,7 +42,8 @@ struct pfa_balloon_config {
 	 * page locks are: it may not wait for a thread that calls libpfa, nor call anything here, and of the library only what
 	 * movable.h allows to an op.
 	 * @param runs  nr >= 1 runs of whole blocks; valid during the call only
-	 * @return PFA_OK; else INFLATED is refused: the frames go back, no DEFLATED follows. For DEFLATED the result is ignored.
+	 * @return PFA_OK; else INFLATED is refused: the frames go back, no DEFLATED follows. For DEFLATED the result is ignored, and
+	 *         for INFLATED of frames that had just left and could not be freed.
 	 */
 	int (*tell)(void *ctx, enum pfa_balloon_event event, const struct pfa_run runs[], size_t nr);
 	void *ctx;
@@ -85,7 +86,8 @@ PFA_NODISCARD PFA_API int pfa_balloon_inflate(struct pfa_balloon *balloon, size_
  * Gives frames back, the last ones first.
  * @param nr_frames   rounded up to whole blocks; SIZE_MAX: all
  * @param out_frames  NULL, or how many came out, whatever is returned
- * @return PFA_OK: all of them, or the balloon is empty; PFA_EMISUSE, PFA_ECORRUPT: as pfa_free(), the rest stays.
+ * @return PFA_OK: all of them, or the balloon is empty; PFA_EMISUSE, PFA_ECORRUPT: as pfa_free(); what could not be
+ *         freed is in the balloon again (the device is told so), and so is the rest.
  * @context as pfa_free() of movable blocks: waits for page locks. Inside an op it does not wait. @cost O(nr_frames).
  */
 PFA_NODISCARD PFA_API int pfa_balloon_deflate(struct pfa_balloon *balloon, size_t nr_frames, size_t *out_frames);
