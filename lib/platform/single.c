@@ -51,4 +51,5 @@ void pfa_single_platform(struct pfa_platform *out, uint64_t (*now_ns)(void *ctx)
 	out->tag = NULL;
 	out->log = NULL;
 	out->backtrace = NULL;
+	out->low_memory = NULL;
 }

@@ -384,6 +384,32 @@ static int PFAI_NOINLINE request_starve(struct pfa *p, struct pfai_request *rq)
 	return result;
 }
 
+static int request_retry(struct pfa *p, struct pfai_request *rq)
+{
+	return pfai_level(p, 3) ? request_starve(p, rq) : request_last_resort(p, rq);
+}
+
+/* The request is about to fail: asks for memory, and tries again. It is no failure until nobody has any to give. */
+static int PFAI_NOINLINE request_low_memory(struct pfa *p, struct pfai_request *rq)
+{
+	int result = PFA_ENOMEM;
+	bool hint;
+	uint32_t slot;
+	if ((rq->flags & (PFA_NOWAIT | PFA_NORETRY)) || !request_any_possible(p, rq, &hint))
+		return result;
+	for (unsigned i = 0; i < PFA_LOW_MEMORY_TRIES && result == PFA_ENOMEM && pfai_mover_begin(p, &slot); i++) {
+		pfai_op_enter(p, slot);
+		size_t given = p->os.low_memory(p->os.ctx, rq->order, rq->flags);
+		pfai_op_leave(p, slot);
+		pfai_mover_end(p, slot);
+		if (given == 0)
+			break;
+		pfai_sub_relaxed(&p->st->nr_fail, 1u);
+		result = request_retry(p, rq);
+	}
+	return result;
+}
+
 /* Serves the request; c: this cpu's cache, locked, or NULL. It is unlocked on return. */
 static int request_serve(struct pfa *p, struct pfai_cpu *c, struct pfai_request *rq)
 {
@@ -391,7 +417,9 @@ static int request_serve(struct pfa *p, struct pfai_cpu *c, struct pfai_request 
 	if (c)
 		pfai_cpu_unlock(p, c);
 	if (result == PFA_ENOMEM)
-		result = pfai_level(p, 3) ? request_starve(p, rq) : request_last_resort(p, rq);
+		result = request_retry(p, rq);
+	if (result == PFA_ENOMEM && p->os.low_memory)
+		result = request_low_memory(p, rq);
 	if (PFAI_UNLIKELY(result == PFA_ECORRUPT))
 		return pfai_tell(p, rq->function);
 	if (result == PFA_OK && PFAI_UNLIKELY(rq->reserved != NULL)) {

@@ -40,6 +40,7 @@ PFA_API uint32_t pfa_version(void);
  * Takes one block. @hot
  * A plain request (type only) first takes what this cpu's cache holds of the zone that served last. Else
  * zones are tried in order, each first above its low mark, then above its min mark; within a zone the request's own type first (MOVABLE: then CMA; HIGH: then HIGHATOMIC), then the fallback policy of lib/docs/architecture.md.
+ * Before it fails it drains the caches, gives up the HIGHATOMIC reserve, and asks platform.low_memory (without a lock).
  * @param order  0 .. max_order
  * @param flags  type | PFA_ZERO | _NOWAIT | _HIGH | _COMPACT | _NORETRY | _EXACT_ZONE | PFA_ZONE(n)
  * @param out    the block's first pfn, a multiple of 2^order

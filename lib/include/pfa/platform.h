@@ -68,6 +68,9 @@ struct pfa_fault {
 	size_t nr_history;
 };
 
+/** Calls of pfa_platform.low_memory for one request, at most. */
+#define PFA_LOW_MEMORY_TRIES 3u
+
 struct pfa_platform {
 	size_t size; /**< sizeof(struct pfa_platform); a larger struct's unknown tail must be zero */
 	void *ctx;   /**< handed to every op */
@@ -110,6 +113,14 @@ struct pfa_platform {
 	/** Return addresses of the calling thread, innermost first, at most max; returns how many. No lock is held; it must not
 	 *  allocate from or free to this instance. NULL: there are none, and config.nr_traces must be 0. */
 	size_t (*backtrace)(void *ctx, uintptr_t out[], size_t max);
+	/** Memory is short: a request of 2^order frames by these flags is about to fail, though caches were drained and the reserve
+	 *  was given up. May free something (a balloon's frames: pfa_balloon_low_memory(); a cache's), and returns how many frames
+	 *  that is; unless 0 the request is tried again, and so on up to PFA_LOW_MEMORY_TRIES calls. Not called for requests with
+	 *  PFA_NOWAIT or PFA_NORETRY, nor inside an owner's op, nor for requests that no zone could ever serve. No lock is
+	 *  held. May call what an op of movable.h may: what it requests itself is as with PFA_NOWAIT. Needs self, where there
+	 *  is more than one thread; when 64 calls of ops and of this one run at once, no more are made. NULL: there is
+	 *  nothing to give. */
+	size_t (*low_memory)(void *ctx, unsigned order, uint32_t flags);
 };
 
 #ifdef __cplusplus
