@@ -7,6 +7,10 @@ include(CMakePackageConfigHelpers)
 set(pfa_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/pfa)
 set(pfa_generated ${CMAKE_CURRENT_BINARY_DIR}/generated)
 
+# Shared libraries find each other beside them, also where the program that is linked names only some of them.
+if(NOT APPLE)
+	set_target_properties(${pfa_targets} PROPERTIES INSTALL_RPATH "$ORIGIN")
+endif()
 install(TARGETS ${pfa_targets} EXPORT pfaTargets
 	ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
 	LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
