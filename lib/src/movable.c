@@ -130,9 +130,11 @@ int pfa_movable_set(struct pfa *p, pfa_pfn head, pfa_owner handle, uint64_t cook
 		return PFA_EBUSY;
 	}
 	(void)pfai_add32(&pfai_owner_at(p, owner)->live, 1u);
-	pfai_entry_make(e, owner, 0, cookie, 0);
+	/* Locked, until the byte says MOVABLE: a mover that came before that would not know the order, nor could it free. */
+	pfai_entry_make(e, owner, 0, cookie, pfai_self(p));
 	pfai_movable_count(pfai_zone_of(p, head), (size_t)1 << order, 0);
 	pfai_unclaim_as(p, offset, PFAI_MOVABLE | order);
+	(void)pfai_movable_unlock(p, offset, "pfa_movable_set"); /* an op of another thread may have freed it already */
 	return PFA_OK;
 }
 
