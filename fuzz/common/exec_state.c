@@ -183,6 +183,8 @@ bool exec_service(struct exec_run *run, unsigned budget)
 
 	if (run->ops->stats && run->ops->stats(run->sut, &was, sizeof(was)) != PFA_OK)
 		return exec_fail(run, "model code", "stats of an instance fails", 0, 0, 1);
+	if (run->p->config.hardening >= 2) /* the scrubber's share */
+		exec_allow_steps(run, (size_t)PFA_SCRUB_PAGEBLOCKS << run->setup.cfg.pageblock_order);
 	EXEC_CALL(run, code, run->ops->service(run->sut, budget, budget & 1 ? &next : NULL));
 	run->step.code = code;
 	if (code != PFA_OK && code != PFA_EAGAIN)

@@ -568,6 +568,16 @@ static bool check_bytes_alone(struct check *c, size_t rel, size_t end)
 	return true;
 }
 
+bool pfai_check_pageblock_frozen(struct pfa *p, struct pfai_zone *z, size_t pb)
+{
+	struct pfa_violation v;
+	struct check c;
+	size_t size = (size_t)1 << p->pb_order, first = pb * size, end = first + size;
+	size_t lo = z->start - z->origin, hi = z->end - z->origin;
+	check_prepare(&c, p, z, PFA_CHECK_FRAMES, &v);
+	return check_pageblock_alone(&c, pb) && check_bytes_alone(&c, first > lo ? first : lo, end < hi ? end : hi);
+}
+
 int pfa_check_range(struct pfa *p, struct pfa_run run, unsigned level, struct pfa_violation *out)
 {
 	int closed = pfai_closed(p, "pfa_check_range");

@@ -15,4 +15,7 @@
 bool pfai_check_frozen(struct pfa *p, struct pfai_zone *z, unsigned level, struct pfa_violation *out,
                        struct pfai_check_movable *moves);
 
+/* What pfa_check_range() looks at in one pageblock of a zone: its record, route, leaves, index, frame bytes. */
+bool pfai_check_pageblock_frozen(struct pfa *p, struct pfai_zone *z, size_t pb);
+
 #endif

@@ -256,6 +256,8 @@ struct pfai_state {
 
 	pfai_a32 serving;       /* busy word of pfa_service */
 	uint32_t next_served;   /* under the busy word: the round's next cpu, */
+	uint32_t scrub_zone;    /* the scrubber's next pageblock, */
+	size_t scrub_pb;
 	uint64_t service_next;  /* and the earliest time that the round has found so far */
 
 	/* Level 3: requests that are about to fail. While there are any, frees pass the quarantine by and caches are not

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <pfa/pfa.h>
 
+#include "check.h"
 #include "closed.h"
 #include "damage.h"
 #include "pcpu.h"
@@ -45,6 +46,30 @@ static int service_visit(struct pfa *p, struct pfai_cpu *c, uint64_t now, uint64
 	return result;
 }
 
+/* Looks at the next pageblocks of the round over all zones, all caches locked. Where nobody can wait for a lock: not now. */
+static int service_scrub(struct pfa *p)
+{
+	struct pfai_state *st = p->st;
+	if (st->scrub_zone >= p->nr_zones || st->scrub_pb >= p->zones[st->scrub_zone].nr_pb) {
+		st->scrub_zone = st->scrub_zone + 1 < p->nr_zones ? st->scrub_zone + 1 : 0;
+		st->scrub_pb = 0;
+	}
+	struct pfai_zone *z = &p->zones[st->scrub_zone];
+	bool fine = true;
+	if (pfai_load_relaxed(&z->st->corrupt) || !pfai_zone_freeze(p, z)) {
+		st->scrub_pb = z->nr_pb;
+		return PFA_OK;
+	}
+	size_t first = st->scrub_pb;
+	for (; st->scrub_pb < z->nr_pb && st->scrub_pb < first + PFA_SCRUB_PAGEBLOCKS && fine; st->scrub_pb++)
+		fine = pfai_check_pageblock_frozen(p, z, st->scrub_pb);
+	pfai_zone_steps(z, (st->scrub_pb - first) << p->pb_order);
+	if (!fine)
+		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
+	pfai_zone_thaw(p, z);
+	return fine ? PFA_OK : PFA_ECORRUPT;
+}
+
 int pfa_service(struct pfa *p, unsigned budget_steps, uint64_t *out_next_ns)
 {
 	int closed = pfai_closed_or_inside(p, "pfa_service");
@@ -58,6 +83,8 @@ int pfa_service(struct pfa *p, unsigned budget_steps, uint64_t *out_next_ns)
 	int result = PFA_OK;
 	while (budget_steps-- && p->st->next_served < p->nr_cpus && result == PFA_OK)
 		result = service_visit(p, pfai_cpu_at(p, p->st->next_served++), now, &next);
+	if (result == PFA_OK && pfai_level(p, 2))
+		result = service_scrub(p);
 	/* A round that was cut short has not seen every cpu, and what its earlier calls found may be due by now: in both
 	 * cases there is more to do at once. */
 	bool done = p->st->next_served >= p->nr_cpus;

@@ -16,7 +16,7 @@
 /* ---- the letters of bounds.def ----------------------------------------------------------------------------------- */
 
 static struct rig rig;
-static size_t C, Z, O, M, L, W, w, G, P, PB, E, S, A, R, U, V, K, X;
+static size_t C, Z, O, M, L, W, w, G, P, PB, E, S, A, R, U, V, K, X, Q;
 static size_t N, D; /* of the request; at this moment */
 
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
@@ -105,6 +105,7 @@ static void letters(void)
 	S = pfai_slots_per_zone(p);
 	K = p->nr_history;
 	X = p->nr_history || p->generations;
+	Q = pfai_level(p, 2) ? PFA_SCRUB_PAGEBLOCKS : 0;
 	O = M = L = A = R = E = V = 0;
 	for (uint32_t i = 0; i < Z; i++) {
 		const struct pfai_zone *z = &p->zones[i];

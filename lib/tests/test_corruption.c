@@ -38,6 +38,8 @@ static const struct field {
 	{"state", "disabled", AFTER_LOCK(pfai_state, disabled), 0, 0},
 	{"state", "closed", AFTER_LOCK(pfai_state, closed), 0, 0},
 	{"state", "next_served", AFTER_LOCK(pfai_state, next_served), 0, 0},
+	{"state", "scrub_zone", AFTER_LOCK(pfai_state, scrub_zone), 0, 0},
+	{"state", "scrub_pb", AFTER_LOCK(pfai_state, scrub_pb), 0, 0},
 	{"state", "service_next", AFTER_LOCK(pfai_state, service_next), 0, 0},
 	{"state", "events", AFTER_LOCK(pfai_state, nr_fail), 0, 0},
 	{"zone_states", "avail_common", AFTER_LOCK(pfai_zone_state, avail_common), 0, 0},

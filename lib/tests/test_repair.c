@@ -197,6 +197,65 @@ static void test_derived(void **state)
 			every_byte(level, regions[i], false, false);
 }
 
+/* Calls of service until damage is told; limit: it was not. Each holds the zone's lock for a stated number of steps. */
+static unsigned scrub(unsigned limit)
+{
+	unsigned nr = 0;
+	size_t pageblock = (size_t)1 << t.rig.cfg.pageblock_order, before = rig_stats(&t.rig, 0).max_lock_steps;
+	int err = PFA_OK;
+	for (; nr < limit && err != PFA_ECORRUPT; nr++) {
+		err = pfa_service(t.rig.pfa, 1, NULL);
+		MUST(err == PFA_OK || err == PFA_EAGAIN || err == PFA_ECORRUPT);
+	}
+	size_t steps = rig_stats(&t.rig, 0).max_lock_steps;
+	MUST(steps <= (before > PFA_SCRUB_PAGEBLOCKS * pageblock ? before : PFA_SCRUB_PAGEBLOCKS * pageblock));
+	return nr;
+}
+
+/* The second pageblock from the zone's origin, which is 0 here, has the zone's first frames. Of the bytes: a free frame's;
+ * whether the order of a block is right only a full check can say. */
+static size_t scrubbed_place(const char *region, const unsigned char *bytes, size_t nr)
+{
+	size_t at = 0;
+	if (strcmp(region, "pageblocks") == 0)
+		return nr / 4;
+	if (strcmp(region, "frame_bytes") == 0)
+		while (bytes[at])
+			at++;
+	return strcmp(region, "not_free") == 0 ? 8 : strcmp(region, "leaves") == 0 ? 1 : at;
+}
+
+/* Nobody comes to a damaged place: service does, in one round, from level 2 on. */
+static void test_scrubber(void **state)
+{
+	(void)state;
+	static const char *const regions[] = {"leaves", "routes", "pageblocks", "not_free", "frame_bytes"};
+	enum { ROUND = 2 + FRAMES / 64 / PFA_SCRUB_PAGEBLOCKS + 2 };
+	pfa_pfn pfn;
+	for (uint32_t level = 1; level <= 2; level++) {
+		for (unsigned i = 0; i < sizeof(regions) / sizeof(regions[0]); i++) {
+			size_t nr;
+			build(level);
+			EXPECT(pfa_cache_drain, PFA_OK, t.rig.pfa, PFA_ALL_CPUS);
+			assert_int_equal(scrub(ROUND), ROUND); /* nothing is wrong yet */
+			unsigned char *bytes = rig_region(&t.rig, regions[i], &nr);
+			MUST(bytes);
+			bytes[scrubbed_place(regions[i], bytes, nr)] ^= 2;
+			bool found = scrub(ROUND) < ROUND;
+			if (found != (level >= 2))
+				rig_fail(__FILE__, __LINE__, "level %u: damage of %s was%s found", level, regions[i], found ? "" : " not");
+			if (found) {
+				assert_int_equal(t.rig.fault.kind, PFA_FAULT_CORRUPT_FREE);
+				EXPECT(pfa_alloc, PFA_ECORRUPT, t.rig.pfa, 0, PFA_MOVABLE, &pfn);
+				EXPECT(pfa_repair, PFA_OK, t.rig.pfa, 0, NULL);
+				EXPECT(pfa_alloc, PFA_OK, t.rig.pfa, 0, PFA_MOVABLE, &pfn);
+				assert_int_equal(scrub(ROUND), ROUND);
+			}
+			drop();
+		}
+	}
+}
+
 static void test_arguments(void **state)
 {
 	(void)state;
@@ -211,6 +270,6 @@ static void test_arguments(void **state)
 }
 
 static const struct unit_test tests[] = {
-	TEST(test_frame_bytes), TEST(test_free_map), TEST(test_derived), TEST(test_arguments),
+	TEST(test_frame_bytes), TEST(test_free_map), TEST(test_derived), TEST(test_scrubber), TEST(test_arguments),
 };
 UNIT_MAIN(tests)

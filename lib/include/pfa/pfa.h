@@ -187,15 +187,19 @@ PFA_NODISCARD PFA_API int pfa_cache_enable(struct pfa *pfa);
 /**
  * One bounded piece of background work. Call it from any thread, now and then. Today's work: the cache of a cpu that
  * has done nothing since it was last visited (threads that went away) is drained, one cpu a step; visits to one cpu are
- * at least PFA_SERVICE_IDLE_NS apart by the platform's clock.
+ * at least PFA_SERVICE_IDLE_NS apart by the platform's clock. From hardening level 2 on each call also scrubs: the next
+ * PFA_SCRUB_PAGEBLOCKS pageblocks of a round over all zones are checked as by pfa_check_range(); damage is told, and the zone
+ * refuses until pfa_repair(). That has no influence on *out_next_ns: call as often as damage is to be found early.
  * @param budget_steps  >= 1
  * @param out_next_ns   NULL, or when to call again (platform clock; UINT64_MAX: no need)
  * @return PFA_OK: idle until *out_next_ns; PFA_EAGAIN: more to do now; PFA_EBUSY: another thread serves;
  *         PFA_EINVAL: budget_steps == 0; PFA_ECORRUPT.
- * @context as pfa_cache_drain(). @cost O(budget x blocks of one cpu's cache).
+ * @context as pfa_cache_drain(); scrubbing also locks all caches at once. @cost O(budget x blocks of one cpu's cache); for
+ *          scrubbing O(frames of PFA_SCRUB_PAGEBLOCKS pageblocks), all under these locks and one zone's.
  */
 PFA_NODISCARD PFA_API int pfa_service(struct pfa *pfa, unsigned budget_steps, uint64_t *out_next_ns);
 #define PFA_SERVICE_IDLE_NS 1000000000u
+#define PFA_SCRUB_PAGEBLOCKS 2u /* a call: few, since everybody waits meanwhile */
 
 #ifdef __cplusplus
 }
