@@ -51,6 +51,7 @@ static void config_fail(const char *what, size_t expected, size_t actual)
 	        (unsigned)strlen(what) & 0xFFFFu, what, expected, actual);
 	fprintf(stderr, "\ncpu_offset %td hardening %u history %u traces %u/%u guard %u\n", config_cfg.cpu_offset,
 	        config_cfg.hardening, config_cfg.history, config_cfg.nr_traces, config_cfg.trace_shift, config_cfg.guard_bytes);
+	fprintf(stderr, "quarantine %u poison %u\n", config_cfg.quarantine, (unsigned)config_cfg.poison);
 	fprintf(stderr, "frame_shift %u max_order %u pageblock_order %u cpus %u cache %u/%u/%u flags %x policy %d\n",
 	        config_cfg.frame_shift, config_cfg.max_order, config_cfg.pageblock_order, config_cfg.nr_cpus,
 	        config_cfg.cache_high, config_cfg.cache_batch, config_cfg.cache_max_order, config_cfg.flags,
@@ -212,6 +213,12 @@ static void config_decode(struct config_input *in)
 		c->guard_bytes = more & 8 ? PFA_GUARD_BYTES_MIN : (uint32_t)config_value(in, PFA_GUARD_BYTES_MIN, 65536);
 	if (more & 64)
 		c->platform = &config_plain; /* it has no backtraces */
+	const uint8_t full = config_byte(in);
+	if (full & 1)
+		c->quarantine = (uint32_t)config_value(in, 1, 65536);
+	c->poison = (enum pfa_poison)(full >> 1 & 7);
+	if (c->hardening == 3 && c->pool && c->poison != PFA_POISON_NONE)
+		config_wild = true; /* what is freed would be written to */
 }
 
 /* ---- judging ----------------------------------------------------------------------------------------------------- */

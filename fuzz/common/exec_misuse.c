@@ -203,6 +203,30 @@ static bool misuse_codes(struct exec_run *run, uint32_t codes, int code)
 	return true;
 }
 
+/* The calls that know no guards, with flags that ask for some. */
+static bool misuse_bulk(struct exec_run *run, struct request r)
+{
+	pfa_pfn pfn = 77;
+	size_t got = 88;
+	unsigned largest = 99;
+	int code;
+
+	r.no_guard = true;
+	EXEC_CALL(run, code, run->ops->alloc_bulk(run->sut, r.order, r.flags, 1, &pfn, &got));
+	if (!misuse_codes(run, model_request_codes(&run->m, &r), code))
+		return false;
+	if (got != 0 || pfn != 77)
+		return exec_fail(run, "contract out", "a refusal handed something out", pfn, 0, got);
+	r.order = 0;
+	const uint32_t codes = model_request_codes(&run->m, &r);
+	if (codes & (MODEL_CODE(PFA_OK) | MODEL_CODE(PFA_ENOTSUP)))
+		return true;
+	EXEC_CALL(run, code, run->ops->largest_free(run->sut, r.flags, &largest));
+	if (!misuse_codes(run, codes, code))
+		return false;
+	return largest == 99 || exec_fail(run, "contract out", "a refusal wrote to the out parameter", 0, 99, largest);
+}
+
 static bool misuse_alloc_raw(struct exec_run *run, const uint64_t *a)
 {
 	const uint32_t flags = (uint32_t)a[1] | 1u << a[2] | PFA_ZONE(a[3]);
@@ -213,7 +237,7 @@ static bool misuse_alloc_raw(struct exec_run *run, const uint64_t *a)
 	int code;
 
 	if (codes & MODEL_CODE(PFA_OK))
-		return exec_skip(run);
+		return flags & PFA_GUARD ? misuse_bulk(run, r) : exec_skip(run);
 	EXEC_CALL(run, code, run->ops->alloc(run->sut, r.order, flags, &pfn));
 	if (!misuse_codes(run, codes, code))
 		return false;
@@ -222,11 +246,6 @@ static bool misuse_alloc_raw(struct exec_run *run, const uint64_t *a)
 	EXEC_CALL(run, code, run->ops->would_succeed(run->sut, r.order, flags));
 	if (!misuse_codes(run, codes, code))
 		return false;
-	EXEC_CALL(run, code, run->ops->alloc_bulk(run->sut, r.order, flags, 1, &pfn, &got));
-	if (!misuse_codes(run, codes, code))
-		return false;
-	if (got != 0 || pfn != 77)
-		return exec_fail(run, "contract out", "a refusal handed something out", pfn, 0, got);
 	if (run->ops->alloc_ptr) {
 		void *ptr = &got;
 		EXEC_CALL(run, code, run->ops->alloc_ptr(run->sut, r.order, flags, &ptr));
@@ -243,13 +262,7 @@ static bool misuse_alloc_raw(struct exec_run *run, const uint64_t *a)
 		if (handle.pfn != 77 || handle.generation != 78 || handle.order != 79)
 			return exec_fail(run, "contract out", "a refusal wrote to the out parameter", 0, 77, handle.pfn);
 	}
-	const struct request any = request_block(0, flags);
-	const uint32_t of_flags = model_request_codes(&run->m, &any);
-	unsigned largest = 0;
-	if (of_flags & (MODEL_CODE(PFA_OK) | MODEL_CODE(PFA_ENOTSUP)))
-		return true;
-	EXEC_CALL(run, code, run->ops->largest_free(run->sut, flags, &largest));
-	return misuse_codes(run, of_flags, code);
+	return misuse_bulk(run, r);
 }
 
 static bool misuse_request(struct exec_run *run, const struct request *r)

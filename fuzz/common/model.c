@@ -6,6 +6,9 @@
 
 #include <string.h>
 
+/* A guarded block lies in a block so many orders larger, as its second quarter. */
+#define MODEL_GUARD_ORDERS 2u
+
 static size_t model_pow2(unsigned order)
 {
 	return (size_t)1 << order;
@@ -114,7 +117,7 @@ bool model_init(struct model *m, const struct pfa_config *cfg)
 	m->can_zero = cfg->pool || (cfg->platform && cfg->platform->zero);
 	m->has_types = true;
 	m->generation = m->births = 0;
-	m->quarantines = cfg->hardening >= 3;
+	m->quarantines = m->can_guard = cfg->hardening >= 3;
 	m->history = cfg->history <= PFA_HISTORY_LIMIT ? cfg->history : 0;
 	m->nr_frames = 0;
 	if (m->nr_zones == 0 || m->nr_zones > MODEL_ZONES)
@@ -174,7 +177,7 @@ static size_t model_same(const unsigned char *at, size_t nr, unsigned char state
 uint32_t model_request_codes(const struct model *m, const struct request *r)
 {
 	const uint32_t known = PFA_TYPE_MASK | PFA_ZERO | PFA_NOWAIT | PFA_HIGH | PFA_COMPACT | PFA_NORETRY |
-	                       PFA_EXACT_ZONE | PFA_ZONE(0xFF);
+	                       PFA_EXACT_ZONE | PFA_GUARD | PFA_ZONE(0xFF);
 	uint32_t codes = MODEL_CODE(PFA_OK) | MODEL_CODE(PFA_ENOMEM);
 	uint32_t bad = 0;
 
@@ -188,6 +191,12 @@ uint32_t model_request_codes(const struct model *m, const struct request *r)
 		bad |= MODEL_CODE(PFA_EINVAL);
 	if ((r->flags & PFA_ZERO) && !m->can_zero)
 		bad |= MODEL_CODE(PFA_ENOTSUP);
+	if ((r->flags & PFA_GUARD) && (r->exact || r->windowed || r->no_guard))
+		return MODEL_CODE(PFA_EINVAL);
+	if ((r->flags & PFA_GUARD) && !m->can_guard)
+		bad |= MODEL_CODE(PFA_ENOTSUP);
+	if ((r->flags & PFA_GUARD) && r->order + MODEL_GUARD_ORDERS > m->max_order)
+		bad |= MODEL_CODE(PFA_EINVAL);
 	if (bad)
 		return bad;
 	if (r->flags & (PFA_NOWAIT | PFA_NORETRY))

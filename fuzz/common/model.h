@@ -70,6 +70,7 @@ struct model {
 	uint32_t generation;
 	uint32_t births;   /* grants and splits so far */
 	bool quarantines;  /* what is given back may rest before it is granted again: level 3 */
+	bool can_guard;    /* PFA_GUARD is possible */
 	unsigned history;  /* config.history */
 	uint32_t tag, thread; /* of the events that follow */
 	struct model_zone zone[MODEL_ZONES];
@@ -94,6 +95,7 @@ struct request {
 	bool windowed;
 	struct pfa_run window;
 	bool exact;            /* alloc_exact: nr_frames single frames, aligned to align_order */
+	bool no_guard;         /* bulk, or about no order: calls that, like exact and windowed ones, know no guards */
 	size_t nr_frames;
 	unsigned align_order;
 };

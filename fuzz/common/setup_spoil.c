@@ -171,6 +171,30 @@ static bool spoil_traces(struct pfa_config *c, unsigned variant)
 	}
 }
 
+/* What is there at level 3 only. */
+static bool spoil_full(struct pfa_config *c, enum prog_spoil bad, unsigned variant)
+{
+	static const uint32_t below[] = { 1, 64, 65536, 65537, 0xFFFFFFFEu };
+	static const uint32_t above[] = { 65537, 65538, 0x80000000u, 0xFFFFFFFEu };
+	static const enum pfa_poison poisons[] = { PFA_POISON_LINES, PFA_POISON_ALL, PFA_POISON_ZERO };
+	const bool full = c->hardening == 3;
+
+	switch (bad) {
+	case PROG_SPOIL_QUARANTINE:
+		c->quarantine = full ? above[variant % 4] : below[variant % 5];
+		return true;
+	case PROG_SPOIL_POISON:
+		c->poison = full && c->pool ? (enum pfa_poison)(PFA_POISON_ZERO + 1 + variant) : poisons[variant % 3];
+		return true;
+	default: /* PROG_SPOIL_POISON_ZERO */
+		c->hardening = 3;
+		c->poison = poisons[variant % 2];
+		if (!(c->flags & (PFA_CONFIG_ZEROED_POOL | PFA_CONFIG_TRACK_ZERO)))
+			c->flags |= variant / 2 % 2 ? PFA_CONFIG_ZEROED_POOL : PFA_CONFIG_TRACK_ZERO;
+		return c->pool != NULL;
+	}
+}
+
 /* The counts and orders: one past each end of what is allowed, and all ones less one (all ones means zero). */
 static bool spoil_number(struct pfa_config *c, enum prog_spoil bad, unsigned variant)
 {
@@ -335,6 +359,9 @@ bool setup_spoil(const struct setup *s, enum prog_spoil bad, unsigned variant, s
 	case PROG_SPOIL_ZONE_OVERFLOW:
 	case PROG_SPOIL_ZONE_OVERLAP:
 	case PROG_SPOIL_SPAN: return spoil_zones_all(c, bad, variant);
+	case PROG_SPOIL_QUARANTINE:
+	case PROG_SPOIL_POISON:
+	case PROG_SPOIL_POISON_ZERO: return spoil_full(c, bad, variant);
 	case PROG_SPOIL_HOLES: return spoil_holes(z, variant);
 	case PROG_SPOIL_CMA: return spoil_cma(c, z, variant);
 	case PROG_SPOIL_MARKS: return spoil_marks(z, variant);

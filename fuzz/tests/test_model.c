@@ -123,7 +123,7 @@ static void test_request_codes(void **state)
 		r = request_block(0, type);
 		assert_int_equal(model_request_codes(&m, &r), MODEL_CODE(PFA_EINVAL));
 	}
-	for (unsigned bit = 9; bit < 24; bit++) {
+	for (unsigned bit = 10; bit < 24; bit++) {
 		r = request_block(0, 1u << bit);
 		assert_int_equal(model_request_codes(&m, &r), MODEL_CODE(PFA_EINVAL));
 	}
@@ -150,6 +150,28 @@ static void test_request_codes(void **state)
 	r = request_window(0, 0, (struct pfa_run){ 5, 0 });
 	assert_int_equal(model_request_codes(&m, &r), MODEL_CODE(PFA_EINVAL));
 	r = request_window(0, 0, (struct pfa_run){ SIZE_MAX - 3, 4 });
+	assert_int_equal(model_request_codes(&m, &r), MODEL_CODE(PFA_EINVAL));
+}
+
+/* Guards: at level 3, for single blocks that fit into one four times as large. */
+static void test_guard_codes(void **state)
+{
+	const uint32_t fine = MODEL_CODE(PFA_OK) | MODEL_CODE(PFA_ENOMEM);
+	struct request r = request_block(5, PFA_GUARD);
+
+	(void)state;
+	assert_int_equal(model_request_codes(&m, &r), MODEL_CODE(PFA_ENOTSUP));
+	r = request_block(6, PFA_GUARD);
+	assert_int_equal(model_request_codes(&m, &r), MODEL_CODE(PFA_ENOTSUP) | MODEL_CODE(PFA_EINVAL));
+	m.can_guard = true;
+	assert_int_equal(model_request_codes(&m, &r), MODEL_CODE(PFA_EINVAL));
+	r = request_block(5, PFA_GUARD | PFA_MOVABLE);
+	assert_int_equal(model_request_codes(&m, &r), fine);
+	r.no_guard = true;
+	assert_int_equal(model_request_codes(&m, &r), MODEL_CODE(PFA_EINVAL));
+	r = request_exact(3, 0, PFA_GUARD);
+	assert_int_equal(model_request_codes(&m, &r), MODEL_CODE(PFA_EINVAL));
+	r = request_window(1, PFA_GUARD, (struct pfa_run){ 0, 64 });
 	assert_int_equal(model_request_codes(&m, &r), MODEL_CODE(PFA_EINVAL));
 }
 
@@ -598,6 +620,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_init), TEST(test_init_limits), TEST(test_request_codes), TEST(test_grant_place),
+		TEST(test_init), TEST(test_init_limits), TEST(test_guard_codes), TEST(test_grant_place),
 		TEST(test_grant_owner), TEST(test_grant_window_and_exact), TEST(test_types), TEST(test_marks),
 		TEST(test_refusal), TEST(test_fits_classes), TEST(test_largest), TEST(test_frees), TEST(test_free_range),
 		TEST(test_sums), TEST(test_itself), TEST(test_zero_shadow), TEST(test_bad),
