@@ -203,21 +203,27 @@ static bool misuse_codes(struct exec_run *run, uint32_t codes, int code)
 	return true;
 }
 
-/* The calls that know no guards, with flags that ask for some. */
+/* The calls that know no guards, with flags that may ask for some. */
 static bool misuse_bulk(struct exec_run *run, struct request r)
 {
 	pfa_pfn pfn = 77;
 	size_t got = 88;
-	unsigned largest = 99;
 	int code;
 
 	r.no_guard = true;
 	EXEC_CALL(run, code, run->ops->alloc_bulk(run->sut, r.order, r.flags, 1, &pfn, &got));
 	if (!misuse_codes(run, model_request_codes(&run->m, &r), code))
 		return false;
-	if (got != 0 || pfn != 77)
-		return exec_fail(run, "contract out", "a refusal handed something out", pfn, 0, got);
+	return (got == 0 && pfn == 77) || exec_fail(run, "contract out", "a refusal handed something out", pfn, 0, got);
+}
+
+static bool misuse_largest(struct exec_run *run, struct request r)
+{
+	unsigned largest = 99;
+	int code;
+
 	r.order = 0;
+	r.no_guard = true;
 	const uint32_t codes = model_request_codes(&run->m, &r);
 	if (codes & (MODEL_CODE(PFA_OK) | MODEL_CODE(PFA_ENOTSUP)))
 		return true;
@@ -233,11 +239,10 @@ static bool misuse_alloc_raw(struct exec_run *run, const uint64_t *a)
 	const struct request r = request_block((unsigned)a[0], flags);
 	const uint32_t codes = model_request_codes(&run->m, &r);
 	pfa_pfn pfn = 77;
-	size_t got = 88;
 	int code;
 
 	if (codes & MODEL_CODE(PFA_OK))
-		return flags & PFA_GUARD ? misuse_bulk(run, r) : exec_skip(run);
+		return flags & PFA_GUARD ? misuse_bulk(run, r) && misuse_largest(run, r) : exec_skip(run);
 	EXEC_CALL(run, code, run->ops->alloc(run->sut, r.order, flags, &pfn));
 	if (!misuse_codes(run, codes, code))
 		return false;
@@ -246,12 +251,14 @@ static bool misuse_alloc_raw(struct exec_run *run, const uint64_t *a)
 	EXEC_CALL(run, code, run->ops->would_succeed(run->sut, r.order, flags));
 	if (!misuse_codes(run, codes, code))
 		return false;
+	if (!misuse_bulk(run, r))
+		return false;
 	if (run->ops->alloc_ptr) {
-		void *ptr = &got;
+		void *ptr = &pfn;
 		EXEC_CALL(run, code, run->ops->alloc_ptr(run->sut, r.order, flags, &ptr));
 		if (!misuse_codes(run, run->setup.cfg.pool ? codes : codes | MODEL_CODE(PFA_ENOTSUP), code))
 			return false;
-		if (ptr != &got)
+		if (ptr != &pfn)
 			return exec_fail(run, "contract out", "a refusal wrote to the out parameter", 0, 0, 1);
 	}
 	if (run->ops->alloc_checked) {
@@ -262,7 +269,7 @@ static bool misuse_alloc_raw(struct exec_run *run, const uint64_t *a)
 		if (handle.pfn != 77 || handle.generation != 78 || handle.order != 79)
 			return exec_fail(run, "contract out", "a refusal wrote to the out parameter", 0, 77, handle.pfn);
 	}
-	return misuse_bulk(run, r);
+	return misuse_largest(run, r);
 }
 
 static bool misuse_request(struct exec_run *run, const struct request *r)

@@ -224,6 +224,8 @@ static void put_setup(FILE *f, const struct prog_config *c)
 		        "\tcfg.cache_max_order = %u;\n", c->cache_max_order);
 	if (c->hardening)
 		fprintf(f, "\tcfg.hardening = %u;\n", c->hardening);
+	if (c->hardening == 3)
+		fprintf(f, "\tcfg.quarantine = PFA_EXPLICIT_0;\n\tcfg.poison = PFA_POISON_NONE;\n");
 	if (c->history)
 		fprintf(f, "\tcfg.history = %u;\n\tplatform.tag = platform_tag;\n", c->history);
 	if (c->traces)
