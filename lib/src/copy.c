@@ -19,8 +19,8 @@
 
 typedef long long copy_vector __attribute__((vector_size(16), may_alias));
 
-/* Lines are asked for this far ahead: of 0, 256 and 512 the last was best for blocks of one frame of 4 KiB, while more
- * streams at once, or all of the source in advance, lost to none at all. */
+/* Lines are asked for this far ahead. It makes no difference within 256 MiB, and a few percent for the better where frames lie all over
+ * 1 GiB; 1024 and more, several streams at once, or all of the source in advance, lost to none at all. */
 #define COPY_AHEAD 512u
 
 PFAI_ALWAYS_INLINE void copy_stream_store(copy_vector *dst, copy_vector value)
