@@ -16,7 +16,7 @@
 /* ---- the letters of bounds.def ----------------------------------------------------------------------------------- */
 
 static struct rig rig;
-static size_t C, Z, O, M, L, W, w, G, P, PB, E, S, A, R, U, V, K, X, Q;
+static size_t C, Z, O, M, L, W, w, G, P, PB, E, S, A, R, U, V, K, X, SB, J, Q, Y;
 static size_t N, D; /* of the request; at this moment */
 
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
@@ -47,11 +47,20 @@ static size_t T(size_t F)
 #define UNIT(name, steps) static size_t name(size_t F);
 #include "bounds.def"
 
+/* The longest flush of any slot. */
+static size_t flush_any(size_t F)
+{
+	size_t max = 0;
+	(void)F;
+	for (unsigned order = 0; order < rig.pfa->cached_orders; order++)
+		max = MAX(max, flush((size_t)1 << order));
+	return max;
+}
+
 /* All slots of one zone in one cpu's cache. */
 static size_t drain(size_t F)
 {
-	size_t sum = S;
-	(void)F;
+	size_t sum = S + queue(F);
 	for (unsigned order = 0; order < rig.pfa->cached_orders; order++)
 		sum += 3 * slot((size_t)1 << order);
 	return sum;
@@ -105,7 +114,7 @@ static void letters(void)
 	S = pfai_slots_per_zone(p);
 	K = p->nr_history;
 	X = p->nr_history || p->generations;
-	Q = pfai_level(p, 2) ? PFA_SCRUB_PAGEBLOCKS : 0;
+	SB = pfai_level(p, 2) ? PFA_SCRUB_PAGEBLOCKS : 0;
 	O = M = L = A = R = E = V = 0;
 	for (uint32_t i = 0; i < Z; i++) {
 		const struct pfai_zone *z = &p->zones[i];
@@ -119,6 +128,9 @@ static void letters(void)
 		E |= z->top_order < p->pb_order;
 		V = MAX(V, z->nr_rel);
 	}
+	J = pfai_level(p, 3);
+	Q = p->quarantine;
+	Y = (size_t)1 << (O - 1);
 	U = MAX(PB, MIN((size_t)1 << p->cached_orders, (size_t)2 << p->max_order) / 2);
 	for (unsigned order = 0; order < p->cached_orders; order++)
 		A += 3 * H((size_t)1 << order);
@@ -136,7 +148,7 @@ struct bound {
 	size_t steps[METER_PARTS];
 };
 
-enum { LEVELS = PFA_HARDENING > 1 ? 2 : 1 }; /* of level 3 nothing is stated yet */
+enum { LEVELS = PFA_HARDENING > 2 ? 3 : PFA_HARDENING > 1 ? 2 : 1 };
 static unsigned level; /* 1 .. LEVELS; in a build without hardening 1 is that */
 
 static struct bound bound_of(enum function id, size_t F)
@@ -252,13 +264,15 @@ static void give_all(void)
 	MEASURE(pfa_cache_drain, 0, 1, rig.pfa, PFA_ALL_CPUS);
 }
 
-static void begin(unsigned zones, size_t frames, unsigned max_order, unsigned pageblock_order, uint32_t history)
+static void begin(unsigned zones, size_t frames, unsigned max_order, unsigned pageblock_order, uint32_t history,
+                  uint32_t quarantine)
 {
 	static struct pfa_run holes[4];
 	rig_init(&rig);
 	rig.cfg.flags = PFA_CONFIG_TRACK_ZERO | (history ? PFA_CONFIG_GENERATIONS : 0u);
 	rig.cfg.history = history;
 	rig.cfg.hardening = PFA_HARDENING ? level : 0;
+	rig.cfg.quarantine = level == 3 ? quarantine : 0;
 	for (unsigned i = 0; i < zones; i++) {
 		struct pfa_zone_config *zone = rig_zone(&rig, i * frames, frames);
 		zone->highatomic_frames = frames > 1 << 16 ? 0 : frames / 8;
@@ -464,6 +478,19 @@ static void reserve(bool windowed)
 	give_all();
 }
 
+/* Guarded blocks, which come out of blocks four times as large, and go back with their guards. */
+static void guarded(void)
+{
+	pfa_pfn pfn;
+	for (unsigned order = 0; J && order + 2 <= rig.pfa->max_order; order++) {
+		for (unsigned i = 0; i < 20; i++) {
+			MEASURE(pfa_alloc, 1, (size_t)4 << order, rig.pfa, order, PFA_MOVABLE | PFA_GUARD, &pfn);
+			if (result == PFA_OK)
+				MEASURE(pfa_free, 1, (size_t)1 << order, rig.pfa, pfn, order);
+		}
+	}
+}
+
 /* Handles, also stale ones, and frees that are refused: each tells a fault with the history of its frame. */
 static void handles(void)
 {
@@ -589,6 +616,7 @@ static void situations(void)
 	reserve(true);
 	for (unsigned i = 0; i < 20000; i++)
 		random_step();
+	guarded();
 	handles();
 	full_by_handle();
 	bad_frames();
@@ -666,15 +694,17 @@ static unsigned measure_level(void)
 	static const struct {
 		unsigned zones, max_order, pageblock_order;
 		size_t frames;
-		uint32_t history;
+		uint32_t history, quarantine;
 	} configs[] = {
-		{ 1, 10, 9, 1 << 16, 0 }, { 1, 14, 6, 1 << 19, 0 }, { 2, 8, 6, 1 << 12, 0 }, { 1, 4, 9, 1 << 14, 0 },
-		{ 1, 3, 10, 1 << 13, 0 }, { 3, 12, 9, 1 << 14, 0 }, { 1, 14, 6, 1 << 19, 1 }, { 2, 8, 6, 1 << 12, PFA_HISTORY_LIMIT },
+		{ 1, 10, 9, 1 << 16, 0, 64 }, { 1, 14, 6, 1 << 17, 0, PFA_EXPLICIT_0 }, { 2, 8, 6, 1 << 12, 0, 16 },
+		{ 1, 4, 9, 1 << 14, 0, 300 }, { 1, 3, 10, 1 << 13, 0, 64 }, { 3, 12, 9, 1 << 14, 0, 5 },
+		{ 1, 14, 6, 1 << 17, 1, 64 }, { 2, 8, 6, 1 << 12, PFA_HISTORY_LIMIT, 1 },
 	};
 	unsigned wide = 0;
 	for (unsigned i = 0; i < sizeof(configs) / sizeof(configs[0]); i++) {
 		rng.state = i + 1;
-		begin(configs[i].zones, configs[i].frames, configs[i].max_order, configs[i].pageblock_order, configs[i].history);
+		begin(configs[i].zones, configs[i].frames, configs[i].max_order, configs[i].pageblock_order,
+		      configs[i].history, configs[i].quarantine);
 		situations();
 		end();
 	}
