@@ -698,7 +698,7 @@ static unsigned measure_level(void)
 	} configs[] = {
 		{ 1, 10, 9, 1 << 16, 0, 64 }, { 1, 14, 6, 1 << 17, 0, PFA_EXPLICIT_0 }, { 2, 8, 6, 1 << 12, 0, 16 },
 		{ 1, 4, 9, 1 << 14, 0, 300 }, { 1, 3, 10, 1 << 13, 0, 64 }, { 3, 12, 9, 1 << 14, 0, 5 },
-		{ 1, 14, 6, 1 << 17, 1, 64 }, { 2, 8, 6, 1 << 12, PFA_HISTORY_LIMIT, 1 },
+		{ 1, 12, 6, 1 << 17, 1, 8 }, { 2, 8, 6, 1 << 12, PFA_HISTORY_LIMIT, 1 },
 	};
 	unsigned wide = 0;
 	for (unsigned i = 0; i < sizeof(configs) / sizeof(configs[0]); i++) {
