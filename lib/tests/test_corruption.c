@@ -7,6 +7,8 @@
  *   harmless   neither, and nothing came of it
  *   escaped    a frame was granted twice or from outside, a crash, a hang, or PFA_OK where a repair failed
  *   repaired   of those detected: the repair was followed by a clean check, and by more use without an escape
+ *   refused    of those detected: the instance takes itself for ended, and refuses the repair like everything else
+ *   failed     of those detected: the repair failed, or the check after it
  * Gate: damage of a single word, at the level of --gate (2) and up: none escapes, and what is detected is repaired.
  */
 #define _DEFAULT_SOURCE
@@ -28,55 +30,77 @@
 #define SLOT(field)                                                                                                  \
 	offsetof(struct pfai_cpu, slots) + offsetof(struct pfai_slot, field) - sizeof(struct pfai_lock),             \
 		sizeof(((struct pfai_slot *)0)->field), sizeof(struct pfai_slot)
+#define RECORD(field) offsetof(struct pfai_record, field), sizeof(((struct pfai_record *)0)->field), sizeof(struct pfai_record)
+#define FULL(field) offsetof(struct pfai_full, field), sizeof(((struct pfai_full *)0)->field)
+#define QUARANTINED(field)                                                                     \
+	offsetof(struct pfai_quarantined, field), sizeof(((struct pfai_quarantined *)0)->field), \
+		sizeof(struct pfai_quarantined)
 
 /* Field at `start` of a region, of `width` bytes, again every `stride` (0: once). An array counts as many of its words. */
 static const struct field {
 	const char *region, *name;
 	size_t start, width, stride;
 	size_t word; /* of an array within the struct; 0: the field is one word */
+	enum needs { ANY, RICH, LEVEL3 } needs; /* which instances have it (struct user) */
 } fields[] = {
-	{"state", "disabled", AFTER_LOCK(pfai_state, disabled), 0, 0},
-	{"state", "closed", AFTER_LOCK(pfai_state, closed), 0, 0},
-	{"state", "next_served", AFTER_LOCK(pfai_state, next_served), 0, 0},
-	{"state", "scrub_zone", AFTER_LOCK(pfai_state, scrub_zone), 0, 0},
-	{"state", "scrub_pb", AFTER_LOCK(pfai_state, scrub_pb), 0, 0},
-	{"state", "service_next", AFTER_LOCK(pfai_state, service_next), 0, 0},
-	{"state", "events", AFTER_LOCK(pfai_state, nr_fail), 0, 0},
-	{"zone_states", "avail_common", AFTER_LOCK(pfai_zone_state, avail_common), 0, 0},
-	{"zone_states", "avail_cma", AFTER_LOCK(pfai_zone_state, avail_cma), 0, 0},
-	{"zone_states", "avail_high", AFTER_LOCK(pfai_zone_state, avail_high), 0, 0},
-	{"zone_states", "corrupt", AFTER_LOCK(pfai_zone_state, corrupt), 0, 0},
-	{"zone_states", "nonempty", AFTER_LOCK(pfai_zone_state, nonempty), 0, 4},
-	{"zone_states", "present", AFTER_LOCK(pfai_zone_state, present), 0, 0},
-	{"zone_states", "nr_doomed", AFTER_LOCK(pfai_zone_state, nr_doomed), 0, 0},
-	{"zone_states", "free", AFTER_LOCK(pfai_zone_state, free), 0, sizeof(size_t)},
-	{"zone_states", "reserved_high", AFTER_LOCK(pfai_zone_state, reserved_high), 0, 0},
-	{"zone_states", "direct_allocs", AFTER_LOCK(pfai_zone_state, direct_allocs), 0, 0},
-	{"zone_states", "direct_frees", AFTER_LOCK(pfai_zone_state, direct_frees), 0, 0},
-	{"zone_states", "bad", AFTER_LOCK(pfai_zone_state, bad), 0, 0},
-	{"zone_states", "events", AFTER_LOCK(pfai_zone_state, events), 0, sizeof(size_t)},
-	{"cpus", "held", AFTER_LOCK(pfai_cpu, held), 0, 0},
-	{"cpus", "first", AFTER_LOCK(pfai_cpu, first), 0, 0},
-	{"cpus", "seen", AFTER_LOCK(pfai_cpu, seen), 0, 0},
-	{"cpus", "seen_ns", AFTER_LOCK(pfai_cpu, seen_ns), 0, 0},
-	{"cpus", "slot.n", SLOT(n), 0},
-	{"cpus", "slot.cap", SLOT(cap), 0},
-	{"cpus", "slot.start", SLOT(start), 0},
-	{"cpus", "slot.allocs", SLOT(allocs), 0},
-	{"cpus", "slot.frees", SLOT(frees), 0},
-	{"entries", "entry", 0, 4, 4, 0},
-	{"not_free", "word", 0, sizeof(pfai_word), sizeof(pfai_word), 0},
-	{"doomed", "word", 0, sizeof(pfai_word), sizeof(pfai_word), 0},
-	{"pageblocks", "used", PB(used), 0},
-	{"pageblocks", "code", PB(code), 0},
-	{"pageblocks", "flags", PB(flags), 0},
-	{"pageblocks", "spare", PB(spare), 0},
-	{"pageblocks", "holder", PB(holder), 0},
-	{"pageblocks", "marked", PB(marked), 0},
-	{"leaves", "leaf", 0, 1, 1, 0},
-	{"sets", "word", 0, sizeof(pfai_word), sizeof(pfai_word), 0},
-	{"routes", "route", 0, 1, 1, 0},
-	{"frame_bytes", "byte", 0, 1, 1, 0},
+	{"state", "disabled", AFTER_LOCK(pfai_state, disabled), 0, 0, ANY},
+	{"state", "closed", AFTER_LOCK(pfai_state, closed), 0, 0, ANY},
+	{"state", "next_served", AFTER_LOCK(pfai_state, next_served), 0, 0, ANY},
+	{"state", "scrub_zone", AFTER_LOCK(pfai_state, scrub_zone), 0, 0, ANY},
+	{"state", "scrub_pb", AFTER_LOCK(pfai_state, scrub_pb), 0, 0, ANY},
+	{"state", "service_next", AFTER_LOCK(pfai_state, service_next), 0, 0, ANY},
+	{"state", "starving", AFTER_LOCK(pfai_state, starving), 0, 0, ANY},
+	{"state", "nr_records", AFTER_LOCK(pfai_state, nr_records), 0, 0, RICH},
+	{"state", "events", AFTER_LOCK(pfai_state, nr_fail), 0, 0, ANY},
+	{"zone_states", "avail_common", AFTER_LOCK(pfai_zone_state, avail_common), 0, 0, ANY},
+	{"zone_states", "avail_cma", AFTER_LOCK(pfai_zone_state, avail_cma), 0, 0, ANY},
+	{"zone_states", "avail_high", AFTER_LOCK(pfai_zone_state, avail_high), 0, 0, ANY},
+	{"zone_states", "corrupt", AFTER_LOCK(pfai_zone_state, corrupt), 0, 0, ANY},
+	{"zone_states", "nonempty", AFTER_LOCK(pfai_zone_state, nonempty), 0, 4, ANY},
+	{"zone_states", "present", AFTER_LOCK(pfai_zone_state, present), 0, 0, ANY},
+	{"zone_states", "nr_doomed", AFTER_LOCK(pfai_zone_state, nr_doomed), 0, 0, ANY},
+	{"zone_states", "free", AFTER_LOCK(pfai_zone_state, free), 0, sizeof(size_t), ANY},
+	{"zone_states", "reserved_high", AFTER_LOCK(pfai_zone_state, reserved_high), 0, 0, ANY},
+	{"zone_states", "direct_allocs", AFTER_LOCK(pfai_zone_state, direct_allocs), 0, 0, ANY},
+	{"zone_states", "direct_frees", AFTER_LOCK(pfai_zone_state, direct_frees), 0, 0, ANY},
+	{"zone_states", "bad", AFTER_LOCK(pfai_zone_state, bad), 0, 0, ANY},
+	{"zone_states", "guards", AFTER_LOCK(pfai_zone_state, guards), 0, 0, LEVEL3},
+	{"zone_states", "random", AFTER_LOCK(pfai_zone_state, random), 0, 4, LEVEL3},
+	{"zone_states", "events", AFTER_LOCK(pfai_zone_state, events), 0, sizeof(size_t), ANY},
+	{"cpus", "held", AFTER_LOCK(pfai_cpu, held), 0, 0, ANY},
+	{"cpus", "first", AFTER_LOCK(pfai_cpu, first), 0, 0, ANY},
+	{"cpus", "seen", AFTER_LOCK(pfai_cpu, seen), 0, 0, ANY},
+	{"cpus", "seen_ns", AFTER_LOCK(pfai_cpu, seen_ns), 0, 0, ANY},
+	{"cpus", "slot.n", SLOT(n), 0, ANY},
+	{"cpus", "slot.cap", SLOT(cap), 0, ANY},
+	{"cpus", "slot.start", SLOT(start), 0, ANY},
+	{"cpus", "slot.allocs", SLOT(allocs), 0, ANY},
+	{"cpus", "slot.frees", SLOT(frees), 0, ANY},
+	{"entries", "entry", 0, 4, 4, 0, ANY},
+	{"not_free", "word", 0, sizeof(pfai_word), sizeof(pfai_word), 0, ANY},
+	{"doomed", "word", 0, sizeof(pfai_word), sizeof(pfai_word), 0, ANY},
+	{"pageblocks", "used", PB(used), 0, ANY},
+	{"pageblocks", "code", PB(code), 0, ANY},
+	{"pageblocks", "flags", PB(flags), 0, ANY},
+	{"pageblocks", "spare", PB(spare), 0, ANY},
+	{"pageblocks", "holder", PB(holder), 0, ANY},
+	{"pageblocks", "marked", PB(marked), 0, ANY},
+	{"leaves", "leaf", 0, 1, 1, 0, ANY},
+	{"sets", "word", 0, sizeof(pfai_word), sizeof(pfai_word), 0, ANY},
+	{"routes", "route", 0, 1, 1, 0, ANY},
+	{"frame_bytes", "byte", 0, 1, 1, 0, ANY},
+	{"zero", "word", 0, sizeof(pfai_word), sizeof(pfai_word), 0, RICH},
+	{"generations", "generation", 0, 4, 4, 0, RICH},
+	{"history", "number", RECORD(number), 0, RICH},
+	{"history", "tag", RECORD(tag), 0, RICH},
+	{"history", "what", RECORD(what), 0, RICH},
+	{"full", "random", offsetof(struct pfai_full, random), sizeof(struct pfai_prng), 0, 4, LEVEL3},
+	{"full", "first", FULL(first), 0, 0, LEVEL3},
+	{"full", "n", FULL(n), 0, 0, LEVEL3},
+	{"full", "cap", FULL(cap), 0, 0, LEVEL3},
+	{"quarantined", "in", QUARANTINED(in), 0, LEVEL3},
+	{"quarantined", "out", QUARANTINED(out), 0, LEVEL3},
+	{"quarantine", "entry", 0, 4, 4, 0, LEVEL3},
 };
 enum { NR_FIELDS = sizeof(fields) / sizeof(fields[0]) };
 
@@ -118,11 +142,44 @@ struct target {
 	size_t bytes;
 };
 
+/* What lies behind a cpu's slots: the entries, and at level 3 what only that level has, in three parts. */
+static struct target part_of(struct target t, const char *name)
+{
+	const struct pfa *p = u.rig.pfa;
+	if (!p->full_offset)
+		return t;
+	const size_t entries = p->full_offset - sizeof(struct pfai_cpu) - p->nr_slots * sizeof(struct pfai_slot);
+	const size_t ends[] = {0, entries, entries + sizeof(struct pfai_full),
+	                       entries + sizeof(struct pfai_full) + p->nr_zones * sizeof(struct pfai_quarantined), 0};
+	static const char *const names[] = {"entries", "full", "quarantined", "quarantine"};
+	for (unsigned i = 0; i < 4; i++)
+		if (strcmp(names[i], name) == 0)
+			return (struct target){t.region + ends[i], (i < 3 ? ends[i + 1] : ends[i] + p->quarantine * sizeof(uint32_t)) - ends[i]};
+	return t;
+}
+
+struct matches {
+	const char *name;
+	size_t nr;
+	struct target of[8];
+};
+
+static void match(void *ctx, const char *name, const void *start, size_t bytes)
+{
+	struct matches *m = ctx;
+	if (strcmp(m->name, name) != 0)
+		return;
+	MUST(m->nr < 8);
+	m->of[m->nr++] = (struct target){(unsigned char *)u.rig.memory + ((const unsigned char *)start - (unsigned char *)u.rig.memory), bytes};
+}
+
+/* Of some zone or cpu. */
 static struct target target_of(const char *name)
 {
-	struct target t;
-	t.region = rig_region(&u.rig, name, &t.bytes);
-	return t;
+	const bool behind = strcmp(name, "full") == 0 || strncmp(name, "quarantine", 10) == 0;
+	struct matches m = {.name = behind ? "entries" : name};
+	pfa_debug_regions(u.rig.pfa, match, &m);
+	return m.nr ? part_of(m.of[rng_below(&u.rng, m.nr)], name) : (struct target){NULL, 0};
 }
 
 /* Where the field is once, at random, and its width. */
@@ -205,6 +262,7 @@ static enum outcome run(const struct trial *trial)
 	struct pfa_violation v;
 	enum outcome outcome = HARMLESS;
 	phase = "before the repair";
+	u.rich = fields[trial->field].needs != ANY || (trial->seed & 1);
 	user_start(&u, trial->level, trial->seed);
 	unsigned char *stale = malloc(u.rig.bytes);
 	MUST(stale);
@@ -267,18 +325,20 @@ struct counts {
 static void print_row(const char *first, const char *second, const struct counts *c)
 {
 	const size_t *by = c->by, detected = by[TOLD] + by[NAMED] + by[REFUSES] + by[REPAIR_FAILED];
-	printf("%-12s %-14s %8zu %8zu %8zu %8zu %8zu\n", first, second, detected + by[HARMLESS] + by[CRASHED], detected,
-	       by[HARMLESS], by[CRASHED], by[TOLD] + by[NAMED]);
+	const size_t nr = detected + by[HARMLESS] + by[CRASHED];
+	if (nr)
+		printf("%-13s %-14s %7zu %8zu %8zu %8zu %8zu %8zu %8zu\n", first, second, nr, detected, by[HARMLESS], by[CRASHED],
+		       by[TOLD] + by[NAMED], by[REFUSES], by[REPAIR_FAILED]);
 }
 
-static const char columns[] = "                               trials detected harmless  escaped repaired";
+static const char columns[] = "                              trials detected harmless  escaped repaired  refused   failed";
 
 static size_t make_trials(struct trial out[], size_t per_kind, uint64_t seed)
 {
 	size_t nr = 0;
 	for (uint32_t level = 1; level <= 3 && level <= PFA_HARDENING; level++)
 		for (unsigned field = 0; field < NR_FIELDS; field++)
-			for (unsigned kind = 0; kind < KINDS; kind++)
+			for (unsigned kind = 0; kind < KINDS && (level == 3 || fields[field].needs != LEVEL3); kind++)
 				for (size_t i = 0; i < per_kind; i++, nr++)
 					if (out)
 						out[nr] = (struct trial){level, field, kind, seed * 1000003 + nr};

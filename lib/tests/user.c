@@ -45,7 +45,7 @@ static void take(struct user *u)
 {
 	static const uint32_t types[] = {PFA_MOVABLE, PFA_UNMOVABLE, PFA_RECLAIMABLE, PFA_MOVABLE | PFA_HIGH};
 	const unsigned order = (unsigned)(rng_below(&u->rng, 8) * rng_below(&u->rng, 8) / 7);
-	const uint32_t flags = types[rng_below(&u->rng, 4)];
+	uint32_t flags = types[rng_below(&u->rng, 4)];
 	pfa_pfn pfn, some[4];
 	size_t nr = 0;
 	if (u->nr_blocks + 8 > USER_BLOCKS)
@@ -66,6 +66,8 @@ static void take(struct user *u)
 				granted(u, pfn + i, 0);
 		break;
 	default:
+		if (u->rich)
+			flags |= rng_one_in(&u->rng, 4) ? PFA_ZERO : rng_one_in(&u->rng, 4) && u->rig.cfg.hardening == 3 ? PFA_GUARD : 0;
 		if (pfa_alloc(u->rig.pfa, order, flags, &pfn) == PFA_OK)
 			granted(u, pfn, order);
 	}
@@ -112,6 +114,11 @@ void user_step(struct user *u)
 	}
 }
 
+static void zero_nothing(void *ctx, pfa_pfn first, size_t nr_frames, void *ptr)
+{
+	(void)ctx, (void)first, (void)nr_frames, (void)ptr;
+}
+
 void user_start(struct user *u, uint32_t level, uint64_t seed)
 {
 	static struct pfa_run hole = {300, 9}, cma = {384, 64};
@@ -130,6 +137,12 @@ void user_start(struct user *u, uint32_t level, uint64_t seed)
 	u->rig.cfg.nr_cpus = 2;
 	u->rig.cfg.cache_high = 6;
 	u->rig.cfg.cache_max_order = 4;
+	if (u->rich) {
+		u->rig.cfg.flags = PFA_CONFIG_TRACK_ZERO | PFA_CONFIG_GENERATIONS;
+		u->rig.cfg.history = 2;
+		u->rig.cfg.quarantine = level == 3 ? 8 : 0;
+		u->rig.os.zero = zero_nothing;
+	}
 	rig_start(&u->rig);
 	for (unsigned i = 0; i < USER_STEPS / 2; i++)
 		user_step(u);

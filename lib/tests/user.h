@@ -12,6 +12,7 @@ enum { USER_FRAMES = 512, USER_BLOCKS = 64, USER_STEPS = 160 };
 
 struct user {
 	struct rig rig; /* first */
+	bool rich;      /* history, generations, known-zero frames; at level 3 a quarantine and guards: with all arrays */
 	struct rng rng;
 	/* Must not return. */
 	void (*escaped)(const struct user *user, const char *what, pfa_pfn pfn);
