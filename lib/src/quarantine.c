@@ -110,7 +110,8 @@ int pfai_quarantine_put(struct pfa *p, struct pfai_cpu *c, const struct pfai_zon
 	pfai_quarantined(f)[z->id].in += (size_t)1 << order;
 	pfai_store_relaxed(&p->bytes[offset], (uint8_t)(PFAI_QUARANTINE | order));
 	pfai_store_relaxed(&c->held, 1u);
-	return result;
+	/* What was damaged may be another zone's: then this block went back, and may be granted again. */
+	return pfai_load_relaxed(&z->st->corrupt) ? result : PFA_OK;
 }
 
 int pfai_quarantine_flush(struct pfa *p, struct pfai_cpu *c)
