@@ -240,19 +240,44 @@ static size_t repair_frame(struct repair *r, size_t rel)
 
 /* ---- caches -------------------------------------------------------------------------------------------------------- */
 
-/* A block that a slot has and whose bytes say so goes back. Everything else is left to the walk. */
-static void repair_uncache(struct repair *r, size_t offset, unsigned order)
+/* A block that a slot or a quarantine has, and whose bytes say so, goes back. Everything else is left to the walk. */
+static void repair_uncache(struct repair *r, size_t offset, unsigned state, unsigned order)
 {
 	pfa_pfn pfn = r->p->base + offset;
 	size_t rel = pfn - r->z->origin, nr = (size_t)1 << order;
 	if (pfn < r->z->start || pfn >= r->z->end || !repair_fits(r, rel, order) || !repair_used(r, rel, order))
 		return;
 	uint8_t byte = pfai_load_relaxed(repair_byte(r, rel));
-	if ((byte & ~(unsigned)PFAI_ZERO_BIT) != (PFAI_CACHED | order) || repair_inside(r, rel + 1, nr - 1) != nr - 1)
+	if ((byte & ~(unsigned)(state == PFAI_CACHED ? PFAI_ZERO_BIT : 0)) != (state | order) || repair_inside(r, rel + 1, nr - 1) != nr - 1)
 		return;
 	pfai_tail_fill(r->p, offset, nr, PFAI_NOTHING);
 	pfai_map_fill(r->z->not_free, rel, nr, false);
 	r->out->uncached++;
+}
+
+static uint32_t *repair_queued(const struct repair *r, struct pfai_full *f, uint32_t i)
+{
+	uint32_t at = f->first + i, size = r->p->quarantine;
+	return &pfai_quarantine_ring(r->p, f)[at < size ? at : at - size];
+}
+
+/* Of the ring only what is in use: another entry may name what is somebody's by now, and whose first byte is damaged. */
+static void repair_quarantine(struct repair *r, struct pfai_cpu *c)
+{
+	struct pfai_full *f = pfai_full_of(r->p, c);
+	uint32_t size = r->p->quarantine, kept = 0;
+	bool sound = f->first < size && f->n <= size;
+	for (uint32_t i = 0; sound && i < f->n; i++) {
+		uint32_t offset = *repair_queued(r, f, i);
+		struct pfai_zone *z = offset < r->p->span ? pfai_zone_of(r->p, r->p->base + offset) : NULL;
+		if (z && z != r->z)
+			*repair_queued(r, f, kept++) = offset;
+		else if (z)
+			repair_uncache(r, offset, PFAI_QUARANTINE, pfai_load_relaxed(&r->p->bytes[offset]) & PFAI_ORDER_MASK);
+	}
+	if (sound)
+		f->n = kept;
+	pfai_quarantine_reset(r->p, c, r->z);
 }
 
 static void repair_caches(struct repair *r)
@@ -265,7 +290,7 @@ static void repair_caches(struct repair *r)
 			c->first = 0;
 		pfai_store_relaxed(&c->held, 1u);
 		if (pfai_level(p, 3))
-			pfai_quarantine_reset(p, c, r->z);
+			repair_quarantine(r, c);
 		for (size_t slot = first; slot < first + slots; slot++) {
 			struct pfai_slot *s = &c->slots[slot];
 			unsigned cap = pfai_slot_sealed_cap(p, slot);
@@ -273,7 +298,7 @@ static void repair_caches(struct repair *r)
 			unsigned nr = s->start == PFAI_SLOT_ABANDONED || s->n > cap ? cap : s->n;
 			const uint32_t *entries = pfai_slot_sealed_entries(p, cpu, slot);
 			for (unsigned i = 0; i < nr; i++)
-				repair_uncache(r, entries[i], pfai_slot_order(p, slot));
+				repair_uncache(r, entries[i], PFAI_CACHED, pfai_slot_order(p, slot));
 			s->n = 0;
 			s->cap = p->st->disabled ? 0 : (uint16_t)cap;
 			s->start = p->homes[slot].start;

@@ -256,6 +256,38 @@ static void test_scrubber(void **state)
 	}
 }
 
+/* What a quarantine still knows goes back, and nothing is given up. */
+static void test_quarantine(void **state)
+{
+	(void)state;
+	enum { QUARANTINE = 8, NR = 5 };
+	struct pfa_repair out;
+	struct rig rig;
+	pfa_pfn pfns[NR];
+	size_t bytes;
+	if (rig_level < 3)
+		return;
+	rig_init(&rig);
+	rig_zone(&rig, 0, FRAMES);
+	rig.cfg.hardening = 3;
+	rig.cfg.quarantine = QUARANTINE;
+	rig_start(&rig);
+	for (unsigned i = 0; i < NR; i++)
+		EXPECT(pfa_alloc, PFA_OK, rig.pfa, i % 3, PFA_MOVABLE, &pfns[i]);
+	for (unsigned i = 0; i < NR; i++)
+		EXPECT(pfa_free, PFA_OK, rig.pfa, pfns[i], i % 3);
+	MUST(rig_stats(&rig, 0).quarantined > 0);
+	unsigned char *leaves = rig_region(&rig, "leaves", &bytes);
+	leaves[0] ^= 2;
+	EXPECT(pfa_repair, PFA_OK, rig.pfa, 0, &out);
+	assert_int_equal(out.zones, 1);
+	assert_int_equal(out.given_up, 0);
+	MUST(out.uncached >= NR);
+	assert_int_equal(out.free, FRAMES);
+	rig_check(&rig);
+	rig_stop(&rig);
+}
+
 static void test_arguments(void **state)
 {
 	(void)state;
@@ -270,6 +302,6 @@ static void test_arguments(void **state)
 }
 
 static const struct unit_test tests[] = {
-	TEST(test_frame_bytes), TEST(test_free_map), TEST(test_derived), TEST(test_scrubber), TEST(test_arguments),
+	TEST(test_frame_bytes), TEST(test_free_map), TEST(test_derived), TEST(test_scrubber), TEST(test_quarantine), TEST(test_arguments),
 };
 UNIT_MAIN(tests)

@@ -40,7 +40,7 @@ struct pfa_repair {
 	size_t zones;         /**< zones that were rebuilt */
 	size_t kept_blocks;   /**< allocated blocks that stay their owners' as they were */
 	size_t changed_blocks;/**< allocated blocks whose order or first byte was put right from the TAIL bytes (level 2) */
-	size_t uncached;      /**< cached blocks that went back to their zones */
+	size_t uncached;      /**< cached and quarantined blocks that went back to their zones */
 	size_t given_up;      /**< frames that became bad since nobody can say whose they are */
 	size_t free;          /**< frames on offer afterwards */
 	size_t retyped;       /**< pageblocks whose type was put right, or guessed */
