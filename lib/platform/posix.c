@@ -248,6 +248,7 @@ void pfa_posix_platform(struct pfa_platform *out)
 	out->wake = pfai_posix_wake;
 	out->now_ns = pfai_posix_now_ns;
 	out->random = posix_random;
+	out->guard = pfai_posix_guard_frame;
 	out->fatal = posix_fatal;
 	out->tag = pfai_posix_tag;
 	out->log = pfai_posix_log;

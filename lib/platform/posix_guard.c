@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * platform/posix: metadata between guards, and what of it is constant read-only, sealed where the kernel can.
+ * platform/posix: metadata between guards, and what of it is constant read-only, sealed where the kernel can; guard frames.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
@@ -99,6 +99,22 @@ int pfai_posix_guard(struct pfa_posix *arena, size_t guard, bool seal)
 	arena->sealed = seal ? walk.first : NULL;
 	arena->sealed_bytes = seal ? (size_t)(walk.end - walk.first) : 0;
 	return PFA_OK;
+}
+
+int pfai_posix_guard_frame(void *ctx, pfa_pfn pfn, void *ptr, size_t bytes, bool on)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	int code = PFA_OK, saved = errno;
+
+	(void)ctx;
+	(void)pfn;
+	/* A frame that shares a page with others was never made untouchable. */
+	if (((uintptr_t)ptr | bytes) & (page - 1))
+		return on ? PFA_ENOTSUP : PFA_OK;
+	if (mprotect(ptr, bytes, on ? PROT_NONE : PROT_READ | PROT_WRITE) != 0)
+		code = pfai_posix_error(errno);
+	errno = saved;
+	return code;
 }
 
 /* [start, end) of the metadata's mapping goes. */

@@ -39,6 +39,9 @@ size_t pfai_posix_guard_bytes(void);
 int pfai_posix_guard(struct pfa_posix *arena, size_t guard, bool seal);
 int pfai_posix_unmap_around(struct pfa_posix *arena);
 
+/* The op guard. */
+int pfai_posix_guard_frame(void *ctx, pfa_pfn pfn, void *ptr, size_t bytes, bool on);
+
 /* An instance that is about to end is no longer prepared for a fork; the result is for let_go(), which brings it back
  * (pfa), or forgets it (NULL). -1: it was not prepared before. */
 int pfai_posix_fork_hold(struct pfa *pfa);

@@ -2,11 +2,13 @@
 #include "guard.h"
 
 #include "content.h"
+#include "history.h"
 
-static void guard_switch(struct pfa *p, size_t offset, bool on)
+/* False: the platform could not. */
+static bool guard_switch(struct pfa *p, size_t offset, bool on)
 {
-	if (p->os.guard && p->pool)
-		p->os.guard(p->os.ctx, p->base + offset, pfai_frame_at(p, p->base + offset), (size_t)1 << p->frame_shift, on);
+	return !p->os.guard || !p->pool ||
+	       p->os.guard(p->os.ctx, p->base + offset, pfai_frame_at(p, p->base + offset), (size_t)1 << p->frame_shift, on) == PFA_OK;
 }
 
 /* One frame becomes a guard. What is known of its content stays known in the map, for its free, if it is verified then
@@ -40,29 +42,46 @@ int pfai_guard_carve(struct pfa *p, struct pfai_request *rq)
 	pfai_zone_put_run_locked(p, z, at + nr + 1 + z->delta, 2 * nr - 1, rq->zero);
 	z->st->direct_frees += whole - nr - 2;
 	pfai_zone_unlock(p, z);
-	guard_switch(p, at - 1, true);
-	guard_switch(p, at + nr, true);
+	/* A guard that can be touched still stands apart, as where there is no op: no reason to fail. */
+	(void)guard_switch(p, at - 1, true);
+	(void)guard_switch(p, at + nr, true);
 	rq->pfn += nr;
 	rq->order = order;
 	return PFA_OK;
 }
 
+/* A guard that stays untouchable: whoever got it would die of it. Zone lock held. */
+static void PFAI_COLD guard_lose_locked(struct pfa *p, struct pfai_zone *z, size_t offset)
+{
+	pfai_store_release(&p->bytes[offset], PFAI_BAD);
+	pfai_zone_undoom_locked(p, z, offset + z->delta, 1);
+	z->st->bad++;
+}
+
 void pfai_guard_released(struct pfa *p, struct pfai_zone *z, size_t offset, size_t nr_frames, uint32_t which)
 {
 	const size_t at[2] = { offset - 1, offset + nr_frames };
+	uint32_t lost = 0;
 	for (unsigned i = 0; i < 2; i++)
-		if (which >> i & 1)
-			guard_switch(p, at[i], false);
+		if ((which >> i & 1) && !guard_switch(p, at[i], false))
+			lost |= 1u << i;
 	/* The caller knows that the lock can be had (pfai_zone_lockable). */
 	if (!pfai_zone_lock(p, z))
 		return;
 	for (unsigned i = 0; i < 2; i++) {
 		if (!(which >> i & 1))
 			continue;
-		pfai_store_relaxed(&p->bytes[at[i]], PFAI_NOTHING);
-		pfai_zone_put_locked(p, z, at[i] + z->delta, 0, pfai_zone_known_zero_locked(p, z, at[i] + z->delta, 1));
 		z->st->direct_frees++;
 		z->st->guards--;
+		if (PFAI_UNLIKELY(lost >> i & 1)) {
+			guard_lose_locked(p, z, at[i]);
+			continue;
+		}
+		pfai_store_relaxed(&p->bytes[at[i]], PFAI_NOTHING);
+		pfai_zone_put_locked(p, z, at[i] + z->delta, 0, pfai_zone_known_zero_locked(p, z, at[i] + z->delta, 1));
 	}
 	pfai_zone_unlock(p, z);
+	for (unsigned i = 0; i < 2; i++)
+		if ((lost >> i & 1) && (p->hooks & PFAI_HOOK_HISTORY))
+			pfai_history_note(p, PFA_EVENT_BAD, at[i], 1, 0);
 }

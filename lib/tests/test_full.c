@@ -5,6 +5,8 @@
  */
 #include "unit.h"
 
+#include <pfa/harden.h>
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -523,14 +525,18 @@ static void test_seeds(void **state)
 /* ---- guards -------------------------------------------------------------------------------------------------------- */
 
 static unsigned char guarded[FRAMES + 1]; /* what the op was told */
+static bool guard_refuses[2];             /* by on */
 
-static void guard_op(void *ctx, pfa_pfn pfn, void *ptr, size_t bytes, bool on)
+static int guard_op(void *ctx, pfa_pfn pfn, void *ptr, size_t bytes, bool on)
 {
 	struct rig *rig = ctx;
 	MUST_EQ(bytes, (size_t)1 << rig->cfg.frame_shift);
 	MUST(ptr == frame(rig, pfn));
-	MUST_EQ(guarded[pfn], !on);
+	if (guard_refuses[on])
+		return PFA_ENOMEM;
+	MUST(guarded[pfn] == !on || guard_refuses[true]);
 	guarded[pfn] = on;
+	return PFA_OK;
 }
 
 static void assert_guards(struct rig *rig, pfa_pfn pfn, unsigned order, bool below, bool above)
@@ -542,11 +548,13 @@ static void assert_guards(struct rig *rig, pfa_pfn pfn, unsigned order, bool bel
 	assert_int_equal(guarded[end], above);
 }
 
-static void start_guards(struct rig *rig)
+static void start_guards(struct rig *rig, uint32_t history)
 {
 	memset(guarded, 0, sizeof(guarded));
+	memset(guard_refuses, 0, sizeof(guard_refuses));
 	base(rig, FRAMES, PFA_POISON_ALL, 8);
 	rig->os.guard = guard_op;
+	rig->cfg.history = history;
 	rig_start(rig);
 }
 
@@ -570,7 +578,7 @@ static void test_guards_go_with_the_block(void **state)
 		struct rig rig;
 		const size_t size = (size_t)1 << order;
 		size_t nr;
-		start_guards(&rig);
+		start_guards(&rig, 0);
 		for (unsigned round = 0; round < 2; round++) { /* fresh frames, and used ones */
 			pfa_pfn pfn = take_guarded(&rig, order);
 			EXPECT(pfa_free, PFA_OK, rig.pfa, pfn, order);
@@ -605,7 +613,7 @@ static void test_many_guards(void **state)
 	static unsigned char orders[FRAMES];
 	static bool has[FRAMES];
 	size_t nr = 0, frames = 0;
-	start_guards(&rig);
+	start_guards(&rig, 0);
 	for (unsigned step = 0; step < 4000; step++) {
 		const unsigned order = (unsigned)rng_below(&rng, 4);
 		if (rng_one_in(&rng, 2) && pfa_alloc(rig.pfa, order, PFA_MOVABLE | (step & 1 ? PFA_GUARD : 0), &pfns[nr]) == PFA_OK) {
@@ -641,7 +649,7 @@ static void test_guard_refusals(void **state)
 	size_t nr;
 	pfa_pfn pfn;
 	unsigned order;
-	start_guards(&rig);
+	start_guards(&rig, 0);
 	EXPECT(pfa_alloc, PFA_EINVAL, rig.pfa, 7, PFA_GUARD, &pfn); /* of order 9 there would have to be one */
 	EXPECT(pfa_would_succeed, PFA_EINVAL, rig.pfa, 7, PFA_GUARD);
 	EXPECT(pfa_would_succeed, PFA_OK, rig.pfa, 6, PFA_GUARD);
@@ -669,6 +677,53 @@ static void test_guard_refusals(void **state)
 	rig_start(&rig);
 	EXPECT(pfa_alloc, PFA_ENOTSUP, rig.pfa, 0, PFA_GUARD, &pfn);
 	rig_stop(&rig);
+}
+
+/* The platform cannot make a guard untouchable: it stands apart all the same. It cannot make one accessible again: nobody
+ * gets that frame any more. */
+static void test_guards_that_fail(void **state)
+{
+	(void)state;
+	struct rig rig;
+	size_t found, nr;
+	pfa_pfn pfn;
+	start_guards(&rig, 4);
+	guard_refuses[true] = true;
+	EXPECT(pfa_alloc, PFA_OK, rig.pfa, 2, PFA_MOVABLE | PFA_GUARD, &pfn);
+	assert_int_equal(state_of(&rig, pfn - 1), PFA_FRAME_GUARD);
+	assert_int_equal(state_of(&rig, pfn + 4), PFA_FRAME_GUARD);
+	assert_int_equal(rig_stats(&rig, 0).allocated, 6);
+	rig_check(&rig);
+	EXPECT(pfa_free, PFA_OK, rig.pfa, pfn, 2);
+	assert_int_equal(rig_stats(&rig, 0).allocated, 0);
+	assert_int_equal(rig_stats(&rig, 0).bad, 0);
+
+	for (unsigned way = 0; way < 2; way++) { /* both guards at once, then each with its part of the block */
+		const size_t bad = rig_stats(&rig, 0).bad;
+		struct pfa_event e;
+		guard_refuses[true] = guard_refuses[false] = false;
+		pfn = take_guarded(&rig, 1);
+		const pfa_pfn lost[] = {pfn - 1, pfn + 2};
+		guard_refuses[false] = true;
+		if (way)
+			EXPECT(pfa_split, PFA_OK, rig.pfa, pfn, 1, 0);
+		EXPECT(pfa_free_range, PFA_OK, rig.pfa, pfn, 2);
+		assert_int_equal(rig_stats(&rig, 0).allocated, 0);
+		assert_int_equal(rig_stats(&rig, 0).bad, bad + 2);
+		for (unsigned i = 0; i < 2; i++) {
+			assert_int_equal(state_of(&rig, lost[i]), PFA_FRAME_BAD);
+			EXPECT(pfa_free, PFA_EMISUSE, rig.pfa, lost[i], 0);
+			assert_int_equal(rig.fault.kind, PFA_FAULT_BAD);
+			EXPECT(pfa_history, PFA_OK, rig.pfa, lost[i], &e, 1, &nr);
+			assert_int_equal(nr, 1);
+			assert_int_equal(e.op, PFA_EVENT_BAD);
+			assert_int_equal(e.pfn, lost[i]);
+		}
+		rig_check(&rig);
+	}
+	assert_int_equal(take_all(&rig, 0, PFA_MOVABLE, &found), FRAMES - 4);
+	assert_int_equal(found, 0);
+	rig_drop(&rig);
 }
 
 /* A write over the end of a guarded block, where guards can be touched: found when the frame is granted next. */
@@ -718,7 +773,7 @@ static const struct unit_test tests[] = {
 	TEST(test_distance), TEST(test_nothing_comes_back_sooner), TEST(test_flushed_before_failing),
 	TEST(test_emptied_on_demand), TEST(test_double_free), TEST(test_guesses), TEST(test_seeds),
 	TEST_CONTENT(test_guards_go_with_the_block, reads), TEST_CONTENT(test_many_guards, reads),
-	TEST_CONTENT(test_guard_refusals, reads), TEST_CONTENT(test_overrun_is_found, reads),
+	TEST_CONTENT(test_guard_refusals, reads), TEST_CONTENT(test_guards_that_fail, reads), TEST_CONTENT(test_overrun_is_found, reads),
 	TEST_CONTENT(test_refused_guarded_block, reads),
 };
 UNIT_MAIN(tests)

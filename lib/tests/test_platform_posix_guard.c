@@ -318,6 +318,62 @@ static void guarded_instances_work(void **state)
 	}
 }
 
+/* ---- guard frames ---- */
+
+/* A byte below and a byte above a guarded block kill whoever touches them; the whole frames do. After the free both are as
+ * good as any, with what was in them. Also with frames of several system pages, and where the guards are its neighbours'. */
+static void deaths_beside_a_guarded_block(void **state)
+{
+	static const unsigned flags[] = {PFA_POSIX_ANON, PFA_POSIX_MEMFD, PFA_POSIX_HUGE};
+	enum { ORDERS = 4 };
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		struct pfa_posix arena;
+		unsigned char *block[ORDERS];
+		pfa_pfn pfn[ORDERS];
+		cfg.hardening = 3;
+		cfg.flags = PFA_CONFIG_NO_SHADOW; /* else AddressSanitizer dies first */
+		cfg.frame_shift = i == 3 ? 16 : 0;
+		int code = pfa_posix_create(&arena, &cfg, flags[i % 3]);
+		if (code != PFA_OK) { /* not built in, or no memfd here */
+			assert_true(code == PFA_ENOTSUP || arena.problem == PFA_CONFIG_HARDENING);
+			continue;
+		}
+		size_t bytes = i == 3 ? 65536 : 4096;
+		if (bytes % system_page())
+			bytes = 0;
+		for (unsigned order = 0; order < ORDERS; order++) {
+			void *ptr;
+			assert_int_equal(pfa_alloc(arena.pfa, order, PFA_MOVABLE | PFA_GUARD, &pfn[order]), PFA_OK);
+			assert_int_equal(pfa_ptr(arena.pfa, pfn[order], &ptr), PFA_OK);
+			block[order] = ptr;
+			memset(ptr, 0x77, bytes << order);
+		}
+		for (unsigned order = 0; order < ORDERS && bytes; order++) {
+			unsigned char *end = block[order] + (bytes << order);
+			for (unsigned write = 0; write < 2; write++) {
+				assert_int_equal(death_of(block[order], write), 44);
+				assert_int_equal(death_of(end - 1, write), 44);
+				assert_int_equal(death_of(block[order] - 1, write), 42);
+				assert_int_equal(death_of(block[order] - bytes, write), 42);
+				assert_int_equal(death_of(end, write), 42);
+				assert_int_equal(death_of(end + bytes - 1, write), 42);
+			}
+			errno = 77;
+			assert_int_equal(pfa_free(arena.pfa, pfn[order], order), PFA_OK);
+			assert_int_equal(errno, 77);
+			assert_int_equal(death_of(block[order] - 1, true), 44);
+			assert_int_equal(death_of(block[order] - bytes, true), 44);
+			assert_int_equal(death_of(end, true), 44);
+			assert_int_equal(death_of(end + bytes - 1, true), 44);
+		}
+		if (bytes == 4096)
+			use(arena.pfa);
+		assert_int_equal(pfa_posix_destroy(&arena), bytes ? PFA_OK : PFA_EBUSY);
+	}
+}
+
 /* pfa_fini() writes nothing that is sealed, and what comes after it is refused: by hand, since destroy unmaps. */
 static void use_after_fini(void **state)
 {
@@ -451,6 +507,7 @@ int main(void)
 		cmocka_unit_test_setup(refused_guards, fresh),
 		cmocka_unit_test_setup(deaths_around_each_array, fresh),
 		cmocka_unit_test_setup(guarded_instances_work, fresh),
+		cmocka_unit_test_setup(deaths_beside_a_guarded_block, fresh),
 		cmocka_unit_test_setup(use_after_fini, fresh),
 		cmocka_unit_test_setup(children_of_arenas, fresh),
 		cmocka_unit_test_setup(sealed_for_good, fresh),

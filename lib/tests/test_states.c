@@ -127,10 +127,20 @@ static struct {
 	unsigned order;
 } live[FRAMES_LIMIT];
 static size_t nr_live;
-static unsigned nr_bad;
+static unsigned nr_bad, nr_guards_off;
 static bool guards;
 
 enum { PAGEBLOCK = 64, ZONE_FRAMES = 1024 };
+
+/* Now and then a guard cannot be made accessible again. */
+static int guard_op(void *ctx, pfa_pfn pfn, void *ptr, size_t nr_bytes, bool on)
+{
+	(void)ctx;
+	(void)pfn;
+	(void)ptr;
+	(void)nr_bytes;
+	return !on && ++nr_guards_off % 7 == 0 && ++nr_bad < 16 ? PFA_ENOMEM : PFA_OK;
+}
 
 static void world_start(unsigned variant)
 {
@@ -152,6 +162,7 @@ static void world_start(unsigned variant)
 		rig.cfg.flags |= PFA_CONFIG_NO_SHADOW;
 		rig.cfg.poison = zeroed ? PFA_POISON_ZERO : variant & 4 ? PFA_POISON_LINES : PFA_POISON_NONE;
 		rig.cfg.quarantine = variant & 8 ? 0 : 8;
+		rig.os.guard = guard_op;
 	}
 	rig_start(&rig);
 	/* Memory of an instance is zero before it is made. */

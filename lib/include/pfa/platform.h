@@ -95,10 +95,11 @@ struct pfa_platform {
 	/** 64 random bits, for the keys of level 3, which ask for them three times. NULL: config.seed is used alone. Leaf; init
 	 *  only. */
 	uint64_t (*random)(void *ctx);
-	/** Makes a frame (pfn, bytes at ptr) untouchable, or accessible again with its content as it was: the guards of
-	 *  PFA_GUARD requests. Called only where the pool is addressable. NULL: guards are kept apart, but can be touched. No
-	 *  lock is held. */
-	void (*guard)(void *ctx, pfa_pfn pfn, void *ptr, size_t bytes, bool on);
+	/** Makes a frame (pfn, bytes at ptr) untouchable (on), or accessible again with its content as it was: the guards of
+	 *  PFA_GUARD requests. Called only where the pool is addressable. PFA_OK, or any other code: it could not. A guard that
+	 *  could not be made untouchable stands apart all the same, and is switched off as any other; one that could not be
+	 *  made accessible becomes a bad frame, and its block's free goes on. NULL: guards can be touched. No lock is held. */
+	int (*guard)(void *ctx, pfa_pfn pfn, void *ptr, size_t bytes, bool on);
 	/** Told of each misuse and corruption. No lock is held, so that statistics and printing may be called; allocation
 	 *  and free may not. Except PFA_FAULT_LOCK (PFA_DEBUG builds): it is told under the caller's locks, and nothing that
 	 *  takes one may be called. With policy ABORT it must not return (if it does, the core traps). NULL: trap under ABORT,

@@ -41,12 +41,17 @@ extern "C" {
 /* ---- ops ---- */
 
 /**
- * Fills *out with the ops of this process: cpu, self, wait, wake, now_ns, random, fatal, tag, log, and where
+ * Fills *out with the ops of this process: cpu, self, wait, wake, now_ns, random, guard, fatal, tag, log, and where
  * the C library has backtrace() that too; zero is left to the default (memset). Single ops may be replaced afterwards; ctx is not used by them.
  * - self: a small id that no other live thread has, taken at a thread's first call and given back when it
  *   ends.
  * - wait, now_ns: CLOCK_MONOTONIC.
  * - random: getrandom(), else /dev/urandom, else a mix of clocks, ids and addresses.
+ * - guard: mprotect() of frames that are whole system pages, PROT_NONE and back to readable and writable (whatever it was
+ *   before: where a pool is PFA_POSIX_RESERVE, a guard's frame is committed from then on); smaller frames stay touchable.
+ *   Each guard adds two mappings, of which a process may have only so many (Linux: vm.max_map_count, 65530 where nobody
+ *   changed it: about 16000 guarded blocks). Beyond that further guards can be touched, and nothing fails here; but other
+ *   mappings of the process do. Keeps errno.
  * - fatal: writes one line "libpfa: <message>" to standard error with one write() (longer than 500 bytes:
  *   cut), then a line for each event of the fault's history, keeps errno, and returns. Async-signal-safe.
  * - tag: what the thread has set with pfa_posix_set_tag().
