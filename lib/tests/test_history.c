@@ -252,6 +252,46 @@ static void test_marked_bad(void **state)
 	rig_stop(&rig);
 }
 
+/* A block whose content was written to after its free is bad from then on, and says so; the fault still knows who freed it. */
+static void test_written_after_free(void **state)
+{
+	(void)state;
+	static const unsigned orders[] = {0, 2};
+	for (unsigned i = 0; i < 2; i++) {
+		const unsigned order = orders[i];
+		struct rig rig;
+		struct pfa_event e[4];
+		pfa_pfn pfn;
+		start(&rig, i ? KEPT : 1);
+		rig.cfg.hardening = 3;
+		rig.cfg.poison = PFA_POISON_ALL;
+		rig.cfg.quarantine = PFA_EXPLICIT_0;
+		rig.cfg.flags |= PFA_CONFIG_NO_SHADOW;
+		rig.pool_kind = RIG_POOL_CONTENT;
+		rig.os.fatal = op_fatal;
+		rig_start(&rig);
+		world.tag = 4;
+		pfn = take(&rig, order, 128);
+		EXPECT(pfa_free, PFA_OK, rig.pfa, pfn, order);
+		EXPECT(pfa_cache_drain, PFA_OK, rig.pfa, PFA_ALL_CPUS);
+		((unsigned char *)rig.pool)[(pfn + (i ? 3 : 0) - rig.cfg.pool_pfn) << rig.cfg.frame_shift] ^= 1;
+		world.tag = 9;
+		if (i) {
+			EXPECT(pfa_alloc_window, PFA_ECORRUPT, rig.pfa, order, PFA_MOVABLE, ((struct pfa_run){128, 4}), &pfn);
+			assert_int_equal(history_of(&rig, 130, e, 4), 3);
+			MUST_BE(e[0], 3, PFA_EVENT_BAD, 128, order, 9);
+			MUST_BE(e[1], 2, PFA_EVENT_FREE, 128, order, 4);
+		} else {
+			EXPECT(pfa_alloc_window, PFA_ECORRUPT, rig.pfa, 0, PFA_MOVABLE, ((struct pfa_run){128, 1}), &pfn);
+			assert_int_equal(history_of(&rig, 128, e, 4), 1);
+			MUST_BE(e[0], 3, PFA_EVENT_BAD, 128, 0, 9);
+		}
+		assert_true(world.fault_nr >= 1);
+		MUST_BE(world.fault_history[0], 2, PFA_EVENT_FREE, 128, order, 4);
+		rig_drop(&rig);
+	}
+}
+
 static void test_faults_bring_it(void **state)
 {
 	(void)state;
@@ -578,7 +618,8 @@ int main(int argc, char **argv)
 	static const struct unit_test tests[] = {
 		TEST(test_off), TEST(test_last_events),
 		TEST_CONTENT(test_every_function, "pointers and zeroing"),
-		TEST(test_marked_bad), TEST(test_faults_bring_it), TEST(test_texts), TEST(test_thread_ids_are_cut),
+		TEST(test_marked_bad), TEST_CONTENT(test_written_after_free, "it writes into freed frames"),
+		TEST(test_faults_bring_it), TEST(test_texts), TEST(test_thread_ids_are_cut),
 		TEST(test_fini_lists_what_lives), TEST(test_live_without_history), TEST(test_many_tags),
 		TEST(test_traces), TEST(test_model),
 	};
