@@ -34,7 +34,11 @@ int pfai_hooks_granted(struct pfa *p, const struct pfai_request *rq, pfa_pfn pfn
 			if (p->hooks & PFAI_HOOK_SHADOW)
 				pfai_shadow_set(p, pfn, nr_frames, true);
 			hook_give_up(p, rq->zone, pfn, nr_frames);
-			return pfai_fault(p, PFA_FAULT_WRITTEN_AFTER_FREE, pfn + at, order, rq->function);
+			int result = pfai_fault(p, PFA_FAULT_WRITTEN_AFTER_FREE, pfn + at, order, rq->function);
+			/* After the fault, which shows who freed it last: there may be room for one event only. */
+			if (p->hooks & PFAI_HOOK_HISTORY)
+				pfai_history_note(p, PFA_EVENT_BAD, offset, nr_frames >> order, order);
+			return result;
 		}
 	}
 	if (p->hooks & PFAI_HOOK_HISTORY)

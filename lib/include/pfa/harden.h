@@ -69,7 +69,8 @@ enum pfa_event_op {
 	PFA_EVENT_ALLOC, /**< granted, by any of the functions that do */
 	PFA_EVENT_FREE,  /**< given back, by any of the functions that do */
 	PFA_EVENT_SPLIT, /**< it came to be by pfa_split() of a larger one */
-	PFA_EVENT_BAD,   /**< taken out of use by pfa_mark_bad(), while nobody had it */
+	PFA_EVENT_BAD,   /**< taken out of use, while nobody had it: by pfa_mark_bad(); or since its content was written to
+	                  *   after its free; or it was a guard that platform.guard could not make accessible again */
 	PFA_EVENT_OPS
 };
 
