@@ -4,6 +4,7 @@
 #include <pfa/pfa.h>
 
 #include "closed.h"
+#include "compact.h"
 #include "damage.h"
 #include "content.h"
 #include "fallback.h"
@@ -174,6 +175,23 @@ static size_t request_want(const struct pfa *p, const struct pfai_slot *s)
 	return want;
 }
 
+void pfai_request_capture_locked(struct pfa *p, struct pfai_zone *z, struct pfai_request *rq, size_t rel)
+{
+	size_t at = rel >> rq->order << rq->order, nr = (size_t)1 << rq->order;
+	bool high = rq->flags & PFA_HIGH;
+	if (rq->zone || z->id < rq->first_zone || z->id > rq->last_zone || pfai_load_relaxed(&z->st->corrupt) ||
+	    at < z->start - z->origin || nr > z->end - z->origin - at)
+		return;
+	for (size_t pb = at >> p->pb_order; pb <= (at + nr - 1) >> p->pb_order; pb++)
+		if (!pfai_code_is_common(z->pb[pb].code) || z->pb[pb].holder)
+			return;
+	ptrdiff_t room = pfai_zone_room_locked(z, request_mark(z, rq, false), high, rq->code == PFAI_CODE_MOVABLE);
+	if (!pfai_room_fits(room, rq->order) || !pfai_map_is(z->not_free, at, nr, false) ||
+	    !pfai_zone_is_free_locked(p, z, at, rq->order))
+		return;
+	request_grant_locked(p, z, rq, at);
+}
+
 /* Fills the slot from the zone's own memory of the type, as far as the mark allows without CMA. */
 static bool request_refill_locked(struct pfa *p, struct pfai_cpu *c, struct pfai_zone *z, const struct pfai_request *rq,
                                   bool low)
@@ -332,9 +350,18 @@ static int request_unreserve(struct pfa *p, struct pfai_zone *z, struct pfai_req
 	return result;
 }
 
+/* Will compaction be tried before the request fails? */
+static bool request_compacts(const struct pfa *p, const struct pfai_request *rq)
+{
+	return p->table && (rq->flags & (PFA_COMPACT | PFA_NOWAIT)) == PFA_COMPACT && rq->order && !rq->windowed;
+}
+
 static int request_failed(struct pfa *p, const struct pfai_request *rq, int code)
 {
-	pfai_add_relaxed(&p->st->nr_fail, 1u);
+	if (p->table)
+		pfai_compact_wanted(p, rq);
+	if (code != PFA_ENOMEM || !request_compacts(p, rq))
+		pfai_add_relaxed(&p->st->nr_fail, 1u);
 	return rq->met_corrupt ? PFA_ECORRUPT : code;
 }
 
@@ -418,6 +445,8 @@ static int request_serve(struct pfa *p, struct pfai_cpu *c, struct pfai_request 
 		pfai_cpu_unlock(p, c);
 	if (result == PFA_ENOMEM)
 		result = request_retry(p, rq);
+	if (PFAI_UNLIKELY(result == PFA_ENOMEM && request_compacts(p, rq)))
+		result = pfai_request_compact(p, rq);
 	if (result == PFA_ENOMEM && p->os.low_memory)
 		result = request_low_memory(p, rq);
 	if (PFAI_UNLIKELY(result == PFA_ECORRUPT))
@@ -429,6 +458,11 @@ static int request_serve(struct pfa *p, struct pfai_cpu *c, struct pfai_request 
 		(void)pfai_told(p, purged, rq->function); /* the block is good all the same */
 	}
 	return result;
+}
+
+int pfai_request_again(struct pfa *p, struct pfai_request *rq)
+{
+	return request_try(p, NULL, rq, true);
 }
 
 int pfai_request_serve(struct pfa *p, struct pfai_request *rq)

@@ -30,6 +30,16 @@ int pfai_request_parse(const struct pfa *p, struct pfai_request *rq, unsigned or
 /* Serves it from the zones, draining caches before it fails. No lock held. The block is HEAD | order. */
 int pfai_request_serve(struct pfa *p, struct pfai_request *rq);
 
+/* [rel, ..) was freed just now: if the block of the request's order around it is free, the request gets it (rq->zone is set then).
+ * Never from CMA, HIGHATOMIC or held pageblocks. */
+void pfai_request_capture_locked(struct pfa *p, struct pfai_zone *z, struct pfai_request *rq, size_t rel);
+
+/* The last resort of a request with PFA_COMPACT (compact.c). @return PFA_OK; PFA_ENOMEM, ... as pfai_request_serve(). */
+int pfai_request_compact(struct pfa *p, struct pfai_request *rq);
+
+/* Tries all zones once more, past the caches. @return PFA_OK, PFA_ENOMEM, PFA_EBUSY, PFA_ECORRUPT (not told). */
+int pfai_request_again(struct pfa *p, struct pfai_request *rq);
+
 /* What remains after nr_frames frames were got, as blocks of `order`: hooks and zeroing. No lock held. PFA_OK, or
  * PFA_ECORRUPT: the frames are bad, which was told. */
 int pfai_request_finish(struct pfa *p, const struct pfai_request *rq, pfa_pfn pfn, size_t nr_frames, unsigned order);

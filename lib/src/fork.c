@@ -70,6 +70,8 @@ void pfa_fork_child(struct pfa *p, bool shared)
 	p->st->next_served = 0;
 	p->st->service_next = UINT64_MAX;
 	pfai_store_relaxed(&p->st->serving, 0u);
+	for (uint32_t i = 0; i < p->nr_zones; i++)
+		pfai_store_relaxed(&p->zones[i].st->compaction.busy, 0u);
 	if (p->table && fork_movers(p))
 		shared = true;
 	if (shared)

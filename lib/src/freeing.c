@@ -8,8 +8,8 @@
 #include "quarantine.h"
 #include "refuse.h"
 
-/* A block that is FREEING goes back to its zone. No lock held. */
-static int freeing_put(struct pfa *p, struct pfai_zone *z, size_t offset, unsigned order)
+/* A block that is FREEING goes back to its zone, and what it is part of then may go to a request. No lock held. */
+static int freeing_put(struct pfa *p, struct pfai_zone *z, size_t offset, unsigned order, struct pfai_request *capture)
 {
 	if (!pfai_zone_lock(p, z)) {
 		pfai_unclaim_block(p, offset, order);
@@ -19,6 +19,8 @@ static int freeing_put(struct pfa *p, struct pfai_zone *z, size_t offset, unsign
 		pfai_block_returns(p, offset, order);
 		pfai_zone_put_locked(p, z, offset + z->delta, order, p->hooks & PFAI_HOOK_CONTENT);
 		z->st->direct_frees += (size_t)1 << order;
+		if (capture)
+			pfai_request_capture_locked(p, z, capture, offset + z->delta);
 	} else {
 		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
 		pfai_unclaim_block(p, offset, order); /* it stays the caller's */
@@ -87,7 +89,7 @@ static int freeing_place(struct pfa *p, struct pfai_zone *z, size_t offset, unsi
 		result = PFA_OK;
 	if (c)
 		pfai_cpu_unlock(p, c);
-	return result == PFA_EAGAIN ? freeing_put(p, z, offset, order) : result;
+	return result == PFA_EAGAIN ? freeing_put(p, z, offset, order, NULL) : result;
 }
 
 bool pfai_range_quarantined(struct pfa *p, size_t offset, size_t nr_frames, int *result)
@@ -103,7 +105,7 @@ bool pfai_range_quarantined(struct pfa *p, size_t offset, size_t nr_frames, int 
 		int code = pfai_quarantine_put(p, c, z, offset, order);
 		/* No room, since a zone is busy: what the caller has to wait for could not be waited for either. */
 		if (code == PFA_EAGAIN)
-			code = freeing_put(p, z, offset, order);
+			code = freeing_put(p, z, offset, order, NULL);
 		if (code != PFA_OK)
 			*result = code;
 		offset += (size_t)1 << order;
@@ -125,7 +127,8 @@ int pfai_free_hooked(struct pfa *p, pfa_pfn pfn, unsigned order, const char *fun
 	return pfai_free_claimed(p, z, offset, order, function);
 }
 
-int pfai_free_claimed(struct pfa *p, struct pfai_zone *z, size_t offset, unsigned order, const char *function)
+/* Before a claimed block goes anywhere. */
+static int freeing_begin(struct pfa *p, struct pfai_zone *z, size_t offset, unsigned order, const char *function)
 {
 	if (PFAI_UNLIKELY(!pfai_zone_lockable(p, z)) && !freeing_has_room(p, z, offset, order)) {
 		pfai_unclaim_block(p, offset, order);
@@ -140,5 +143,18 @@ int pfai_free_claimed(struct pfa *p, struct pfai_zone *z, size_t offset, unsigne
 	if (pfai_level(p, 3))
 		pfai_guard_release(p, z, offset, (size_t)1 << order);
 	pfai_hook_freed(p, offset, order, function);
-	return pfai_told(p, freeing_place(p, z, offset, order), function);
+	return PFA_OK;
+}
+
+int pfai_free_claimed_past(struct pfa *p, struct pfai_zone *z, size_t offset, unsigned order, struct pfai_request *capture,
+                           const char *function)
+{
+	int result = freeing_begin(p, z, offset, order, function);
+	return result == PFA_OK ? pfai_told(p, freeing_put(p, z, offset, order, capture), function) : result;
+}
+
+int pfai_free_claimed(struct pfa *p, struct pfai_zone *z, size_t offset, unsigned order, const char *function)
+{
+	int result = freeing_begin(p, z, offset, order, function);
+	return result == PFA_OK ? pfai_told(p, freeing_place(p, z, offset, order), function) : result;
 }

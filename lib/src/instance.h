@@ -68,6 +68,7 @@ static inline bool pfai_code_reverts(unsigned code)
 #define PFAI_LEAF_ORDER_LIMIT 9u
 
 #define PFAI_PB_PARTIAL (1u << 0) /* has absent frames: can never be reserved */
+#define PFAI_PB_SKIP (1u << 2)    /* compaction: nothing could be moved out of it */
 #define PFAI_PB_DOOMED (1u << 1)  /* a block that begins here may have a frame that is to become bad: route SLOW */
 
 /* What was met, and whether platform.fatal knows. Moves away from NONE once; told by pfai_tell() when no lock is held. */
@@ -138,6 +139,21 @@ struct pfai_zone_moves {
 	pfai_aword migrated, putback, released, again; /* events */
 };
 
+#define PFAI_COMPACT_SHIFT_LIMIT 6u /* at most every 2^6th request compacts where that was in vain */
+
+/* Compaction of a zone. Guard: busy, a word that is taken as a whole; unless stated. */
+struct pfai_compaction {
+	pfai_a32 busy;
+	pfai_a32 wanted;      /* no guard. 1 + order of a request that failed though there was room; 0: none */
+	bool running;         /* src and dst are where the last step of a pass ended */
+	size_t hint_end;      /* pageblocks below this have a PFAI_PB_SKIP that this pass, or one that ended early, has set or cleared */
+	unsigned order;       /* that this pass is for */
+	size_t src;           /* next pageblock of the migrate scanner */
+	size_t dst[PFA_ORDER_LIMIT + 1]; /* pageblock of the free scanner, by order of what is looked for */
+	pfai_a32 defer_order, defer_shift, deferred; /* no guard: hints */
+	pfai_aword scanned, moved, failed, steps; /* events; no guard */
+};
+
 /* What changes in a zone, apart from the maps. Guard of everything: lock, unless stated. */
 struct pfai_zone_state {
 	struct pfai_lock lock;
@@ -156,6 +172,7 @@ struct pfai_zone_state {
 	struct pfai_zone_events events;
 	struct pfai_zone_moves moves;
 	struct pfai_prng random;       /* level 3 */
+	struct pfai_compaction compaction;
 };
 
 /* What is constant after init: platform/posix can make it read-only, as struct pfa and the capacities. */

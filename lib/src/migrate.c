@@ -204,7 +204,7 @@ static bool move_done(struct pfa *p, struct pfai_move *m)
 	pfai_movable_count(m->zone, 0, 0 - move_frames(m));
 	pfai_add_relaxed(&m->zone->st->moves.migrated, 1u);
 	(void)pfai_page_unlock(p, src);
-	(void)pfai_movable_drop(p, m->src, owner | PFAI_REF_ISOLATED, m->function);
+	(void)pfai_movable_moved(p, m->src, owner | PFAI_REF_ISOLATED, m->capture, m->function);
 	return true;
 }
 

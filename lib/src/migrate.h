@@ -13,6 +13,7 @@ struct pfai_move {
 	struct pfai_zone *zone; /* of src */
 	unsigned order;
 	enum pfa_migrate_mode mode;
+	struct pfai_request *capture; /* NULL, or a request that takes what becomes free when the block has moved */
 	uint32_t slot;        /* of pfai_mover_begin() */
 	const char *function; /* for faults */
 	/* A broken promise, told when the page locks are given up. NONE: none. */

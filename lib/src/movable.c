@@ -37,7 +37,7 @@ void pfai_movable_count(struct pfai_zone *z, size_t nr, size_t nr_isolated)
 /* ---- the end of a movable block ---------------------------------------------------------------------------------- */
 
 /* Nothing refers to the block any more. */
-static int movable_end(struct pfa *p, size_t offset, const char *function)
+static int movable_end(struct pfa *p, size_t offset, bool moved, struct pfai_request *capture, const char *function)
 {
 	struct pfai_zone *z = pfai_zone_of(p, p->base + offset);
 	unsigned order = movable_order(p, offset);
@@ -48,18 +48,29 @@ static int movable_end(struct pfa *p, size_t offset, const char *function)
 		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
 	else if (PFAI_UNLIKELY(pfai_load_relaxed(&z->st->corrupt)))
 		pfai_unclaim_block(p, offset, order); /* nobody's, until the zone is repaired */
+	else if (moved)
+		return pfai_free_claimed_past(p, z, offset, order, capture, function);
 	else
 		return pfai_free_claimed(p, z, offset, order, function);
 	return pfai_tell(p, function);
 }
 
-int pfai_movable_drop(struct pfa *p, size_t offset, uint32_t what, const char *function)
+static bool movable_drop(struct pfa *p, size_t offset, uint32_t what)
 {
-	struct pfai_entry *e = pfai_entry_at(p, offset);
-	bool last = pfai_refs_drop(e, what);
+	bool last = pfai_refs_drop(pfai_entry_at(p, offset), what);
 	if (what >> PFAI_REF_OWNER_SHIFT)
 		pfai_owner_lose(p, what >> PFAI_REF_OWNER_SHIFT);
-	return last ? movable_end(p, offset, function) : PFA_OK;
+	return last;
+}
+
+int pfai_movable_drop(struct pfa *p, size_t offset, uint32_t what, const char *function)
+{
+	return movable_drop(p, offset, what) ? movable_end(p, offset, false, NULL, function) : PFA_OK;
+}
+
+int pfai_movable_moved(struct pfa *p, size_t offset, uint32_t what, struct pfai_request *capture, const char *function)
+{
+	return movable_drop(p, offset, what) ? movable_end(p, offset, true, capture, function) : PFA_OK;
 }
 
 static int movable_drop_owner(struct pfa *p, size_t offset, const char *function)
@@ -220,7 +231,7 @@ int pfa_unpin(struct pfa *p, pfa_pfn head)
 		if (refs == 1 && !pfai_zone_lockable(p, pfai_zone_of(p, head)))
 			return PFA_EBUSY;
 		if (pfai_cas32(&e->refs, refs, refs - 1))
-			return refs == 1 ? movable_end(p, head - p->base, "pfa_unpin") : PFA_OK;
+			return refs == 1 ? movable_end(p, head - p->base, false, NULL, "pfa_unpin") : PFA_OK;
 	}
 }
 

@@ -9,6 +9,7 @@
 #ifndef PFAI_MOVABLE_H
 #define PFAI_MOVABLE_H
 
+#include "alloc.h"
 #include "owner.h"
 
 /* Does a movable block of this order begin at offset, says the frame byte? */
@@ -30,6 +31,10 @@ void pfai_movable_count(struct pfai_zone *z, size_t nr, size_t nr_isolated);
 /* The block was released, and its lock is given up: takes `what` (the owner, REF_ISOLATED) out of its references, and frees it if
  * nothing is left. @return as pfa_free(). */
 int pfai_movable_drop(struct pfa *p, size_t offset, uint32_t what, const char *function);
+
+/* The same for a block that has moved: its frames go past the caches, so that they become part of larger blocks at once.
+ * capture: as pfai_free_claimed_past(). */
+int pfai_movable_moved(struct pfa *p, size_t offset, uint32_t what, struct pfai_request *capture, const char *function);
 
 /* Gives the page lock up, and does what is due if the block was released. @return as pfa_free(). */
 int pfai_movable_unlock(struct pfa *p, size_t offset, const char *function);

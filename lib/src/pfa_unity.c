@@ -30,6 +30,7 @@
 #include "owner.c"
 #include "movable.c"
 #include "migrate.c"
+#include "compact.c"
 #include "verified.c"
 #include "range.c"
 #include "handle.c"

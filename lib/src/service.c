@@ -3,6 +3,7 @@
 
 #include "check.h"
 #include "closed.h"
+#include "compact.h"
 #include "damage.h"
 #include "pcpu.h"
 
@@ -81,7 +82,7 @@ int pfa_service(struct pfa *p, unsigned budget_steps, uint64_t *out_next_ns)
 		return PFA_EBUSY;
 	uint64_t now = service_now(p), next = UINT64_MAX;
 	int result = PFA_OK;
-	while (budget_steps-- && p->st->next_served < p->nr_cpus && result == PFA_OK)
+	for (; budget_steps && p->st->next_served < p->nr_cpus && result == PFA_OK; budget_steps--)
 		result = service_visit(p, pfai_cpu_at(p, p->st->next_served++), now, &next);
 	if (result == PFA_OK && pfai_level(p, 2))
 		result = service_scrub(p);
@@ -94,6 +95,8 @@ int pfa_service(struct pfa *p, unsigned budget_steps, uint64_t *out_next_ns)
 		next = p->st->service_next;
 	p->st->service_next = done ? UINT64_MAX : next;
 	done = done && next > now;
+	if (result == PFA_OK && pfai_compact_background(p, &budget_steps))
+		done = false;
 	pfai_store_release(&p->st->serving, 0u);
 	if (result == PFA_ECORRUPT)
 		return pfai_tell(p, "pfa_service");

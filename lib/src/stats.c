@@ -76,6 +76,10 @@ void pfai_zone_stats_frozen(struct pfa *p, struct pfai_zone *z, struct pfa_zone_
 		.nr_putback = pfai_load_relaxed(&z->st->moves.putback),
 		.nr_released = pfai_load_relaxed(&z->st->moves.released),
 		.nr_again = pfai_load_relaxed(&z->st->moves.again),
+		.nr_compact_scanned = pfai_load_relaxed(&z->st->compaction.scanned),
+		.nr_compact_moved = pfai_load_relaxed(&z->st->compaction.moved),
+		.nr_compact_failed = pfai_load_relaxed(&z->st->compaction.failed),
+		.nr_compact_steps = pfai_load_relaxed(&z->st->compaction.steps),
 		.max_lock_steps = z->st->events.lock_steps,
 	};
 }

@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include "fork_scenes.h"
 
+#include <pfa/compact.h>
 #include <pfa/harden.h>
 #include <pfa/movable.h>
 
@@ -144,6 +145,7 @@ static void expect_movable(struct pfa *p, pfa_pfn block, int code)
 	EXPECT(pfa_page_unlock, code, p, block);
 	EXPECT(pfa_movable_info, code, p, block, &info);
 	EXPECT(pfa_migrate, code, p, &block, 1, &dest, &result);
+	EXPECT(pfa_compact, code, p, PFA_ALL_ZONES, PFA_COMPACT_ALL, PFA_MIGRATE_ASYNC, NULL);
 }
 
 /* Every function that returns a code, with arguments that were fine before. */

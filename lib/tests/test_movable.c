@@ -5,6 +5,7 @@
 #include "scripted.h"
 #include "unit.h"
 
+#include <pfa/compact.h>
 #include <pfa/harden.h>
 
 #include <string.h>
@@ -70,6 +71,7 @@ static void test_not_configured(void **state)
 	EXPECT(pfa_page_unlock, PFA_ENOTSUP, rig.pfa, pfn);
 	EXPECT(pfa_movable_info, PFA_ENOTSUP, rig.pfa, pfn, &info);
 	EXPECT(pfa_migrate, PFA_ENOTSUP, rig.pfa, &pfn, 1, &dest, &result);
+	EXPECT(pfa_compact, PFA_ENOTSUP, rig.pfa, 0, 1, PFA_MIGRATE_ASYNC, NULL);
 	EXPECT(pfa_free, PFA_OK, rig.pfa, pfn, 2);
 	rig_stop(&rig);
 }
@@ -354,6 +356,7 @@ static void everything(struct scripted *s, enum scripted_op op, uint64_t cookie,
 	EXPECT(pfa_page_unlock, PFA_EDEADLK, p, src);
 	EXPECT(pfa_pin, PFA_EDEADLK, p, src);
 	EXPECT(pfa_migrate, PFA_EDEADLK, p, &src, 1, &dest, &result);
+	EXPECT(pfa_compact, PFA_EDEADLK, p, 0, 1, PFA_MIGRATE_ASYNC, NULL);
 	EXPECT(pfa_fini, PFA_EDEADLK, p);
 	EXPECT(pfa_service, PFA_EDEADLK, p, 1, NULL);
 	EXPECT(pfa_mark_bad, PFA_EDEADLK, p, src);

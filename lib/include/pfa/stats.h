@@ -50,7 +50,11 @@ extern "C" {
 	X(nr_migrated, "events: a block was moved out of this zone")                                                \
 	X(nr_putback, "events: an isolated block was put back")                                                     \
 	X(nr_released, "events: a movable block was freed while it was isolated, locked or pinned")                 \
-	X(nr_again, "events: an owner said that a move should be tried again")
+	X(nr_again, "events: an owner said that a move should be tried again")                                     \
+	X(nr_compact_scanned, "frames that compaction's migrate scanner looked at")                                 \
+	X(nr_compact_moved, "frames that compaction moved")                                                         \
+	X(nr_compact_failed, "frames that compaction wanted to move and could not")                                 \
+	X(nr_compact_steps, "steps of compaction")
 
 struct pfa_zone_stats {
 #define PFA_X(name, meaning) size_t name;

@@ -83,7 +83,7 @@ enum pfa_type {
 #define PFA_ZERO (1u << 3)    /**< the block's bytes are zero on return; needs an addressable pool or a zero op */
 #define PFA_NOWAIT (1u << 4)  /**< never wait: other cpus' caches are left alone, EAGAIN where that may be why */
 #define PFA_HIGH (1u << 5)    /**< high priority: half the min mark, and the HIGHATOMIC reserve */
-#define PFA_COMPACT (1u << 6) /**< may compact before failing (no effect while no owner is registered) */
+#define PFA_COMPACT (1u << 6) /**< may compact before failing (compact.h; without NOWAIT, and where there is an owner table) */
 #define PFA_NORETRY (1u << 7) /**< one try: no draining of caches, no release of the reserve; EAGAIN where those could help */
 #define PFA_EXACT_ZONE (1u << 8) /**< only the zone of PFA_ZONE(n), no fallback to the zones after it */
 #define PFA_GUARD (1u << 9)      /**< pfa_alloc only, hardening level 3: the frames before and after the block are guards */

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Movable blocks under threads: movers and compaction against users that write under the page lock, pin, free (from outside, and
+ * inside the ops), and owners that come and go. The content of every block follows it; a frame is one block's at any time; no
+ * op of a block runs twice at once, or after its owner was destroyed. Memory is written without atomics under the page lock
+ * alone, so that a sanitizer sees what that lock does not order.
+ */
+#include "mt.h"
+
+#include <pfa/compact.h>
+
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CELLS = 200, THREADS = 8, FRAMES = 2000, ORDERS = 3, SHORT_BLOCKS = 6 };
+
+static const size_t NONE = SIZE_MAX, MAKING = SIZE_MAX - 1;
+
+/* A block, wherever it is. at: its place; who changes it to NONE frees it. */
+struct cell {
+	_Atomic(size_t) at;
+	_Atomic(unsigned) order;
+	uint64_t writes; /* under the page lock, as is the block's content */
+};
+
+struct keeper {
+	struct mt *mt;
+	pfa_owner owner;
+	struct cell *cells;
+	size_t nr_cells;
+	bool frees; /* now and then inside an op */
+};
+
+static struct mt mt;
+static struct cell cells[CELLS];
+static struct keeper common;
+static _Atomic(uint8_t) owned[MT_MAX_FRAMES], in_op[MT_MAX_FRAMES];
+static atomic_uint nr_moved, nr_freed_inside, nr_short_lives, nr_captured;
+static _Thread_local unsigned op_calls;
+
+static uint64_t *content(pfa_pfn pfn)
+{
+	return (uint64_t *)(void *)((char *)mt.rig.pool + ((pfn - mt.rig.cfg.pool_pfn) << mt.rig.cfg.frame_shift));
+}
+
+static void own(pfa_pfn pfn, unsigned order, uint8_t from, uint8_t to)
+{
+	for (size_t i = 0; i < (size_t)1 << order; i++)
+		if (atomic_exchange(&owned[pfn + i], to) != from)
+			rig_fail(__FILE__, __LINE__, "frame %zu is somebody else's", pfn + i);
+}
+
+static void op_begin(struct keeper *k, pfa_pfn head, uint64_t cookie)
+{
+	MUST(k->mt == &mt);
+	MUST(cookie < k->nr_cells);
+	if (atomic_exchange(&in_op[head], 1))
+		rig_fail(__FILE__, __LINE__, "two ops of block %zu at once", head);
+}
+
+/* Now and then the block is freed inside its op. */
+static void op_end(struct keeper *k, pfa_pfn head, unsigned order, struct cell *cell)
+{
+	size_t at = head;
+	MUST(atomic_exchange(&in_op[head], 0));
+	if (!k->frees || ++op_calls % 31 || !atomic_compare_exchange_strong(&cell->at, &at, NONE))
+		return;
+	own(head, order, 1, 0);
+	MUST_EQ(pfa_free(mt.rig.pfa, head, order), PFA_OK);
+	atomic_fetch_add(&nr_freed_inside, 1);
+}
+
+static int op_isolate(void *ctx, pfa_pfn head, unsigned order, uint64_t cookie, enum pfa_migrate_mode mode)
+{
+	struct keeper *k = ctx;
+	op_begin(k, head, cookie);
+	int says = atomic_load(&k->cells[cookie].at) != head || (mode == PFA_MIGRATE_ASYNC && cookie % 7 == 0) ? PFA_EBUSY : PFA_OK;
+	op_end(k, head, order, &k->cells[cookie]);
+	return says;
+}
+
+static int op_migrate(void *ctx, pfa_pfn dst, pfa_pfn src, unsigned order, uint64_t cookie, enum pfa_migrate_mode mode)
+{
+	struct keeper *k = ctx;
+	struct cell *cell = &k->cells[cookie];
+	size_t at = src, bytes = (size_t)1 << (order + mt.rig.cfg.frame_shift);
+	(void)mode;
+	op_begin(k, src, cookie);
+	if (op_calls % 5 == 3) {
+		op_end(k, src, order, cell);
+		return op_calls % 2 ? PFA_EAGAIN : PFA_EBUSY;
+	}
+	own(dst, order, 0, 1);
+	memcpy(content(dst), content(src), bytes);
+	if (!atomic_compare_exchange_strong(&cell->at, &at, dst)) { /* being freed */
+		own(dst, order, 1, 0);
+		op_end(k, src, order, cell);
+		return PFA_EBUSY;
+	}
+	memset(content(src), 0xEE, bytes);
+	own(src, order, 1, 0);
+	atomic_fetch_add(&nr_moved, 1);
+	MUST(atomic_exchange(&in_op[src], 0));
+	op_calls++;
+	return PFA_OK;
+}
+
+static void op_putback(void *ctx, pfa_pfn head, unsigned order, uint64_t cookie)
+{
+	struct keeper *k = ctx;
+	op_begin(k, head, cookie);
+	op_end(k, head, order, &k->cells[cookie]);
+}
+
+static const struct pfa_owner_ops ops = { sizeof(ops), op_isolate, op_migrate, op_putback };
+
+/* ---- users ------------------------------------------------------------------------------------------------------- */
+
+static bool cell_make(struct keeper *k, size_t i, unsigned order)
+{
+	struct cell *cell = &k->cells[i];
+	size_t none = NONE;
+	pfa_pfn pfn;
+	if (!atomic_compare_exchange_strong(&cell->at, &none, MAKING))
+		return false;
+	if (pfa_alloc(mt.rig.pfa, order, PFA_MOVABLE, &pfn) != PFA_OK) {
+		atomic_store(&cell->at, NONE);
+		return false;
+	}
+	own(pfn, order, 0, 1);
+	for (size_t f = 0; f < (size_t)1 << order; f++)
+		*content(pfn + f) = i;
+	cell->writes = i;
+	atomic_store(&cell->order, order);
+	atomic_store(&cell->at, pfn);
+	MUST_EQ(pfa_movable_set(mt.rig.pfa, pfn, k->owner, i), PFA_OK);
+	return true;
+}
+
+/* Frees it, wherever it is, whoever moves it. */
+static bool cell_free(struct cell *cell)
+{
+	size_t at = atomic_load(&cell->at);
+	struct pfa_movable_info info;
+	unsigned order = atomic_load(&cell->order);
+	/* A block that is just being made is not touched. */
+	if (at == NONE || at == MAKING || pfa_movable_info(mt.rig.pfa, at, &info) != PFA_OK)
+		return false;
+	if (!atomic_compare_exchange_strong(&cell->at, &at, NONE))
+		return false;
+	own(at, order, 1, 0);
+	MUST_EQ(pfa_free(mt.rig.pfa, at, order), PFA_OK);
+	return true;
+}
+
+/* Its page lock, and that it is still there. */
+static size_t cell_lock(struct cell *cell, bool wait)
+{
+	size_t at = atomic_load(&cell->at);
+	if (at == NONE || at == MAKING)
+		return NONE;
+	int err = wait ? pfa_page_lock(mt.rig.pfa, at) : pfa_page_trylock(mt.rig.pfa, at);
+	if (err != PFA_OK) {
+		MUST(err == PFA_EINVAL || (err == PFA_EBUSY && !wait));
+		return NONE;
+	}
+	if (atomic_load(&cell->at) == at)
+		return at;
+	MUST_EQ(pfa_page_unlock(mt.rig.pfa, at), PFA_OK);
+	return NONE;
+}
+
+static void cell_write(struct mt_thread *t, struct cell *cell)
+{
+	size_t at = cell_lock(cell, rng_one_in(&t->rng, 2));
+	if (at == NONE)
+		return;
+	/* The order is the block's for as long as it is there: it may be freed meanwhile, but not made again. */
+	for (size_t f = 0; f < (size_t)1 << atomic_load(&cell->order); f++) {
+		MUST_EQ(*content(at + f), cell->writes);
+		++*content(at + f);
+	}
+	cell->writes++;
+	MUST_EQ(pfa_page_unlock(mt.rig.pfa, at), PFA_OK);
+}
+
+/* While it is pinned it stays where it is, or is freed. */
+static void cell_pin(struct mt_thread *t, struct cell *cell)
+{
+	size_t at = cell_lock(cell, true);
+	if (at == NONE)
+		return;
+	MUST_EQ(pfa_pin(mt.rig.pfa, at), PFA_OK);
+	MUST_EQ(pfa_page_unlock(mt.rig.pfa, at), PFA_OK);
+	for (unsigned i = 0; i < 20; i++) {
+		struct pfa_movable_info info;
+		size_t now = atomic_load(&cell->at);
+		MUST_EQ(pfa_movable_info(mt.rig.pfa, at, &info), PFA_OK);
+		MUST(info.pins);
+		if (now != at)
+			break; /* freed; and perhaps made anew, elsewhere */
+	}
+	if (rng_one_in(&t->rng, 4))
+		(void)cell_free(cell);
+	MUST_EQ(pfa_unpin(mt.rig.pfa, at), PFA_OK);
+}
+
+static void user(struct mt_thread *t)
+{
+	while (!atomic_load(&mt.stop)) {
+		size_t i = rng_below(&t->rng, CELLS);
+		switch (rng_below(&t->rng, 6)) {
+		case 0: (void)cell_make(&common, i, (unsigned)rng_below(&t->rng, ORDERS)); break;
+		case 1: (void)cell_free(&cells[i]); break;
+		case 2: cell_pin(t, &cells[i]); break;
+		default: cell_write(t, &cells[i]);
+		}
+	}
+}
+
+/* ---- movers ------------------------------------------------------------------------------------------------------ */
+
+static void mover(struct mt_thread *t)
+{
+	enum { NR = 8 };
+	while (!atomic_load(&mt.stop)) {
+		struct pfa_dest dest = { .size = sizeof(dest), .mode = (enum pfa_migrate_mode)rng_below(&t->rng, 3), .flags = PFA_MOVABLE };
+		pfa_pfn heads[NR];
+		int results[NR];
+		for (unsigned i = 0; i < NR; i++)
+			heads[i] = atomic_load(&cells[rng_below(&t->rng, CELLS)].at);
+		int all = pfa_migrate(mt.rig.pfa, heads, NR, &dest, results);
+		MUST(all == PFA_OK || all == PFA_EAGAIN);
+		for (unsigned i = 0; i < NR; i++)
+			MUST(results[i] <= 0 && results[i] >= PFA_ESTOP && results[i] != PFA_ECORRUPT && results[i] != PFA_EMISUSE);
+	}
+}
+
+static void compactor(struct mt_thread *t)
+{
+	while (!atomic_load(&mt.stop)) {
+		pfa_pfn pfn;
+		unsigned order = rng_one_in(&t->rng, 3) ? PFA_COMPACT_ALL : (unsigned)rng_below(&t->rng, 7);
+		int err = pfa_compact(mt.rig.pfa, 0, order, (enum pfa_migrate_mode)rng_below(&t->rng, 3), NULL);
+		MUST(err == PFA_OK || err == PFA_ENOMEM || err == PFA_EBUSY);
+		order = 4 + (unsigned)rng_below(&t->rng, 4);
+		if (pfa_alloc(mt.rig.pfa, order, PFA_UNMOVABLE | PFA_COMPACT, &pfn) == PFA_OK) {
+			own(pfn, order, 0, 2);
+			own(pfn, order, 2, 0);
+			MUST_EQ(pfa_free(mt.rig.pfa, pfn, order), PFA_OK);
+			atomic_fetch_add(&nr_captured, 1);
+		}
+		err = pfa_service(mt.rig.pfa, 8, NULL);
+		MUST(err == PFA_OK || err == PFA_EAGAIN || err == PFA_EBUSY);
+	}
+}
+
+/* Owners that live shortly: their memory is gone as soon as they are destroyed. */
+static void short_lives(struct mt_thread *t)
+{
+	while (!atomic_load(&mt.stop)) {
+		struct keeper *k = malloc(sizeof(*k));
+		struct cell *mine = malloc(SHORT_BLOCKS * sizeof(*mine));
+		MUST(k && mine);
+		*k = (struct keeper){ &mt, 0, mine, SHORT_BLOCKS, false };
+		MUST_EQ(pfa_owner_create(mt.rig.pfa, &ops, k, &k->owner), PFA_OK);
+		for (unsigned i = 0; i < SHORT_BLOCKS; i++) {
+			atomic_init(&mine[i].at, NONE);
+			atomic_init(&mine[i].order, 0);
+			(void)cell_make(k, i, (unsigned)rng_below(&t->rng, ORDERS));
+		}
+		for (unsigned i = 0; i < 20; i++)
+			cell_write(t, &mine[rng_below(&t->rng, SHORT_BLOCKS)]);
+		for (unsigned i = 0; i < SHORT_BLOCKS; i++)
+			while (atomic_load(&mine[i].at) != NONE)
+				(void)cell_free(&mine[i]);
+		MUST_EQ(pfa_owner_destroy(mt.rig.pfa, k->owner), PFA_OK);
+		memset(mine, 0xDD, SHORT_BLOCKS * sizeof(*mine));
+		memset(k, 0xDD, sizeof(*k));
+		free(mine);
+		free(k);
+		atomic_fetch_add(&nr_short_lives, 1);
+	}
+}
+
+/* Looks at everything, and ends the run. */
+static void checker(struct mt_thread *t)
+{
+	struct pfa_violation v;
+	(void)t;
+	for (size_t i = 0; i < t->nr_granted; i++) {
+		int err = pfa_check(mt.rig.pfa, PFA_CHECK_FRAMES, &v);
+		if (err != PFA_OK)
+			rig_fail(__FILE__, __LINE__, "%s (pfn %zu)", v.what, v.pfn);
+		struct pfa_zone_stats s = rig_stats(&mt.rig, 0);
+		MUST_EQ(rig_sum(&s), s.present);
+		MUST(s.movable <= s.present && s.isolated <= s.present);
+		sched_yield();
+	}
+	atomic_store(&mt.stop, true);
+}
+
+int main(int argc, char **argv)
+{
+	static void (*const bodies[THREADS])(struct mt_thread *) = { checker, user, user, mover, mover, compactor, short_lives, user };
+	static struct mt_thread threads[THREADS];
+	const struct mt_options o = mt_options(argc, argv, 60);
+	if (rig_prot_none) {
+		puts("movable blocks' content is the test: left out");
+		return 0;
+	}
+	mt_init(&mt, false, RIG_CPU_OP);
+	mt.rig.cfg.max_owners = 4;
+	mt.rig.cfg.cache_high = 4;
+	rig_zone(&mt.rig, 5, FRAMES);
+	mt_start(&mt);
+	common = (struct keeper){ &mt, 0, cells, CELLS, true };
+	MUST_EQ(pfa_owner_create(mt.rig.pfa, &ops, &common, &common.owner), PFA_OK);
+	for (unsigned i = 0; i < CELLS; i++)
+		atomic_init(&cells[i].at, NONE);
+	for (unsigned i = 0; i < THREADS; i++)
+		threads[i] = (struct mt_thread){ .body = bodies[i], .nr_granted = o.rounds };
+	mt_run(&mt, threads, THREADS, o.seed);
+	for (unsigned i = 0; i < CELLS; i++)
+		(void)cell_free(&cells[i]);
+	MUST_EQ(pfa_owner_destroy(mt.rig.pfa, common.owner), PFA_OK);
+	struct pfa_zone_stats s = rig_stats(&mt.rig, 0);
+	MUST_EQ(s.movable, 0);
+	MUST_EQ(s.isolated, 0);
+	MUST_EQ(s.allocated, 0);
+	MUST_EQ(atomic_load(&mt.nr_faults), 0);
+	MUST(atomic_load(&nr_moved) > 0);
+	printf("movable: %u moves, %zu put back, %zu released while held, %u freed inside ops, %u owners, %u blocks after compaction\n",
+	       atomic_load(&nr_moved), s.nr_putback, s.nr_released, atomic_load(&nr_freed_inside), atomic_load(&nr_short_lives),
+	       atomic_load(&nr_captured));
+	mt_stop(&mt);
+	return 0;
+}
