@@ -17,12 +17,20 @@ enum { CELLS = 200, THREADS = 8, FRAMES = 2000, ORDERS = 3, SHORT_BLOCKS = 6 };
 
 static const size_t NONE = SIZE_MAX, MAKING = SIZE_MAX - 1;
 
-/* A block, wherever it is. at: its place; who changes it to NONE frees it. */
+/* A block, wherever it is. at: its place << 2 | its order; who changes it to NONE frees it. */
 struct cell {
 	_Atomic(size_t) at;
-	_Atomic(unsigned) order;
-	uint64_t writes; /* under the page lock, as is the block's content */
 };
+
+static inline pfa_pfn place(size_t at)
+{
+	return at >> 2;
+}
+
+static inline unsigned order_of(size_t at)
+{
+	return (unsigned)(at & 3);
+}
 
 struct keeper {
 	struct mt *mt;
@@ -36,6 +44,7 @@ static struct mt mt;
 static struct cell cells[CELLS];
 static struct keeper common;
 static _Atomic(uint8_t) owned[MT_MAX_FRAMES], in_op[MT_MAX_FRAMES];
+static _Atomic(size_t) making; /* a block that is just being made movable */
 static atomic_uint nr_moved, nr_freed_inside, nr_short_lives, nr_captured;
 static _Thread_local unsigned op_calls;
 
@@ -62,7 +71,7 @@ static void op_begin(struct keeper *k, pfa_pfn head, uint64_t cookie)
 /* Now and then the block is freed inside its op. */
 static void op_end(struct keeper *k, pfa_pfn head, unsigned order, struct cell *cell)
 {
-	size_t at = head;
+	size_t at = head << 2 | order;
 	MUST(atomic_exchange(&in_op[head], 0));
 	if (!k->frees || ++op_calls % 31 || !atomic_compare_exchange_strong(&cell->at, &at, NONE))
 		return;
@@ -75,7 +84,7 @@ static int op_isolate(void *ctx, pfa_pfn head, unsigned order, uint64_t cookie, 
 {
 	struct keeper *k = ctx;
 	op_begin(k, head, cookie);
-	int says = atomic_load(&k->cells[cookie].at) != head || (mode == PFA_MIGRATE_ASYNC && cookie % 7 == 0) ? PFA_EBUSY : PFA_OK;
+	int says = atomic_load(&k->cells[cookie].at) != (head << 2 | order) || (mode == PFA_MIGRATE_ASYNC && cookie % 7 == 0) ? PFA_EBUSY : PFA_OK;
 	op_end(k, head, order, &k->cells[cookie]);
 	return says;
 }
@@ -84,7 +93,7 @@ static int op_migrate(void *ctx, pfa_pfn dst, pfa_pfn src, unsigned order, uint6
 {
 	struct keeper *k = ctx;
 	struct cell *cell = &k->cells[cookie];
-	size_t at = src, bytes = (size_t)1 << (order + mt.rig.cfg.frame_shift);
+	size_t at = src << 2 | order, bytes = (size_t)1 << (order + mt.rig.cfg.frame_shift);
 	(void)mode;
 	op_begin(k, src, cookie);
 	if (op_calls % 5 == 3) {
@@ -93,7 +102,7 @@ static int op_migrate(void *ctx, pfa_pfn dst, pfa_pfn src, unsigned order, uint6
 	}
 	own(dst, order, 0, 1);
 	memcpy(content(dst), content(src), bytes);
-	if (!atomic_compare_exchange_strong(&cell->at, &at, dst)) { /* being freed */
+	if (!atomic_compare_exchange_strong(&cell->at, &at, dst << 2 | order)) { /* being freed */
 		own(dst, order, 1, 0);
 		op_end(k, src, order, cell);
 		return PFA_EBUSY;
@@ -129,12 +138,15 @@ static bool cell_make(struct keeper *k, size_t i, unsigned order)
 		return false;
 	}
 	own(pfn, order, 0, 1);
-	for (size_t f = 0; f < (size_t)1 << order; f++)
-		*content(pfn + f) = i;
-	cell->writes = i;
-	atomic_store(&cell->order, order);
-	atomic_store(&cell->at, pfn);
+	for (size_t f = 0; f < (size_t)1 << order; f++) {
+		uint64_t *words = content(pfn + f);
+		words[0] = i;
+		words[1] = ~(words[2] = f);
+	}
+	/* Where it will be is known to the movers before it is movable. */
+	atomic_store(&making, pfn);
 	MUST_EQ(pfa_movable_set(mt.rig.pfa, pfn, k->owner, i), PFA_OK);
+	atomic_store(&cell->at, pfn << 2 | order);
 	return true;
 }
 
@@ -143,14 +155,13 @@ static bool cell_free(struct cell *cell)
 {
 	size_t at = atomic_load(&cell->at);
 	struct pfa_movable_info info;
-	unsigned order = atomic_load(&cell->order);
-	/* A block that is just being made is not touched. */
-	if (at == NONE || at == MAKING || pfa_movable_info(mt.rig.pfa, at, &info) != PFA_OK)
+	/* A block that is just being made is not freed. */
+	if (at == NONE || at == MAKING || pfa_movable_info(mt.rig.pfa, place(at), &info) != PFA_OK)
 		return false;
 	if (!atomic_compare_exchange_strong(&cell->at, &at, NONE))
 		return false;
-	own(at, order, 1, 0);
-	MUST_EQ(pfa_free(mt.rig.pfa, at, order), PFA_OK);
+	own(place(at), order_of(at), 1, 0);
+	MUST_EQ(pfa_free(mt.rig.pfa, place(at), order_of(at)), PFA_OK);
 	return true;
 }
 
@@ -160,14 +171,14 @@ static size_t cell_lock(struct cell *cell, bool wait)
 	size_t at = atomic_load(&cell->at);
 	if (at == NONE || at == MAKING)
 		return NONE;
-	int err = wait ? pfa_page_lock(mt.rig.pfa, at) : pfa_page_trylock(mt.rig.pfa, at);
+	int err = wait ? pfa_page_lock(mt.rig.pfa, place(at)) : pfa_page_trylock(mt.rig.pfa, place(at));
 	if (err != PFA_OK) {
 		MUST(err == PFA_EINVAL || (err == PFA_EBUSY && !wait));
 		return NONE;
 	}
 	if (atomic_load(&cell->at) == at)
 		return at;
-	MUST_EQ(pfa_page_unlock(mt.rig.pfa, at), PFA_OK);
+	MUST_EQ(pfa_page_unlock(mt.rig.pfa, place(at)), PFA_OK);
 	return NONE;
 }
 
@@ -176,13 +187,13 @@ static void cell_write(struct mt_thread *t, struct cell *cell)
 	size_t at = cell_lock(cell, rng_one_in(&t->rng, 2));
 	if (at == NONE)
 		return;
-	/* The order is the block's for as long as it is there: it may be freed meanwhile, but not made again. */
-	for (size_t f = 0; f < (size_t)1 << atomic_load(&cell->order); f++) {
-		MUST_EQ(*content(at + f), cell->writes);
-		++*content(at + f);
+	uint64_t *first = content(place(at)), writes = first[2], cookie = first[0];
+	for (size_t f = 0; f < (size_t)1 << order_of(at); f++) {
+		uint64_t *words = content(place(at) + f);
+		MUST(words[0] == cookie && words[1] == ~words[2] && words[2] == writes + f);
+		words[1] = ~++words[2];
 	}
-	cell->writes++;
-	MUST_EQ(pfa_page_unlock(mt.rig.pfa, at), PFA_OK);
+	MUST_EQ(pfa_page_unlock(mt.rig.pfa, place(at)), PFA_OK);
 }
 
 /* While it is pinned it stays where it is, or is freed. */
@@ -191,19 +202,19 @@ static void cell_pin(struct mt_thread *t, struct cell *cell)
 	size_t at = cell_lock(cell, true);
 	if (at == NONE)
 		return;
-	MUST_EQ(pfa_pin(mt.rig.pfa, at), PFA_OK);
-	MUST_EQ(pfa_page_unlock(mt.rig.pfa, at), PFA_OK);
+	MUST_EQ(pfa_pin(mt.rig.pfa, place(at)), PFA_OK);
+	MUST_EQ(pfa_page_unlock(mt.rig.pfa, place(at)), PFA_OK);
 	for (unsigned i = 0; i < 20; i++) {
 		struct pfa_movable_info info;
 		size_t now = atomic_load(&cell->at);
-		MUST_EQ(pfa_movable_info(mt.rig.pfa, at, &info), PFA_OK);
+		MUST_EQ(pfa_movable_info(mt.rig.pfa, place(at), &info), PFA_OK);
 		MUST(info.pins);
 		if (now != at)
 			break; /* freed; and perhaps made anew, elsewhere */
 	}
 	if (rng_one_in(&t->rng, 4))
 		(void)cell_free(cell);
-	MUST_EQ(pfa_unpin(mt.rig.pfa, at), PFA_OK);
+	MUST_EQ(pfa_unpin(mt.rig.pfa, place(at)), PFA_OK);
 }
 
 static void user(struct mt_thread *t)
@@ -229,7 +240,8 @@ static void mover(struct mt_thread *t)
 		pfa_pfn heads[NR];
 		int results[NR];
 		for (unsigned i = 0; i < NR; i++)
-			heads[i] = atomic_load(&cells[rng_below(&t->rng, CELLS)].at);
+			heads[i] = place(atomic_load(&cells[rng_below(&t->rng, CELLS)].at));
+		heads[0] = atomic_load(&making);
 		int all = pfa_migrate(mt.rig.pfa, heads, NR, &dest, results);
 		MUST(all == PFA_OK || all == PFA_EAGAIN);
 		for (unsigned i = 0; i < NR; i++)
@@ -267,7 +279,6 @@ static void short_lives(struct mt_thread *t)
 		MUST_EQ(pfa_owner_create(mt.rig.pfa, &ops, k, &k->owner), PFA_OK);
 		for (unsigned i = 0; i < SHORT_BLOCKS; i++) {
 			atomic_init(&mine[i].at, NONE);
-			atomic_init(&mine[i].order, 0);
 			(void)cell_make(k, i, (unsigned)rng_below(&t->rng, ORDERS));
 		}
 		for (unsigned i = 0; i < 20; i++)
