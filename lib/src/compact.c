@@ -260,11 +260,16 @@ static unsigned compact_index(struct pfa *p, uint32_t first, uint32_t last, unsi
 		if (!compact_index_zone(p, z, order < COMPACT_NO_ORDER ? order : most, &sum))
 			return 0;
 	}
-	while (sum.free >= 1u << 20) { /* no overflow, and no long division */
+	while (sum.free >= 1u << 20) { /* the products below fit 32 bits then */
 		sum.free >>= 1;
 		sum.fit >>= 1;
 	}
-	return sum.free ? (unsigned)(sum.free - sum.fit) * 1000u / (unsigned)sum.free : 0;
+	/* Division bit by bit, since not every core has one. */
+	uint32_t free = (uint32_t)sum.free, rest = (free - (uint32_t)sum.fit) * 1000u, mille = 0;
+	for (uint32_t bit = 512; bit && free; bit >>= 1)
+		if ((mille | bit) * free <= rest)
+			mille |= bit;
+	return mille;
 }
 
 /* One zone of pfa_compact(). */

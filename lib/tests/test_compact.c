@@ -325,6 +325,33 @@ static void test_capture(void **state)
 	done(&rig);
 }
 
+/* What becomes whole in a CMA area is not for a request that may not have it. */
+static void test_capture_not_from_cma(void **state)
+{
+	(void)state;
+	static const struct pfa_run area = { 0, 256 };
+	struct rig rig;
+	struct rng rng = { 3 };
+	pfa_pfn pfn;
+	rig_init(&rig);
+	rig.cfg.max_owners = 1;
+	rig.cfg.cache_high = PFA_EXPLICIT_0;
+	rig_zone(&rig, 0, 1024);
+	rig.zones[0].cma = &area;
+	rig.zones[0].nr_cma = 1;
+	rig_start(&rig);
+	scripted_start(&s, &rig);
+	fragment(&rig, &rng, 1);
+	for (unsigned type = 0; type < 3; type += 2) {
+		EXPECT(pfa_alloc, PFA_OK, rig.pfa, 4, type | PFA_COMPACT, &pfn);
+		assert_true(pfn >= 256);
+		assert_int_not_equal(rig_type(&rig, pfn), PFA_TYPE_CMA);
+		rig_check(&rig);
+		EXPECT(pfa_free, PFA_OK, rig.pfa, pfn, 4);
+	}
+	done(&rig);
+}
+
 static void test_deferred(void **state)
 {
 	(void)state;
@@ -424,6 +451,6 @@ static void test_hostile(void **state)
 
 static const struct unit_test tests[] = {
 	TEST(test_packs), TEST(test_mixed_orders), TEST(test_stops_at_the_order), TEST(test_arguments), TEST(test_busy),
-	TEST(test_keeps_out), TEST(test_direct), TEST(test_capture), TEST(test_deferred), TEST(test_background), TEST(test_hostile),
+	TEST(test_keeps_out), TEST(test_direct), TEST(test_capture), TEST(test_capture_not_from_cma), TEST(test_deferred), TEST(test_background), TEST(test_hostile),
 };
 UNIT_MAIN(tests)

@@ -55,12 +55,19 @@ static const char *const inner[] = {"pfai_sleep_lock", "pfai_try_lock", "pfai_sl
 static const char *const makers[] = {"lock.h", "lock.c", "zone.h", "pcpu.h"};
 enum { NR_PROBED = 5, NR_INNER = 4, NR_MAKERS = 4, MAX_PLACES = 128 };
 
+#define COMPACTS "the scenes have no movers: the child of a fork while blocks are moved is closed, whatever the locks are"
+
 static const struct {
 	const char *function, *why;
 } excused[] = {
 	{"pfa_fork_prepare", "the fork itself"},
 	{"pfa_init", "before anyone else can know of the instance"},
 	{"freeing_has_room", "where a zone's lock cannot be waited for, so that there is no other thread"},
+	{"compact_take", COMPACTS},
+	{"compact_skips", COMPACTS},
+	{"compact_hint", COMPACTS},
+	{"compact_index_zone", COMPACTS},
+	{"compact_has_room", COMPACTS},
 };
 enum { NR_EXCUSED = sizeof(excused) / sizeof(excused[0]) };
 
