@@ -360,8 +360,7 @@ static int request_failed(struct pfa *p, const struct pfai_request *rq, int code
 {
 	if (p->table)
 		pfai_compact_wanted(p, rq);
-	if (code != PFA_ENOMEM || !request_compacts(p, rq))
-		pfai_add_relaxed(&p->st->nr_fail, 1u);
+	pfai_add_relaxed(&p->st->nr_fail, 1u);
 	return rq->met_corrupt ? PFA_ECORRUPT : code;
 }
 

@@ -382,8 +382,8 @@ int pfai_request_compact(struct pfa *p, struct pfai_request *rq)
 	if (mover)
 		pfai_mover_end(p, slot);
 	int result = rq->zone ? PFA_OK : pfai_request_again(p, rq);
-	if (result == PFA_ENOMEM)
-		pfai_add_relaxed(&p->st->nr_fail, 1u);
+	if (result != PFA_ENOMEM) /* it counts as failed so far */
+		pfai_sub_relaxed(&p->st->nr_fail, 1u);
 	return result;
 }
 
