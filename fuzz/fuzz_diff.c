@@ -19,7 +19,7 @@
  *   - without caches, with the smallest caches, with more cpus, with each way to know the cpu;
  *   - with other gaps between max_order and pageblock_order, in both directions;
  *   - with the other kinds of pool, and with known-zero tracking;
- *   - at each hardening level, with and without history and generations;
+ *   - at each hardening level, with and without history and generations, with quarantine and poison;
  *   - for the textbook buddy allocator, where the configuration has one zone, no holes and no marks.
  */
 #include <stdio.h>
@@ -199,6 +199,8 @@ static void diff_levels(void)
 		c->generations = (level + own) % 2 ? !c->generations : c->generations;
 		c->history = c->history ? 0 : level;
 		c->traces = c->history ? c->traces : 0;
+		c->quarantine = level < 3 ? 0 : 1 + c->seed % PROG_QUARANTINE_DEFAULT;
+		c->poison = level < 3 || c->pool != PROG_POOL_CONTENT ? PROG_POISON_NONE : PROG_POISON_ZERO;
 		diff_compare(how[level], NULL);
 	}
 }
@@ -227,6 +229,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	c->cpu_way = (enum prog_cpu_way)((way + 2u) % PROG_CPU_WAYS);
 	c->pool = c->pool == PROG_POOL_ABSENT ? c->pool : c->pool == PROG_POOL_CONTENT ? PROG_POOL_ZERO_OP : PROG_POOL_CONTENT;
 	c->track_zero = !c->track_zero;
+	c->poison = PROG_POISON_NONE;
 	c->abort_policy = !c->abort_policy;
 	diff_compare("with another pool", NULL);
 	if (diff_textbook(&diff_program))

@@ -15,6 +15,7 @@ add_library(pfa_fuzz_exec STATIC
 	common/exec_state.c
 	common/exec_views.c
 	common/model.c
+	common/model_past.c
 	common/setup.c
 	common/setup_spoil.c
 	common/sut.c

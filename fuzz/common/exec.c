@@ -61,9 +61,14 @@ bool exec_fail(struct exec_run *run, const char *monitor, const char *what, pfa_
 
 /* ---- the platform ------------------------------------------------------------------------------------------------ */
 
+static uint32_t exec_cpu(const struct exec_run *run)
+{
+	return run->p->config.cpu_way == PROG_CPU_NONE ? 0 : run->cpu[run->thread];
+}
+
 uint32_t exec_cpu_bit(const struct exec_run *run)
 {
-	const uint32_t cpu = run->p->config.cpu_way == PROG_CPU_NONE ? 0 : run->cpu[run->thread];
+	const uint32_t cpu = exec_cpu(run);
 	return cpu < run->m.nr_cpus ? UINT32_C(1) << cpu : 0;
 }
 
@@ -189,6 +194,7 @@ bool exec_begin(struct exec_run *run)
 	run->quiet_broken = true;
 	run->nr_tokens = 0;
 	run->events_known = true;
+	run->too_soon = false;
 	setup_wipe_pool(&run->setup);
 	if (!model_init(&run->m, cfg))
 		return exec_fail(run, "harness", "the configuration does not fit the model", 0, 0, 1);
@@ -254,10 +260,15 @@ static void exec_prepare(struct exec_run *run, const struct program *p, const st
 		run->any_highatomic |= run->setup.zones[i].highatomic_frames != 0;
 	run->window.first = prog_span_start(&p->config);
 	run->window.nr_frames = prog_span_end(&p->config) - prog_span_start(&p->config);
-	run->tracks_zero = p->config.zeroed_pool && p->config.cache_high == PROG_CACHE_NONE;
+	run->tracks_zero = p->config.zeroed_pool && p->config.cache_high == PROG_CACHE_NONE && !p->config.quarantine &&
+	                   !p->config.poison;
+	run->rests_known = true;
 	/* The longest loops under a zone lock are over what is moved between a cache and its zone; those over whole runs
 	 * of frames add theirs when they are called. */
 	run->steps_bound = (p->config.cache_high && p->config.cache_high != PROG_CACHE_NONE ? p->config.cache_high : 512) + 2;
+	if (p->config.hardening == 3) /* a slot is filled up by more than a batch, and each block may be in another leaf */
+		run->steps_bound *= 2;
+	run->steps_bound += p->config.quarantine ? 64 : 0;
 }
 
 /* Illegal calls from the state that a step left. The state is then as it was. */
@@ -337,6 +348,8 @@ static bool exec_step_one(struct exec_run *run, unsigned index)
 	run->m.tag = index + 1;
 	run->m.thread = op->thread + 1u;
 	setup_cpu = run->cpu[run->thread];
+	run->m.cpu = run->disabled ? UINT32_MAX : exec_cpu(run);
+	run->too_soon = false;
 	run->cpus_used |= exec_cpu_bit(run);
 	if (exec_may_fill(op->kind))
 		run->cpus_filled |= exec_cpu_bit(run);

@@ -18,6 +18,7 @@ bool exec_mark_bad(struct exec_run *run, pfa_pfn pfn)
 	run->step.has_pfn = true;
 	run->step.pfn = pfn;
 	run->step.nr_frames = 1;
+	model_forget_frees(&run->m);
 	EXEC_CALL(run, code, run->ops->mark_bad(run->sut, pfn));
 	const int expected = model_mark_bad(&run->m, pfn);
 	if (expected != PFA_ERANGE)
@@ -340,7 +341,7 @@ bool exec_history(struct exec_run *run, pfa_pfn pfn, size_t max)
 		return exec_fail(run, "view text", "the text of a frame, whole and cut to nothing", pfn, 0, len);
 	const unsigned char state = zone < run->m.nr_zones ? run->m.state[index] : MODEL_ABSENT;
 	const bool owned = state == MODEL_HEAD || state == MODEL_TAIL;
-	if ((strstr(text, "in an allocated block") != NULL) != owned || (strstr(text, ": bad") != NULL) != (state == MODEL_BAD) ||
+	if ((strstr(text, "in an allocated block") != NULL) != owned || ((strstr(text, ": bad") != NULL) != (state == MODEL_BAD) && run->m.doomed[index] != 2) ||
 	    (strstr(text, "in no zone") != NULL) != (zone == run->m.nr_zones) ||
 	    (strstr(text, "in a hole") != NULL) != (zone < run->m.nr_zones && state == MODEL_ABSENT))
 		return exec_fail(run, "view text", "the text of a frame says another state than the model", pfn, state, len);

@@ -182,6 +182,8 @@ bool exec_refresh(struct exec_run *run)
 			                 (size_t)(unsigned)-code);
 		if (!model_judge_sums(&run->m, zone, &run->now[zone], &v))
 			return exec_say(run, &v);
+		if (!run->now[zone].quarantined)
+			model_none_rests(&run->m, zone);
 	}
 	run->have_stats = true;
 	run->stale = false;
@@ -272,7 +274,8 @@ static bool oracle_low_marks(struct exec_run *run)
 		pfa_pfn pfn;
 		if (other == zone && !below)
 			return true; /* those after it were not its turn */
-		if (other == zone || run->before[other].cached || run->now[other].cached || run->now[other].quarantined)
+		if (other == zone || run->before[other].cached || run->now[other].cached || run->before[other].quarantined ||
+		    run->now[other].quarantined)
 			continue;
 		if (model_above_mark(r, &run->now[other], r->order, 1) && model_fits(&run->m, r, other, &pfn))
 			return exec_fail(run, below ? "I12 low" : "zone order",
@@ -351,6 +354,13 @@ bool exec_judge_totals(struct exec_run *run)
 	if (run->ops->stats(run->sut, &run->totals, sizeof(run->totals)) != PFA_OK)
 		return exec_fail(run, "model code", "stats of an instance fails", 0, 0, 1);
 	oracle_activity(run, &was);
+	if (run->totals.nr_drain != was.nr_drain || !asked->asked)
+		run->too_soon = false;
+	if (run->too_soon)
+		return exec_fail(run, "I7 quarantine", "a frame was granted again before so many further frees on its cpu",
+		                 run->too_soon_pfn, run->m.quarantine, run->too_soon_frees);
+	if (run->totals.nr_drain != was.nr_drain)
+		model_forget_frees(&run->m);
 	const size_t misuses = run->totals.nr_misuse - was.nr_misuse, told = run->told_misuses;
 	run->told_misuses = 0;
 	if (misuses != told)
@@ -424,9 +434,9 @@ bool exec_check_touched(struct exec_run *run)
 static bool oracle_disabled(struct exec_run *run)
 {
 	for (unsigned zone = 0; zone < run->m.nr_zones && run->disabled && run->have_stats; zone++)
-		if (run->now[zone].cached)
-			return exec_fail(run, "I7 disabled", "frames are cached though the caches are disabled",
-			                 run->m.zone[zone].start, 0, run->now[zone].cached);
+		if (run->now[zone].cached || run->now[zone].quarantined)
+			return exec_fail(run, "I7 disabled", "frames are cached or in quarantine though the caches are disabled",
+			                 run->m.zone[zone].start, 0, run->now[zone].cached + run->now[zone].quarantined);
 	return true;
 }
 

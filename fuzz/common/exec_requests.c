@@ -31,6 +31,19 @@ static void request_append(struct exec_run *run, struct exec_handle *h, pfa_pfn 
 
 /* ---- grants ------------------------------------------------------------------------------------------------------ */
 
+/* Should a quarantine hold some of this still? That is judged once it is known whether it was emptied. */
+static void request_too_soon(struct exec_run *run, pfa_pfn pfn, size_t nr)
+{
+	const uint32_t frees = run->m.quarantine && run->rests_known && !run->any_highatomic ? model_rested(&run->m, pfn, nr)
+	                                                                                     : UINT32_MAX;
+
+	if (frees >= run->m.quarantine || run->too_soon)
+		return;
+	run->too_soon = true;
+	run->too_soon_pfn = pfn;
+	run->too_soon_frees = frees;
+}
+
 static bool request_granted(struct exec_run *run, struct exec_handle *h, const struct request *r, pfa_pfn pfn)
 {
 	const size_t nr = r->exact ? r->nr_frames : (size_t)1 << r->order;
@@ -48,6 +61,7 @@ static bool request_granted(struct exec_run *run, struct exec_handle *h, const s
 		return false;
 	if (!model_judge_type(&run->m, r, pfn, &v))
 		return exec_say(run, &v);
+	request_too_soon(run, pfn, nr);
 	run->asked.zone = model_zone_of(&run->m, pfn, &index);
 	run->asked.granted = true;
 	run->asked.nr_frames = nr;

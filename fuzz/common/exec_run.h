@@ -109,6 +109,10 @@ struct exec_run {
 	unsigned quiet;                      /* whole rounds of service, each due, since anything else was done */
 	uint64_t quiet_ns;                   /* when the last of them was */
 	bool quiet_broken;                   /* something else was done, or a round was cut short */
+	bool rests_known;                    /* the model knows of each free, and of what empties quarantines */
+	bool too_soon;                       /* this step was granted a frame that should be in quarantine: unless that was emptied */
+	pfa_pfn too_soon_pfn;
+	size_t too_soon_frees;               /* on its cpu since it was given back */
 	bool in_fini;                        /* platform.log may be told what lives */
 	const char *contract;                /* a platform op was called in a way that its contract forbids */
 };

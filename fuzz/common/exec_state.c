@@ -89,6 +89,7 @@ bool exec_drain(struct exec_run *run, uint64_t arg)
 	const bool bad = cpu != PFA_ALL_CPUS && cpu >= run->m.nr_cpus;
 	int code;
 
+	model_forget_frees(&run->m);
 	EXEC_CALL(run, code, run->ops->cache_drain(run->sut, cpu));
 	if (!exec_expect_code(run, bad ? PFA_EINVAL : PFA_OK, code))
 		return false;
@@ -106,6 +107,7 @@ bool exec_purge(struct exec_run *run, pfa_pfn pfn)
 	const unsigned zone = model_zone_of(&run->m, pfn, &index);
 	int code;
 
+	model_forget_frees(&run->m);
 	EXEC_CALL(run, code, run->ops->cache_purge(run->sut, pfn));
 	if (!exec_expect_code(run, zone == run->m.nr_zones ? PFA_ERANGE : PFA_OK, code))
 		return false;
@@ -125,6 +127,7 @@ bool exec_switch(struct exec_run *run, bool disable)
 {
 	int code;
 
+	model_forget_frees(&run->m);
 	if (disable) {
 		EXEC_CALL(run, code, run->ops->cache_disable(run->sut));
 		if (!exec_expect_code(run, PFA_OK, code))
@@ -169,9 +172,9 @@ static bool state_judge_service(struct exec_run *run, unsigned budget, int code,
 	if (run->quiet < 2 || !exec_refresh(run))
 		return run->r->outcome == EXEC_FINE;
 	for (unsigned zone = 0; zone < run->m.nr_zones; zone++)
-		if (run->now[zone].cached)
-			return exec_fail(run, "I7 service", "frames are cached after two whole rounds in which all cpus were idle", 0, 0,
-			                 run->now[zone].cached);
+		if (run->now[zone].cached || run->now[zone].quarantined)
+			return exec_fail(run, "I7 service", "frames are cached or in quarantine after two whole rounds in which all cpus were idle",
+			                 0, 0, run->now[zone].cached + run->now[zone].quarantined);
 	return true;
 }
 
@@ -185,6 +188,7 @@ bool exec_service(struct exec_run *run, unsigned budget)
 		return exec_fail(run, "model code", "stats of an instance fails", 0, 0, 1);
 	if (run->p->config.hardening >= 2) /* the scrubber's share */
 		exec_allow_steps(run, (size_t)PFA_SCRUB_PAGEBLOCKS << run->setup.cfg.pageblock_order);
+	model_forget_frees(&run->m);
 	EXEC_CALL(run, code, run->ops->service(run->sut, budget, budget & 1 ? &next : NULL));
 	run->step.code = code;
 	if (code != PFA_OK && code != PFA_EAGAIN)
@@ -224,6 +228,7 @@ void exec_fault(struct exec_run *run, const struct prog_op *op)
 	run->fault[site].times = op->arg[2];
 	run->fault[site].sticky = op->arg[2] == 0;
 	run->fault[site].armed = true;
+	run->rests_known = false; /* on which cpu a free is meant to be is not known any more */
 	run->threads_known &= site != PROG_SITE_SELF;
 }
 

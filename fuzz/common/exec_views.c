@@ -49,7 +49,7 @@ static void views_write(void *ctx, const char *bytes, size_t nr)
 		views_count(t, bytes[i]);
 	if (t->nest) { /* no lock is held here: the writer may allocate and free */
 		pfa_pfn pfn = 0;
-		t->run->tracks_zero = t->run->events_known = false; /* a frame was the writer's, which the model does not know */
+		t->run->tracks_zero = t->run->events_known = t->run->rests_known = false; /* a frame was the writer's, which the model does not know */
 		if (t->run->ops->alloc(t->run->sut, 0, PFA_MOVABLE, &pfn) == PFA_OK)
 			t->nest_failed |= t->run->ops->free(t->run->sut, pfn, 0) != PFA_OK;
 	}
@@ -171,10 +171,12 @@ bool exec_judge_frame(struct exec_run *run, pfa_pfn pfn, const struct pfa_frame_
 		fits = f->state == PFA_FRAME_ABSENT;
 		break;
 	case MODEL_BAD:
-		fits = f->state == PFA_FRAME_BAD;
+		fits = f->state == PFA_FRAME_BAD || (run->m.doomed[index] == 2 && (f->state == PFA_FRAME_QUARANTINE ||
+		                                                                  f->state == PFA_FRAME_TAIL));
 		break;
-	default: /* free, or in a cache: there a block has tails too */
-		fits = f->state == PFA_FRAME_FREE || f->state == PFA_FRAME_CACHED || f->state == PFA_FRAME_TAIL;
+	default: /* free, or in a cache or quarantine: there a block has tails too */
+		fits = f->state == PFA_FRAME_FREE || f->state == PFA_FRAME_CACHED || f->state == PFA_FRAME_TAIL ||
+		       (f->state == PFA_FRAME_QUARANTINE && run->m.quarantine);
 		break;
 	}
 	if (!fits)

@@ -3,16 +3,12 @@
  * model.c - see model.h. Slow and obvious on purpose; shares no code with the library.
  */
 #include "model.h"
+#include "model_past.h"
 
 #include <string.h>
 
 /* A guarded block lies in a block so many orders larger, as its second quarter. */
 #define MODEL_GUARD_ORDERS 2u
-
-static size_t model_pow2(unsigned order)
-{
-	return (size_t)1 << order;
-}
 
 static bool model_say(struct verdict *v, const char *monitor, const char *what, unsigned zone, pfa_pfn pfn,
                       size_t expected, size_t actual)
@@ -87,6 +83,7 @@ static bool model_init_zone(struct model *m, struct model_zone *z, const struct 
 	memset(m->owner + z->base, 0, z->nr * sizeof(m->owner[0]));
 	memset(m->order + z->base, 0, z->nr);
 	memset(m->doomed + z->base, 0, z->nr);
+	memset(m->freed_in + z->base, 0, z->nr * sizeof(m->freed_in[0]));
 	if (m->history) {
 		memset(m->events + z->base, 0, z->nr * sizeof(m->events[0]));
 		memset(m->last + z->base, 0, z->nr * sizeof(m->last[0]));
@@ -117,7 +114,11 @@ bool model_init(struct model *m, const struct pfa_config *cfg)
 	m->can_zero = cfg->pool || (cfg->platform && cfg->platform->zero);
 	m->has_types = true;
 	m->generation = m->births = 0;
-	m->quarantines = m->can_guard = cfg->hardening >= 3;
+	m->can_guard = cfg->hardening >= 3;
+	m->quarantine = cfg->quarantine == PFA_EXPLICIT_0 ? 0 : cfg->quarantine ? cfg->quarantine : cfg->hardening >= 3 ? 64 : 0;
+	m->cpu = 0;
+	m->rests = 1;
+	memset(m->frees, 0, sizeof(m->frees));
 	m->history = cfg->history <= PFA_HISTORY_LIMIT ? cfg->history : 0;
 	m->nr_frames = 0;
 	if (m->nr_zones == 0 || m->nr_zones > MODEL_ZONES)
@@ -436,44 +437,6 @@ void model_largest(const struct model *m, uint32_t flags, const struct pfa_zone_
 	}
 }
 
-/* ---- events ------------------------------------------------------------------------------------------------------ */
-
-/* Of nr_blocks blocks side by side from the frame with this index. */
-static void model_note(struct model *m, enum pfa_event_op op, size_t index, size_t nr_blocks, unsigned order)
-{
-	const size_t nr = model_pow2(order);
-
-	for (size_t i = 0; i < nr_blocks && m->history; i++, index += nr) {
-		const struct model_event e = { .head = (uint32_t)index, .seq = ++m->events[index], .tag = m->tag,
-			                       .thread = m->thread, .op = (unsigned char)op, .order = (unsigned char)order };
-		for (size_t k = 0; k < nr; k++)
-			m->last[index + k] = e;
-	}
-}
-
-bool model_newest_event(const struct model *m, pfa_pfn pfn, struct pfa_event *out)
-{
-	size_t index;
-	const unsigned zone = model_zone_of(m, pfn, &index);
-
-	if (!m->history || zone == m->nr_zones)
-		return false;
-	const struct model_event *e = &m->last[index];
-	if (!e->seq || m->events[e->head] - e->seq >= m->history)
-		return false;
-	*out = (struct pfa_event){ .pfn = pfn - (index - e->head), .op = (enum pfa_event_op)e->op, .order = e->order,
-		                   .tag = e->tag, .thread = e->thread };
-	return true;
-}
-
-uint32_t model_birth(const struct model *m, pfa_pfn pfn, unsigned order)
-{
-	size_t index;
-	const unsigned zone = model_zone_of(m, pfn, &index);
-
-	return zone < m->nr_zones && m->state[index] == MODEL_HEAD && m->order[index] == order ? m->born[index] : 0;
-}
-
 /* ---- ownership --------------------------------------------------------------------------------------------------- */
 
 static uint32_t model_own(struct model *m, pfa_pfn pfn, size_t nr)
@@ -555,9 +518,13 @@ void model_release_range(struct model *m, pfa_pfn first, size_t nr_frames)
 		if (next > first + nr_frames)
 			next = first + nr_frames;
 		nr = next - pfn;
-		for (size_t i = 0; i < nr && m->history; i++)
-			if (m->state[index + i] == MODEL_HEAD)
-				model_note(m, PFA_EVENT_FREE, index + i, 1, m->order[index + i]);
+		for (size_t i = 0; i < nr; i++) {
+			if (m->state[index + i] != MODEL_HEAD)
+				continue;
+			model_note(m, PFA_EVENT_FREE, index + i, 1, m->order[index + i]);
+			if (m->quarantine)
+				model_rest(m, index + i, model_pow2(m->order[index + i]));
+		}
 		memset(m->state + index, MODEL_FREE, nr);
 		memset(m->owner + index, 0, nr * sizeof(m->owner[0]));
 		m->zone[zone].owned -= nr;
@@ -567,8 +534,11 @@ void model_release_range(struct model *m, pfa_pfn first, size_t nr_frames)
 		if (m->owned_in[pb] < m->fewest_in[pb])
 			m->fewest_in[pb] = m->owned_in[pb];
 		for (size_t i = 0; i < nr; i++)
-			if (m->doomed[index + i])
+			if (m->doomed[index + i]) {
 				model_bad(m, zone, pfn + i);
+				m->zone[zone].fading += m->quarantine != 0;
+				m->doomed[index + i] = m->quarantine ? 2 : 0;
+			}
 	}
 }
 
@@ -629,12 +599,16 @@ struct expectation model_expect_free(const struct model *m, pfa_pfn pfn, unsigne
 		switch ((enum model_state)m->state[index]) {
 		case MODEL_FREE: /* it may lie in a cached block, and not be its head */
 			e.kinds |= MODEL_KIND(DOUBLE_FREE) | MODEL_KIND(DOUBLE_FREE_CACHED) | MODEL_KIND(TAIL);
+			if (m->quarantine)
+				e.kinds |= MODEL_KIND(DOUBLE_FREE_QUARANTINED);
 			break;
 		case MODEL_ABSENT:
 			e.kinds |= MODEL_KIND(HOLE);
 			break;
 		case MODEL_BAD:
 			e.kinds |= MODEL_KIND(BAD);
+			if (m->doomed[index] == 2)
+				e.kinds |= MODEL_KIND(DOUBLE_FREE_QUARANTINED) | MODEL_KIND(TAIL);
 			break;
 		case MODEL_TAIL:
 			e.kinds |= MODEL_KIND(TAIL);
@@ -704,12 +678,12 @@ bool model_judge_sums(const struct model *m, unsigned zone, const struct pfa_zon
 		                 s->present, sum);
 	if (s->allocated != z->owned)
 		return model_say(v, "I6 allocated", "allocated frames", zone, z->start, z->owned, s->allocated);
-	if (s->bad != z->bad)
+	if (s->bad > z->bad || s->bad + z->fading < z->bad || (s->quarantined == 0 && s->bad != z->bad))
 		return model_say(v, "I6 bad", "bad frames", zone, z->start, z->bad, s->bad);
-	if (s->free + s->cached + s->quarantined != z->present - z->owned - z->bad)
+	if (s->free + s->cached + s->quarantined != z->present - z->owned - s->bad)
 		return model_say(v, "I6 free", "free, cached and quarantined frames together", zone, z->start,
-		                 z->present - z->owned - z->bad, s->free + s->cached + s->quarantined);
-	if (s->free_isolated || s->held_report || s->held_move || (s->quarantined && !m->quarantines))
+		                 z->present - z->owned - s->bad, s->free + s->cached + s->quarantined);
+	if (s->free_isolated || s->held_report || s->held_move || (s->quarantined && !m->quarantine))
 		return model_say(v, "I1 held", "frames are held though nothing holds any", zone, z->start, 0,
 		                 s->free_isolated + s->held_report + s->held_move + s->quarantined);
 	const size_t unowned_cma = z->present_cma - z->owned_cma - z->bad_cma; /* the quarantine may have some of them */

@@ -18,6 +18,7 @@
 
 #define MODEL_ZONES 8u
 #define MODEL_FRAMES (32768u + (UINT32_C(1) << 18)) /* of all zones together, holes included (huge ones: setup.h) */
+#define MODEL_CPUS 16u
 #define MODEL_PAGEBLOCKS (MODEL_FRAMES / 64u + 2u * MODEL_ZONES)
 
 enum model_state {
@@ -49,6 +50,7 @@ struct model_zone {
 	size_t owned_cma;  /* of them in CMA pageblocks */
 	size_t present_cma;
 	size_t bad, bad_cma;
+	size_t fading;     /* of them, that may be in quarantine still */
 	size_t mark[3];    /* min, low, high */
 	size_t highatomic_frames;
 };
@@ -69,19 +71,25 @@ struct model {
 	size_t nr_frames;  /* of all zones, holes included */
 	uint32_t generation;
 	uint32_t births;   /* grants and splits so far */
-	bool quarantines;  /* what is given back may rest before it is granted again: level 3 */
+	uint32_t quarantine; /* blocks that each cpu's holds: what is given back rests there before it is granted again */
+	uint32_t cpu;      /* of the frees that follow; UINT32_MAX: past the caches */
+	uint32_t rests;    /* number of the time since all quarantines were last emptied */
+	uint32_t frees[MODEL_CPUS]; /* of blocks, on each cpu */
 	bool can_guard;    /* PFA_GUARD is possible */
 	unsigned history;  /* config.history */
 	uint32_t tag, thread; /* of the events that follow */
 	struct model_zone zone[MODEL_ZONES];
 	unsigned char state[MODEL_FRAMES];
 	unsigned char order[MODEL_FRAMES];  /* of the block, at its head */
-	unsigned char doomed[MODEL_FRAMES]; /* 1: owned, and bad once it is given back */
+	unsigned char doomed[MODEL_FRAMES]; /* 1: owned, and bad once it is given back; 2: bad, once it left the quarantine */
 	unsigned char zero[MODEL_FRAMES];   /* 1: the frame's content is known to be zero */
 	uint32_t owner[MODEL_FRAMES];       /* generation of the grant that owns the frame; 0: nobody */
 	unsigned char type[MODEL_PAGEBLOCKS];
 	uint32_t owned_in[MODEL_PAGEBLOCKS]; /* owned frames of the zone in the pageblock; and the fewest of them */
 	uint32_t fewest_in[MODEL_PAGEBLOCKS]; /* since its type was last looked at */
+	uint32_t freed_at[MODEL_FRAMES];      /* which free on that cpu gave the frame back */
+	uint32_t freed_in[MODEL_FRAMES];      /* and in which time between two emptyings; 0: never */
+	unsigned char freed_on[MODEL_FRAMES];
 	uint32_t born[MODEL_FRAMES];          /* at the head of an owned block: which birth it was */
 	/* only with a history: */
 	uint32_t events[MODEL_FRAMES];        /* of the blocks that began at the frame */
@@ -120,6 +128,12 @@ uint32_t model_request_codes(const struct model *m, const struct request *r);
 
 /* I15, zone, alignment, hole, window, exact zone: may this grant be? */
 bool model_judge_grant(const struct model *m, const struct request *r, pfa_pfn pfn, struct verdict *v);
+/* How many frees ago was the last of these frames given back that a quarantine could still hold? UINT32_MAX: none. */
+uint32_t model_rested(const struct model *m, pfa_pfn pfn, size_t nr);
+/* All quarantines may have been emptied. */
+void model_forget_frees(struct model *m);
+/* Nothing of the zone is in quarantine. */
+void model_none_rests(struct model *m, unsigned zone);
 /* I3: CMA only to MOVABLE, HIGHATOMIC only to HIGH; with the pageblock types as they are after the grant. */
 bool model_judge_type(const struct model *m, const struct request *r, pfa_pfn pfn, struct verdict *v);
 /* I12: did whatever left the zone during the request leave enough there? */

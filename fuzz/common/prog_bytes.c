@@ -8,7 +8,7 @@
  *    3  4  swarm mask                     18     how the cpu is known
  *    7     zones - 1 | threads - 1 << 2   19     zero (devices, owners)
  *          | abort << 4 | pool << 5       20     history + 17 * (generations + 2 * traces)
- *          | zeroed metadata << 7         21     huge
+ *          | zeroed metadata << 7         21     huge, or 2 + quarantine + 60 * poison
  *    8     frame shift                    22  2  what to spoil, and how
  *    9     pageblock order                24     seed
  *   10     largest order                  25 12  4 holes: u16 offset in the span, u8 length (0: none)
@@ -30,6 +30,7 @@ enum {
 };
 #define FAR_SHIFT 26
 #define HISTORIES 17u /* 0..16 */
+#define QUARANTINES (PROG_QUARANTINE_DEFAULT + 1u)
 
 static unsigned read16(const uint8_t *at)
 {
@@ -124,6 +125,10 @@ static void decode_modes(const uint8_t *h, struct prog_config *c)
 	c->bad = h[AT_BAD] < PROG_SPOILS ? (enum prog_spoil)h[AT_BAD] : PROG_SPOIL_NONE;
 	c->bad_variant = h[AT_BAD_VARIANT];
 	c->huge = h[AT_HUGE] == 1 || h[AT_HUGE] >= 0xFC; /* such programs are slow: few */
+	if (h[AT_HUGE] >= 2 && h[AT_HUGE] < 2 + QUARANTINES * PROG_POISONS) { /* means nothing below level 3 */
+		c->quarantine = (h[AT_HUGE] - 2u) % QUARANTINES;
+		c->poison = (enum prog_poison)((h[AT_HUGE] - 2u) / QUARANTINES);
+	}
 	c->seed = h[AT_SEED];
 	const unsigned memory = h[AT_MEMORY] < HISTORIES * 2 * (PROG_TRACES_MAX + 1) ? h[AT_MEMORY] : 0;
 	c->history = memory % HISTORIES;
@@ -290,6 +295,8 @@ void prog_config_encode(const struct prog_config *c, uint8_t h[PROG_HEADER_BYTES
 	h[AT_BAD_VARIANT] = (uint8_t)c->bad_variant;
 	h[AT_SEED] = (uint8_t)c->seed;
 	h[AT_HUGE] = (uint8_t)c->huge;
+	if (c->quarantine || c->poison)
+		h[AT_HUGE] = (uint8_t)(2 + c->quarantine + QUARANTINES * (unsigned)c->poison);
 	h[AT_MEMORY] = (uint8_t)(c->history + HISTORIES * ((unsigned)c->generations + 2 * c->traces));
 	encode_zones(c, h);
 }

@@ -201,6 +201,9 @@ static void put_zones(FILE *f, const struct prog_config *c)
 
 static void put_setup(FILE *f, const struct prog_config *c)
 {
+	static const char *const poisons[PROG_POISONS] = { "PFA_POISON_NONE", "PFA_POISON_LINES", "PFA_POISON_ALL",
+		                                            "PFA_POISON_ZERO" };
+
 	fprintf(f, "\tstatic struct pfa_platform platform = {\n"
 	           "\t\t.size = sizeof(struct pfa_platform), %s.self = platform_self,\n"
 	           "\t\t.now_ns = platform_now, .fatal = platform_fatal,\n\t};\n\n",
@@ -224,8 +227,9 @@ static void put_setup(FILE *f, const struct prog_config *c)
 		        "\tcfg.cache_max_order = %u;\n", c->cache_max_order);
 	if (c->hardening)
 		fprintf(f, "\tcfg.hardening = %u;\n", c->hardening);
-	if (c->hardening == 3)
-		fprintf(f, "\tcfg.quarantine = PFA_EXPLICIT_0;\n\tcfg.poison = PFA_POISON_NONE;\n");
+	if (c->hardening == 3 && c->quarantine != PROG_QUARANTINE_DEFAULT)
+		fprintf(f, c->quarantine ? "\tcfg.quarantine = %u;\n" : "\tcfg.quarantine = PFA_EXPLICIT_0;\n", c->quarantine);
+	fprintf(f, "\tcfg.poison = %s;\n", poisons[c->poison]);
 	if (c->history)
 		fprintf(f, "\tcfg.history = %u;\n\tplatform.tag = platform_tag;\n", c->history);
 	if (c->traces)

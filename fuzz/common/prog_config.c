@@ -167,6 +167,15 @@ void prog_config_canonicalise(struct prog_config *c)
 		c->history = c->traces = 0;
 		c->generations = false;
 	}
+	if (c->hardening < 3 || c->huge) {
+		c->quarantine = 0;
+		c->poison = PROG_POISON_NONE;
+	}
+	c->quarantine = bounded(c->quarantine, 0, PROG_QUARANTINE_DEFAULT);
+	if (c->poison >= PROG_POISONS || c->pool != PROG_POOL_CONTENT)
+		c->poison = PROG_POISON_NONE;
+	if (c->poison == PROG_POISON_LINES || c->poison == PROG_POISON_ALL) /* such frames are never known to be zero */
+		c->zeroed_pool = c->track_zero = false;
 	c->threads = bounded(c->threads, 1, PROG_THREADS_MAX);
 	c->seed = bounded(c->seed, 0, 255);
 	if (c->bad >= PROG_SPOILS)

@@ -378,6 +378,11 @@ static void change_config(struct mutator *m)
 
 	if (one_in(m, 6)) { /* random bytes mean a level rarely, since older inputs have none */
 		m->p->config.hardening = below(m, 4);
+		if (one_in(m, 2)) {
+			m->p->config.hardening = 3;
+			m->p->config.quarantine = one_in(m, 4) ? below(m, PROG_QUARANTINE_DEFAULT + 1) : below(m, 6);
+			m->p->config.poison = (enum prog_poison)below(m, PROG_POISONS);
+		}
 		return;
 	}
 

@@ -163,6 +163,12 @@ static bool parse_config_word(struct parser *s, struct word key, struct word val
 	} else if (parse_is(key, "policy")) {
 		good = parse_choice(s, value, "policy", policy_name, &n);
 		c->abort_policy = n;
+	} else if (parse_is(key, "poison")) {
+		good = parse_choice(s, value, "poison", prog_poison_name, &n);
+		c->poison = (enum prog_poison)n;
+	} else if (parse_is(key, "quarantine") && parse_is(value, "default")) {
+		good = true;
+		c->quarantine = PROG_QUARANTINE_DEFAULT;
 	} else if (parse_is(key, "generations")) {
 		good = parse_choice(s, value, "generations", generations_name, &n);
 		c->generations = n;
@@ -189,6 +195,7 @@ static bool parse_config_number(struct parser *s, struct word key, struct word v
 		{"frame_shift", &c->frame_shift, 6, 16},         {"max_order", &c->max_order, 0, 31},
 		{"pageblock_order", &c->pageblock_order, 6, 20}, {"cpus", &c->cpus, 1, 16},
 		{"cache_order", &c->cache_max_order, 0, 9},      {"hardening", &c->hardening, 0, 3},
+		{"quarantine", &c->quarantine, 0, PROG_QUARANTINE_DEFAULT - 1},
 		{"threads", &c->threads, 1, PROG_THREADS_MAX},   {"huge", &c->huge, 0, 1},
 		{"history", &c->history, 0, 16},                 {"traces", &c->traces, 0, PROG_TRACES_MAX},
 	};

@@ -92,6 +92,12 @@ static void put_config(struct sink *s, const struct prog_config *c)
 		put(s, " cache_order=%u", c->cache_max_order == PROG_CACHE_ORDER_0 ? 0 : c->cache_max_order);
 	if (c->hardening)
 		put(s, " hardening=%u", c->hardening);
+	if (c->quarantine == PROG_QUARANTINE_DEFAULT)
+		put(s, " quarantine=default");
+	else if (c->quarantine)
+		put(s, " quarantine=%u", c->quarantine);
+	if (c->poison)
+		put(s, " poison=%s", prog_poison_name((unsigned)c->poison));
 	if (c->generations)
 		put(s, " generations=on");
 	if (c->history)

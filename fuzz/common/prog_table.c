@@ -86,6 +86,13 @@ const char *prog_result_name(unsigned value)
 	return NAME_OF(results, value);
 }
 
+const char *prog_poison_name(unsigned value)
+{
+	static const char *const names[PROG_POISONS] = { "none", "lines", "all", "zero" };
+
+	return NAME_OF(names, value);
+}
+
 const char *prog_spoil_name(unsigned value)
 {
 	return NAME_OF(spoils, value);

@@ -145,6 +145,11 @@ struct prog_zone {
 	unsigned nr_holes;
 };
 
+enum prog_poison {
+	PROG_POISON_NONE, PROG_POISON_LINES, PROG_POISON_ALL, PROG_POISON_ZERO,
+	PROG_POISONS
+};
+
 struct prog_config {
 	unsigned version;
 	uint32_t swarm;            /* enabled groups, bit i = group i; 0: all */
@@ -163,6 +168,8 @@ struct prog_config {
 	enum prog_pool pool;
 	enum prog_check check;
 	unsigned hardening;        /* 0..3 */
+	unsigned quarantine;       /* config.quarantine, at level 3: 0 (none) .. 58, or PROG_QUARANTINE_DEFAULT */
+	enum prog_poison poison;   /* config.poison, at level 3 and with pool=content */
 	bool generations;          /* PFA_CONFIG_GENERATIONS */
 	unsigned history;          /* config.history, 0..16 */
 	unsigned traces;           /* 0: none; else nr_traces and trace_shift, with history only: prog_nr_traces() */
@@ -175,6 +182,7 @@ struct prog_config {
 	struct prog_zone zones[PROG_ZONES_MAX]; /* in order of preference; in address order disjoint, any gap */
 };
 #define PROG_CACHE_NONE 63u    /* cache_high = PFA_EXPLICIT_0 */
+#define PROG_QUARANTINE_DEFAULT 59u /* 0 in the configuration: 64 blocks */
 #define PROG_CACHE_ORDER_0 15u /* cache_max_order = PFA_EXPLICIT_0 */
 
 struct prog_op {
@@ -245,6 +253,7 @@ const char *prog_far_name(unsigned value);
 const char *prog_site_name(unsigned value);
 const char *prog_result_name(unsigned value);
 const char *prog_spoil_name(unsigned value);
+const char *prog_poison_name(unsigned value);
 const char *prog_what_name(unsigned value);
 
 /* First pfn of the lowest zone, and the pfn after the highest. */

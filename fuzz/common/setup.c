@@ -97,6 +97,17 @@ static void setup_pool(struct setup *s, const struct prog_config *c)
 	}
 }
 
+/* Only content can be poisoned; and by the library, since the arena's poison would forbid it to look. */
+static void setup_poison(struct setup *s, const struct prog_config *c)
+{
+	static const enum pfa_poison poisons[PROG_POISONS] = { PFA_POISON_NONE, PFA_POISON_LINES, PFA_POISON_ALL,
+		                                                PFA_POISON_ZERO };
+
+	s->cfg.poison = s->content ? poisons[c->poison] : PFA_POISON_NONE;
+	if (s->cfg.poison != PFA_POISON_NONE)
+		s->zero = SETUP_ZERO_LIBRARY;
+}
+
 void setup_make(struct setup *s, const struct prog_config *c, uint32_t lacks, struct pfa_platform *platform)
 {
 	s->platform = platform;
@@ -133,10 +144,10 @@ void setup_make(struct setup *s, const struct prog_config *c, uint32_t lacks, st
 	s->cfg.fatal_policy = c->abort_policy ? PFA_FATAL_ABORT : PFA_FATAL_REPORT;
 	s->cfg.seed = c->seed;
 	s->cfg.hardening = c->hardening;
-	/* The model does not know where a quarantine holds blocks, nor what poison says. */
-	s->cfg.quarantine = c->hardening == 3 ? PFA_EXPLICIT_0 : 0;
-	s->cfg.poison = PFA_POISON_NONE;
+	if (c->hardening == 3 && c->quarantine != PROG_QUARANTINE_DEFAULT)
+		s->cfg.quarantine = setup_or_explicit_0(c->quarantine);
 	setup_pool(s, c);
+	setup_poison(s, c);
 	if (s->zero == SETUP_ZERO_NONE || s->zero == SETUP_ZERO_LIBRARY)
 		platform->zero = NULL;
 }

@@ -38,6 +38,7 @@
 	X(DRAIN, "I7 cached", "does not drain")                                                                    \
 	X(PURGE, "I7 purge", "does not purge")                                                                     \
 	X(DISABLED, "I7 disabled", "caches though it was told not to")                                             \
+	X(QUARANTINE, "I7 quarantine", "has no quarantine")                                                       \
 	X(LARGEST, "query largest", "promises an order too many")                                                  \
 	X(WOULD, "query would", "promises whatever is asked")                                                      \
 	X(FRAME_VIEW, "view frame", "shows owned frames as free")                                                  \

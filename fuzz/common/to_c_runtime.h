@@ -665,20 +665,15 @@ HELPER void setup(struct pfa_platform *platform, int pool, int zero_op)
 {
 	enum pfa_config_problem problem;
 	size_t frame = (size_t)1 << cfg.frame_shift, bytes = (size_t)pool_frames << cfg.frame_shift;
-	int code = pfa_size(&cfg, &footprint, &problem, NULL);
+	int code;
 
-	if (code != PFA_OK) {
-		printf("pfa_size: %s: %s\n", pfa_error_name(code), pfa_config_problem_text(problem));
-		exit(1);
-	}
-	memory = aligned_alloc(footprint.align, (footprint.core_bytes + footprint.align - 1) / footprint.align * footprint.align);
 	if (pool == 0 && bytes > (size_t)64 << 20)
 		pool = 2; /* too large for content: addresses only */
 	if (pool == 0 || pool == 2) {
 		unsigned char *at = mmap(NULL, bytes + frame, pool == 0 ? PROT_READ | PROT_WRITE : PROT_NONE,
 		                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-		if (at == MAP_FAILED || !memory) {
+		if (at == MAP_FAILED) {
 			perror("memory");
 			exit(2);
 		}
@@ -691,6 +686,20 @@ HELPER void setup(struct pfa_platform *platform, int pool, int zero_op)
 	readable = pool == 0;
 	platform->zero = pool == 2 || pool == 3 || (pool == 0 && zero_op) ? platform_zero : NULL;
 	platform->ctx = pool == 0 ? &cfg : NULL; /* the zero op writes only where there is content */
+	if (pool != 0)
+		cfg.poison = PFA_POISON_NONE;
+	if (cfg.poison != PFA_POISON_NONE)
+		platform->zero = NULL;
+	code = pfa_size(&cfg, &footprint, &problem, NULL);
+	if (code != PFA_OK) {
+		printf("pfa_size: %s: %s\n", pfa_error_name(code), pfa_config_problem_text(problem));
+		exit(1);
+	}
+	memory = aligned_alloc(footprint.align, (footprint.core_bytes + footprint.align - 1) / footprint.align * footprint.align);
+	if (!memory) {
+		perror("memory");
+		exit(2);
+	}
 	memset(memory, cfg.flags & PFA_CONFIG_ZEROED_META ? 0 : 0xA5, footprint.core_bytes);
 	begin();
 }

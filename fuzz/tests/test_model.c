@@ -175,6 +175,41 @@ static void test_guard_codes(void **state)
 	assert_int_equal(model_request_codes(&m, &r), MODEL_CODE(PFA_EINVAL));
 }
 
+/* Frees are counted on their cpu, and only as long as nothing is emptied. */
+static void test_quarantine(void **state)
+{
+	(void)state;
+	m.quarantine = 4;
+	(void)model_take(&m, 8, 1);
+	(void)model_take(&m, 16, 0);
+	assert_int_equal(model_rested(&m, 8, 2), UINT32_MAX);
+	assert_int_equal(model_mark_bad(&m, 9), PFA_EAGAIN);
+	model_release(&m, 8, 1);
+	assert_int_equal(model_rested(&m, 8, 2), 0);
+	assert_int_equal(m.zone[0].fading, 1);
+	const struct expectation e = model_expect_free(&m, 9, 0);
+	assert_int_equal(e.kinds, 1u << PFA_FAULT_BAD | 1u << PFA_FAULT_DOUBLE_FREE_QUARANTINED | 1u << PFA_FAULT_TAIL);
+	m.cpu = 1;
+	model_release(&m, 16, 0);
+	assert_int_equal(model_rested(&m, 8, 2), 0);
+	assert_int_equal(model_rested(&m, 4, 16), 0);
+	m.cpu = 0;
+	(void)model_take(&m, 20, 0);
+	model_release(&m, 20, 0);
+	assert_int_equal(model_rested(&m, 8, 2), 1);
+	assert_int_equal(model_rested(&m, 16, 1), 0);
+	m.cpu = UINT32_MAX; /* past the caches */
+	(void)model_take(&m, 24, 0);
+	model_release(&m, 24, 0);
+	assert_int_equal(model_rested(&m, 24, 1), UINT32_MAX);
+	model_none_rests(&m, 0);
+	assert_int_equal(m.zone[0].fading, 0);
+	assert_int_equal(model_expect_free(&m, 9, 0).kinds, 1u << PFA_FAULT_BAD);
+	model_forget_frees(&m);
+	assert_int_equal(model_rested(&m, 8, 16), UINT32_MAX);
+	assert_true(model_judge_itself(&m, &v));
+}
+
 static void test_grant_place(void **state)
 {
 	struct request r = request_block(2, PFA_MOVABLE);
@@ -470,13 +505,13 @@ static void test_sums(void **state)
 	s.quarantined = 1;
 	s.free--;
 	ASSERT_SAYS(model_judge_sums(&m, 1, &s, &v), "I1 held");
-	m.quarantines = true;
+	m.quarantine = 1;
 	assert_true(model_judge_sums(&m, 1, &s, &v));
 	s.free_cma--;
 	assert_true(model_judge_sums(&m, 1, &s, &v));
 	s.free_cma--;
 	ASSERT_SAYS(model_judge_sums(&m, 1, &s, &v), "I6 cma");
-	m.quarantines = false;
+	m.quarantine = 0;
 	s = sound(1);
 	s.held_move = 1;
 	s.free--;
@@ -621,6 +656,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_init), TEST(test_init_limits), TEST(test_request_codes), TEST(test_grant_place),
 		TEST(test_init), TEST(test_init_limits), TEST(test_guard_codes), TEST(test_grant_place),
+		TEST(test_init), TEST(test_init_limits), TEST(test_quarantine), TEST(test_grant_place),
 		TEST(test_grant_owner), TEST(test_grant_window_and_exact), TEST(test_types), TEST(test_marks),
 		TEST(test_refusal), TEST(test_fits_classes), TEST(test_largest), TEST(test_frees), TEST(test_free_range),
 		TEST(test_sums), TEST(test_itself), TEST(test_zero_shadow), TEST(test_bad),

@@ -123,6 +123,9 @@ static bool plainer(struct prog_config *c, unsigned way)
 	case 20: c->bad_variant = 0; return true;
 	case 21: c->cpu_way = PROG_CPU_OP; return true;
 	case 22: c->huge = 0; return true;
+	case 23: c->quarantine = 0; return true;
+	case 24: c->quarantine /= 2; return true;
+	case 25: c->poison = PROG_POISON_NONE; return true;
 	default: return false;
 	}
 }
