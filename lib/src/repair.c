@@ -79,8 +79,10 @@ static bool repair_guard(struct repair *r, size_t rel, uint8_t byte)
 {
 	bool beside = byte == PFAI_GUARD_ABOVE && r->block_end == rel;
 	if (byte == PFAI_GUARD_BELOW && rel + 1 < r->end) {
-		unsigned next = pfai_load_acquire(repair_byte(r, rel + 1)) & PFAI_STATE_MASK;
-		beside = next == PFAI_HEAD || next == PFAI_MOVABLE || next == PFAI_FREEING;
+		uint8_t first = pfai_load_acquire(repair_byte(r, rel + 1));
+		unsigned next = first & PFAI_STATE_MASK;
+		beside = (next == PFAI_HEAD || next == PFAI_MOVABLE || next == PFAI_FREEING) &&
+		         repair_fits(r, rel + 1, first & PFAI_ORDER_MASK);
 	}
 	if (!beside)
 		return false;
