@@ -146,12 +146,15 @@ static void test_mixed_orders(void **state)
 		fragment(&rig, &rng, 2 + seed % 7);
 		EXPECT(pfa_compact, PFA_OK, rig.pfa, 0, PFA_COMPACT_ALL, seed % PFA_MIGRATE_MODES, &stats);
 		unsigned nr_moved = 0;
+		size_t frames = 0;
 		for (unsigned i = 0; i < SCRIPTED_BLOCKS; i++) {
 			MUST(moves[i] <= 1);
 			MUST(!moves[i] || s.blocks[i].order < 6);
+			frames += (size_t)moves[i] << s.blocks[i].order;
 			nr_moved += moves[i];
 		}
 		assert_true(nr_moved > 0);
+		assert_int_equal(stats.moved, frames);
 		assert_true(stats.index_after <= stats.index_before);
 		assert_true(stats.steps <= bound(2048, nr_moved));
 		rig_check(&rig);

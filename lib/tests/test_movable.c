@@ -95,6 +95,10 @@ static void test_owners(void **state)
 	EXPECT(pfa_owner_create, PFA_OK, rig.pfa, &good, NULL, &owners[1]);
 	assert_int_not_equal(owners[1], first); /* the place is the same, the handle is not */
 	EXPECT(pfa_owner_destroy, PFA_EINVAL, rig.pfa, first);
+	pfa_pfn pfn;
+	EXPECT(pfa_alloc, PFA_OK, rig.pfa, 0, PFA_MOVABLE, &pfn);
+	EXPECT(pfa_movable_set, PFA_EINVAL, rig.pfa, pfn, first, 0);
+	EXPECT(pfa_free, PFA_OK, rig.pfa, pfn, 0);
 	EXPECT(pfa_owner_destroy, PFA_EINVAL, rig.pfa, 0);
 	EXPECT(pfa_owner_destroy, PFA_EINVAL, rig.pfa, 4);
 	EXPECT(pfa_owner_destroy, PFA_OK, rig.pfa, owners[0]);
