@@ -81,7 +81,7 @@ class Mutant:
 		if missing or unknown or self.id + ".mut" != name or not self.hunks or any(o == n for _, o, n in self.hunks):
 			raise Setup(f"{name}: its head or a hunk is wrong (missing {missing or '-'}, unknown {unknown or '-'})")
 
-	def plant(self, tree):
+	def plant(self, tree, only_look=False):
 		for file, old, new in self.hunks:
 			path = os.path.join(tree, file)
 			with open(path, encoding="utf-8") as f:
@@ -89,7 +89,8 @@ class Mutant:
 			find = "\n" + "\n".join(old) + "\n"
 			if text.count(find) != 1:
 				raise Setup(f"{self.id} no longer applies: its lines occur {text.count(find)} times in {file}")
-			write(path, text.replace(find, "\n" + "\n".join(new) + "\n").encode())
+			if not only_look:
+				write(path, text.replace(find, "\n" + "\n".join(new) + "\n").encode())
 
 
 def write(path, data):
