@@ -195,6 +195,7 @@ bool exec_begin(struct exec_run *run)
 	run->nr_tokens = 0;
 	run->events_known = true;
 	run->too_soon = false;
+	run->guards_on = 0;
 	setup_wipe_pool(&run->setup);
 	if (!model_init(&run->m, cfg))
 		return exec_fail(run, "harness", "the configuration does not fit the model", 0, 0, 1);

@@ -220,8 +220,36 @@ static void harden_log(void *ctx, const char *text)
 	run->logged_frames += number;
 }
 
+/* A guard comes to be in free memory that is being granted, and ends once; told where the frame is. */
+static int harden_guard(void *ctx, pfa_pfn pfn, void *ptr, size_t bytes, bool on)
+{
+	struct exec_run *run = ((struct pfa_sim *)ctx)->ctx;
+	const struct setup *s = &run->setup;
+	size_t index;
+
+	if (!s->cfg.pool || (uintptr_t)ptr != (uintptr_t)s->cfg.pool + (pfn - s->cfg.pool_pfn) * s->frame_bytes ||
+	    bytes != s->frame_bytes)
+		run->contract = "the guard op was told another address than the frame's";
+	if (model_zone_of(&run->m, pfn, &index) == run->m.nr_zones || run->m.state[index] != (on ? MODEL_FREE : MODEL_GUARD))
+		run->contract = "the guard op was told of a frame that becomes no guard, or was none";
+	run->guards_on += on ? 1u : SIZE_MAX;
+	return PFA_OK;
+}
+
+/* As many as the model knows, where frames have addresses. */
+bool exec_judge_guards(struct exec_run *run)
+{
+	size_t guards = 0;
+
+	for (unsigned zone = 0; zone < run->m.nr_zones && run->setup.cfg.pool; zone++)
+		guards += run->m.zone[zone].guards;
+	return guards == run->guards_on || !run->setup.platform->guard ||
+	       exec_fail(run, "contract guards", "frames that the guard op was told to guard", 0, guards, run->guards_on);
+}
+
 void exec_harden_prepare(struct exec_run *run)
 {
+	run->platform.guard = harden_guard;
 	run->platform.tag = harden_tag;
 	run->platform.backtrace = harden_backtrace;
 	run->platform.log = harden_log;
@@ -232,6 +260,8 @@ bool exec_judge_logged(struct exec_run *run, size_t owned)
 {
 	if (!run->ops->history)
 		return true;
+	for (unsigned zone = 0; zone < run->m.nr_zones; zone++) /* which are part of no block */
+		owned -= run->m.zone[zone].guards;
 	if (run->logged_frames != owned || (run->logged != 0) != (owned != 0))
 		return exec_fail(run, "view log", "frames of the allocated blocks, as the log was told at the end", 0, owned,
 		                 run->logged_frames);

@@ -466,7 +466,7 @@ bool exec_misuse(struct exec_run *run, const struct prog_op *op)
 static pfa_pfn volley_pick(const struct exec_run *run, pfa_pfn pfn, uint64_t dice)
 {
 	static const unsigned char wanted[] = { MODEL_FREE, MODEL_HEAD, MODEL_TAIL, MODEL_ABSENT, MODEL_BAD, MODEL_HEAD,
-		                                MODEL_TAIL, MODEL_BAD };
+		                                MODEL_TAIL, MODEL_GUARD };
 	const unsigned char state = wanted[dice % sizeof(wanted)];
 	size_t index;
 

@@ -92,6 +92,7 @@ static bool ops_lacking(const struct sut_ops *o, unsigned kind)
 	case OP_CACHE_ENABLE: return !o->cache_enable;
 	case OP_SERVICE: return !o->service;
 	case OP_ALLOC_CHECKED: return !o->alloc_checked;
+	case OP_ALLOC_GUARDED: return (o->lacks & SUT_NO_FLAGS) != 0;
 	case OP_HANDLE_OF:
 	case OP_HANDLE_OF_PFN: return !o->handle_of;
 	case OP_FREE_CHECKED:

@@ -330,7 +330,7 @@ static void oracle_activity(struct exec_run *run, const struct pfa_stats *was)
 		return;
 	switch (run->p->ops[run->step.index].kind) {
 	case OP_ALLOC: case OP_ALLOC_PTR: case OP_ALLOC_BULK: case OP_FREE: case OP_FREE_BULK: case OP_FREE_PART:
-	case OP_FREE_PTR: case OP_ALLOC_CHECKED: case OP_FREE_CHECKED:
+	case OP_FREE_PTR: case OP_ALLOC_CHECKED: case OP_FREE_CHECKED: case OP_ALLOC_GUARDED:
 		break;
 	default:
 		return;
@@ -460,7 +460,7 @@ bool exec_after_step(struct exec_run *run, unsigned index, bool last)
 		return false;
 	if (run->must_be_unchanged && !exec_unchanged(run))
 		return false;
-	if (!oracle_disabled(run) || !oracle_steps(run))
+	if (!oracle_disabled(run) || !oracle_steps(run) || !exec_judge_guards(run))
 		return false;
 	if (!full)
 		return exec_check_touched(run);

@@ -50,7 +50,8 @@ static bool request_granted(struct exec_run *run, struct exec_handle *h, const s
 	struct verdict v;
 	size_t index;
 
-	exec_touch(run, pfn, nr);
+	const bool guarded = (r->flags & PFA_GUARD) != 0;
+	exec_touch(run, pfn - guarded, nr + 2u * guarded);
 	run->step.has_pfn = true;
 	run->step.pfn = pfn;
 	run->step.nr_frames = nr;
@@ -61,7 +62,7 @@ static bool request_granted(struct exec_run *run, struct exec_handle *h, const s
 		return false;
 	if (!model_judge_type(&run->m, r, pfn, &v))
 		return exec_say(run, &v);
-	request_too_soon(run, pfn, nr);
+	request_too_soon(run, pfn - guarded, nr + 2u * guarded);
 	run->asked.zone = model_zone_of(&run->m, pfn, &index);
 	run->asked.granted = true;
 	run->asked.nr_frames = nr;
@@ -70,7 +71,9 @@ static bool request_granted(struct exec_run *run, struct exec_handle *h, const s
 	exec_owned(run, pfn, nr);
 	if ((r->flags & PFA_ZERO) && !exec_verify_zero(run, pfn, nr))
 		return false;
-	const uint32_t generation = r->exact ? model_take_exact(&run->m, pfn, nr) : model_take(&run->m, pfn, r->order);
+	const uint32_t generation = r->exact ? model_take_exact(&run->m, pfn, nr)
+	                            : guarded ? model_take_guarded(&run->m, pfn, r->order)
+	                                      : model_take(&run->m, pfn, r->order);
 	if (!exec_stamp(run, pfn, nr, generation))
 		return false;
 	if (r->exact)
@@ -152,11 +155,13 @@ static bool request_one(struct exec_run *run, struct exec_handle *h, const struc
 	if (form == REQUEST_CHECKED && code == PFA_OK && handle.order != r->order)
 		return exec_fail(run, "contract out", "a handle is of another order", pfn, r->order, handle.order);
 	run->asked.asked = code != PFA_ENOTSUP;
-	run->asked.r = *r;
+	run->asked.r = model_sought(r);
 	run->asked.code = code;
 	run->asked.single = true;
 	if (r->exact)
 		exec_allow_steps(run, r->nr_frames);
+	if (r->flags & PFA_GUARD)
+		exec_allow_steps(run, (size_t)4 << (r->order < 16 ? r->order : 16));
 	if (code == PFA_OK && form == REQUEST_CHECKED)
 		return request_granted(run, h, r, pfn) && exec_keep_token(run, h, &handle);
 	if (code == PFA_OK)
@@ -208,6 +213,9 @@ bool exec_request(struct exec_run *run, const struct prog_op *op, struct exec_ha
 	case OP_ALLOC_PTR:
 		r = request_block((unsigned)a[0], exec_flags(run, a[1], a[2]));
 		return request_one(run, h, &r, op->kind == OP_ALLOC_PTR ? REQUEST_POINTER : REQUEST_PFN);
+	case OP_ALLOC_GUARDED:
+		r = request_block((unsigned)a[0], exec_flags(run, a[1], a[2]) | PFA_GUARD);
+		return request_one(run, h, &r, REQUEST_PFN);
 	case OP_ALLOC_CHECKED:
 		r = request_block((unsigned)a[0], exec_flags(run, a[1], a[2]));
 		return request_one(run, h, &r, REQUEST_CHECKED);

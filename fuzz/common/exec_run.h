@@ -113,6 +113,7 @@ struct exec_run {
 	bool too_soon;                       /* this step was granted a frame that should be in quarantine: unless that was emptied */
 	pfa_pfn too_soon_pfn;
 	size_t too_soon_frees;               /* on its cpu since it was given back */
+	size_t guards_on;                    /* as the guard op was told */
 	bool in_fini;                        /* platform.log may be told what lives */
 	const char *contract;                /* a platform op was called in a way that its contract forbids */
 };
@@ -148,6 +149,7 @@ void exec_unlocked(void *ctx, struct pfa *pfa, unsigned zone);
 void exec_harden_prepare(struct exec_run *run);      /* the ops of the platform */
 void exec_judge_told(struct exec_run *run, const struct pfa_fault *fault);
 bool exec_judge_events(struct exec_run *run, pfa_pfn pfn, size_t max);
+bool exec_judge_guards(struct exec_run *run);
 bool exec_judge_logged(struct exec_run *run, size_t owned);
 bool exec_stale_volley(struct exec_run *run, uint64_t dice);
 

@@ -70,7 +70,7 @@ static bool views_print(struct exec_run *run, enum pfa_print_what what, bool nes
 	if (t.long_piece || t.has_zero)
 		return exec_fail(run, "contract print", "a piece is longer than 128 bytes, or holds a zero", 0, 0, t.pieces);
 	for (unsigned zone = 0; zone < run->m.nr_zones && what == PFA_PRINT_LIVE; zone++)
-		owned += run->m.zone[zone].owned;
+		owned += run->m.zone[zone].owned - run->m.zone[zone].guards;
 	if (what == PFA_PRINT_LIVE && t.frames != owned)
 		return exec_fail(run, "view live", "frames of the allocated blocks, as listed", 0, owned, t.frames);
 	if (what == PFA_PRINT_LIVE && !owned) /* nothing to list */
@@ -166,6 +166,9 @@ bool exec_judge_frame(struct exec_run *run, pfa_pfn pfn, const struct pfa_frame_
 		break;
 	case MODEL_TAIL:
 		fits = f->state == PFA_FRAME_TAIL;
+		break;
+	case MODEL_GUARD:
+		fits = f->state == PFA_FRAME_GUARD;
 		break;
 	case MODEL_ABSENT:
 		fits = f->state == PFA_FRAME_ABSENT;

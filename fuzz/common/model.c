@@ -40,6 +40,17 @@ struct request request_exact(size_t nr_frames, unsigned align_order, uint32_t fl
 	                         .align_order = align_order };
 }
 
+struct request model_sought(const struct request *r)
+{
+	struct request sought = *r;
+
+	if (r->flags & PFA_GUARD) {
+		sought.order += MODEL_GUARD_ORDERS;
+		sought.flags &= ~(uint32_t)PFA_GUARD;
+	}
+	return sought;
+}
+
 static bool model_is_movable(const struct request *r)
 {
 	return (r->flags & PFA_TYPE_MASK) == PFA_MOVABLE;
@@ -194,10 +205,9 @@ uint32_t model_request_codes(const struct model *m, const struct request *r)
 		bad |= MODEL_CODE(PFA_ENOTSUP);
 	if ((r->flags & PFA_GUARD) && (r->exact || r->windowed || r->no_guard))
 		return MODEL_CODE(PFA_EINVAL);
-	if ((r->flags & PFA_GUARD) && !m->can_guard)
-		bad |= MODEL_CODE(PFA_ENOTSUP);
-	if ((r->flags & PFA_GUARD) && r->order + MODEL_GUARD_ORDERS > m->max_order)
-		bad |= MODEL_CODE(PFA_EINVAL);
+	if (r->flags & PFA_GUARD)
+		bad |= (m->can_guard ? 0 : MODEL_CODE(PFA_ENOTSUP)) |
+		       (r->order + MODEL_GUARD_ORDERS > m->max_order ? MODEL_CODE(PFA_EINVAL) : 0);
 	if (bad)
 		return bad;
 	if (r->flags & (PFA_NOWAIT | PFA_NORETRY))
@@ -207,6 +217,12 @@ uint32_t model_request_codes(const struct model *m, const struct request *r)
 
 bool model_judge_grant(const struct model *m, const struct request *r, pfa_pfn pfn, struct verdict *v)
 {
+	if (r->flags & PFA_GUARD) { /* the second quarter of a block that was free */
+		const struct request sought = model_sought(r);
+		if (pfn % model_pow2(r->order) || pfn < model_pow2(r->order))
+			return model_say(v, "I15 alignment", "a grant is not aligned", 0, pfn, 0, pfn % model_pow2(r->order));
+		return model_judge_grant(m, &sought, pfn - model_pow2(r->order), v);
+	}
 	const size_t nr = r->exact ? r->nr_frames : model_pow2(r->order);
 	const size_t align = r->exact ? model_pow2(r->align_order) : nr;
 	size_t index;
@@ -476,6 +492,23 @@ uint32_t model_take(struct model *m, pfa_pfn pfn, unsigned order)
 	return model_own(m, pfn, nr);
 }
 
+uint32_t model_take_guarded(struct model *m, pfa_pfn pfn, unsigned order)
+{
+	const size_t nr = model_pow2(order);
+	size_t index;
+	const unsigned zone = model_zone_of(m, pfn, &index);
+
+	(void)model_take(m, pfn, order);
+	for (unsigned above = 0; above < 2; above++) {
+		const size_t at = above ? index + nr : index - 1;
+		m->state[at] = MODEL_GUARD;
+		m->order[at] = (unsigned char)above;
+		(void)model_own(m, above ? pfn + nr : pfn - 1, 1);
+		m->zone[zone].guards++;
+	}
+	return m->owner[index];
+}
+
 uint32_t model_take_exact(struct model *m, pfa_pfn pfn, size_t nr_frames)
 {
 	size_t index;
@@ -502,7 +535,7 @@ static void model_bad(struct model *m, unsigned zone, pfa_pfn pfn)
 	z->bad_cma += model_type_of(m, zone, pfn) == PFA_TYPE_CMA;
 }
 
-void model_release_range(struct model *m, pfa_pfn first, size_t nr_frames)
+static void model_release_frames(struct model *m, pfa_pfn first, size_t nr_frames)
 {
 	const size_t in_pb = model_pow2(m->pageblock_order);
 
@@ -519,6 +552,12 @@ void model_release_range(struct model *m, pfa_pfn first, size_t nr_frames)
 			next = first + nr_frames;
 		nr = next - pfn;
 		for (size_t i = 0; i < nr; i++) {
+			if (m->state[index + i] == MODEL_GUARD) { /* at once into the zone */
+				m->freed_in[index + i] = 0;
+				m->zone[zone].guards--;
+				if (m->doomed[index + i])
+					m->doomed[index + i] = 3;
+			}
 			if (m->state[index + i] != MODEL_HEAD)
 				continue;
 			model_note(m, PFA_EVENT_FREE, index + i, 1, m->order[index + i]);
@@ -535,11 +574,22 @@ void model_release_range(struct model *m, pfa_pfn first, size_t nr_frames)
 			m->fewest_in[pb] = m->owned_in[pb];
 		for (size_t i = 0; i < nr; i++)
 			if (m->doomed[index + i]) {
+				const bool rests = m->quarantine && m->doomed[index + i] == 1;
 				model_bad(m, zone, pfn + i);
-				m->zone[zone].fading += m->quarantine != 0;
-				m->doomed[index + i] = m->quarantine ? 2 : 0;
+				m->zone[zone].fading += rests;
+				m->doomed[index + i] = rests ? 2 : 0;
 			}
 	}
+}
+
+void model_release_range(struct model *m, pfa_pfn first, size_t nr_frames)
+{
+	if (first && model_guard_at(m, first - 1, 0)) {
+		first--;
+		nr_frames++;
+	}
+	nr_frames += model_guard_at(m, first + nr_frames, 1);
+	model_release_frames(m, first, nr_frames);
 }
 
 int model_mark_bad(struct model *m, pfa_pfn pfn)
@@ -549,7 +599,7 @@ int model_mark_bad(struct model *m, pfa_pfn pfn)
 
 	if (zone == m->nr_zones || m->state[index] == MODEL_ABSENT)
 		return PFA_ERANGE;
-	if (m->state[index] == MODEL_HEAD || m->state[index] == MODEL_TAIL) {
+	if (m->state[index] == MODEL_HEAD || m->state[index] == MODEL_TAIL || m->state[index] == MODEL_GUARD) {
 		m->doomed[index] = 1;
 		return PFA_EAGAIN;
 	}
@@ -612,6 +662,9 @@ struct expectation model_expect_free(const struct model *m, pfa_pfn pfn, unsigne
 			break;
 		case MODEL_TAIL:
 			e.kinds |= MODEL_KIND(TAIL);
+			break;
+		case MODEL_GUARD:
+			e.kinds |= MODEL_KIND(GUARD);
 			break;
 		case MODEL_HEAD:
 			if (m->order[index] != order)
@@ -703,15 +756,17 @@ bool model_judge_itself(const struct model *m, struct verdict *v)
 {
 	for (unsigned zone = 0; zone < m->nr_zones; zone++) {
 		const struct model_zone *z = &m->zone[zone];
-		size_t owned = 0;
+		size_t owned = 0, guards = 0;
 		for (size_t i = 0; i < z->nr; i++) {
 			const unsigned char state = m->state[z->base + i];
-			owned += state == MODEL_HEAD || state == MODEL_TAIL;
-			if ((state == MODEL_HEAD || state == MODEL_TAIL) != (m->owner[z->base + i] != 0))
+			const bool is_owned = state == MODEL_HEAD || state == MODEL_TAIL || state == MODEL_GUARD;
+			owned += is_owned;
+			guards += state == MODEL_GUARD;
+			if (is_owned != (m->owner[z->base + i] != 0))
 				return model_say(v, "harness owner", "the model's maps disagree", zone, z->start + i, state,
 				                 m->owner[z->base + i]);
 		}
-		if (owned != z->owned)
+		if (owned != z->owned || guards != z->guards)
 			return model_say(v, "harness sums", "the model's counts disagree", zone, z->start, owned, z->owned);
 	}
 	return true;

@@ -25,6 +25,7 @@ enum model_state {
 	MODEL_FREE = 0, /* un-owned */
 	MODEL_HEAD,     /* first frame of a block that the program owns */
 	MODEL_TAIL,     /* another frame of one */
+	MODEL_GUARD,    /* beside a PFA_GUARD block, and owned as long as it is; order: 0 before it, 1 after it */
 	MODEL_ABSENT,   /* hole */
 	MODEL_BAD       /* out of use for good */
 };
@@ -46,7 +47,8 @@ struct model_zone {
 	size_t pb_base;    /* its index in the pageblock array */
 	size_t nr_pb;
 	size_t present;
-	size_t owned;      /* frames */
+	size_t owned;      /* frames, guards included */
+	size_t guards;
 	size_t owned_cma;  /* of them in CMA pageblocks */
 	size_t present_cma;
 	size_t bad, bad_cma;
@@ -124,6 +126,8 @@ enum pfa_type model_type_of(const struct model *m, unsigned zone, pfa_pfn pfn);
 /* The codes that a request may be answered with, whatever the state, as a set (bit -code): only EINVAL and ENOTSUP if
  * the arguments are bad, else OK, ENOMEM and, with NOWAIT or NORETRY, EAGAIN. */
 uint32_t model_request_codes(const struct model *m, const struct request *r);
+/* What is looked for: of a PFA_GUARD request the block that it is cut from. */
+struct request model_sought(const struct request *r);
 #define MODEL_CODE(code) (1u << (unsigned)-(code))
 
 /* I15, zone, alignment, hole, window, exact zone: may this grant be? */
@@ -146,6 +150,7 @@ bool model_judge_refusal(const struct model *m, const struct request *r, int cod
 
 /* The program owns it now. Returns the generation, which is the stamp's second half. */
 uint32_t model_take(struct model *m, pfa_pfn pfn, unsigned order);
+uint32_t model_take_guarded(struct model *m, pfa_pfn pfn, unsigned order);
 uint32_t model_take_exact(struct model *m, pfa_pfn pfn, size_t nr_frames);
 
 /* ---- frees ------------------------------------------------------------------------------------------------------- */

@@ -83,3 +83,12 @@ void model_rest(struct model *m, size_t index, size_t nr)
 		m->freed_on[i] = (unsigned char)(joins ? m->cpu : 0);
 	}
 }
+
+/* Does a guard of the block that begins (above: ended) there lie at pfn? */
+bool model_guard_at(const struct model *m, pfa_pfn pfn, unsigned above)
+{
+	size_t index;
+	const unsigned zone = model_zone_of(m, pfn, &index);
+
+	return zone < m->nr_zones && m->state[index] == MODEL_GUARD && m->order[index] == above;
+}

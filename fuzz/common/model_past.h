@@ -16,5 +16,7 @@ static inline size_t model_pow2(unsigned order)
 void model_note(struct model *m, enum pfa_event_op op, size_t index, size_t nr_blocks, unsigned order);
 /* The block at index is given back. */
 void model_rest(struct model *m, size_t index, size_t nr);
+/* Does a guard of the block that begins (above: ended) beside pfn lie there? */
+bool model_guard_at(const struct model *m, pfa_pfn pfn, unsigned above);
 
 #endif

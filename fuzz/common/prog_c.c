@@ -85,6 +85,7 @@ static const char *const calls[OP_KINDS] = {
 	[OP_MARK_BAD_OF] = "mark_bad_of(%h, %1, %2)",
 	[OP_MARK_BAD_FAR] = "CALL(pfa_mark_bad(pfa, far_pfn(%0)))",
 	[OP_ALLOC_CHECKED] = "alloc_checked(%y, %0, %f)",
+	[OP_ALLOC_GUARDED] = "alloc(%y, %0, %f | PFA_GUARD)",
 	[OP_HANDLE_OF] = "handle_of(%h, %1)",
 	[OP_FREE_CHECKED] = "free_checked(%h)",
 	[OP_FREE_STALE] = "free_stale(%h)",

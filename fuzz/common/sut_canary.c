@@ -88,6 +88,8 @@ static int canary_alloc(struct sut *s, unsigned order, uint32_t flags, pfa_pfn *
 	if (canary_which == SUT_CANARY_RANDOM && canary_ever % 7 == 0)
 		flags ^= (flags & PFA_TYPE_MASK) <= PFA_MOVABLE ? PFA_MOVABLE : 0;
 	const pfa_pfn last = canary_last;
+	if (canary_which == SUT_CANARY_NO_GUARDS && canary_cfg.hardening == 3)
+		flags &= ~(uint32_t)PFA_GUARD;
 	const int code = sut_pfa.alloc(s, order, canary_flags(flags), out);
 	if (code == PFA_OK && canary_which == SUT_CANARY_ZERO_OP && (flags & PFA_ZERO) && canary_has_last &&
 	    canary_cfg.platform->zero)
@@ -396,6 +398,11 @@ static void canary_fatal(void *ctx, const struct pfa_fault *fault)
 	canary_real_fatal(ctx, &told);
 }
 
+static int canary_guard(void *ctx, pfa_pfn pfn, void *ptr, size_t bytes, bool on)
+{
+	return on ? canary_cfg.platform->guard(ctx, pfn, ptr, bytes, on) : PFA_OK;
+}
+
 static int canary_create(const struct pfa_config *cfg, struct sut **out, enum pfa_config_problem *problem,
                          unsigned *index)
 {
@@ -406,6 +413,8 @@ static int canary_create(const struct pfa_config *cfg, struct sut **out, enum pf
 	canary_calls = canary_refused = 0;
 	canary_has_last = false;
 	canary_real_fatal = platform.fatal;
+	if (canary_which == SUT_CANARY_GUARDS)
+		platform.guard = canary_guard;
 	if (canary_which == SUT_CANARY_LOG_SILENT)
 		platform.log = NULL;
 	if (canary_which == SUT_CANARY_SILENT_FAULT || canary_which == SUT_CANARY_WRONG_FAULT ||

@@ -39,6 +39,8 @@
 	X(PURGE, "I7 purge", "does not purge")                                                                     \
 	X(DISABLED, "I7 disabled", "caches though it was told not to")                                             \
 	X(QUARANTINE, "I7 quarantine", "has no quarantine")                                                       \
+	X(GUARDS, "contract guards", "does not tell that guards ended")                                            \
+	X(NO_GUARDS, "I6 allocated", "grants without guards")                                                      \
 	X(LARGEST, "query largest", "promises an order too many")                                                  \
 	X(WOULD, "query would", "promises whatever is asked")                                                      \
 	X(FRAME_VIEW, "view frame", "shows owned frames as free")                                                  \

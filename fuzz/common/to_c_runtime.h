@@ -590,21 +590,27 @@ HELPER void bad_bulk(struct handle *h, size_t good)
 HELPER void bad_request(unsigned order, uint32_t flags)
 {
 	unsigned max_order = cfg.max_order == PFA_EXPLICIT_0 ? 0 : cfg.max_order, largest;
-	int legal = (flags & 7) < 3 && !(flags & 0x00FFFE00u) && flags >> 24 < cfg.nr_zones;
+	int legal = (flags & 7) < 3 && !(flags & 0x00FFFC00u) && flags >> 24 < cfg.nr_zones;
+	int guard = (flags & PFA_GUARD) != 0, guarded = !guard || (cfg.hardening == 3 && order + 2 <= max_order);
 	int no_zero = (flags & PFA_ZERO) && !cfg.platform->zero && !cfg.pool;
 	pfa_pfn pfn = 0;
 	size_t got = 0;
 	void *ptr = NULL;
 	struct pfa_handle handle;
 
-	if (legal && order <= max_order && !no_zero)
+	if (legal && order <= max_order && !no_zero && guarded) {
+		if (guard) { /* these know no guards */
+			CALL(pfa_alloc_bulk(pfa, order, flags, 1, &pfn, &got));
+			CALL(pfa_largest_free(pfa, flags, &largest));
+		}
 		return;
+	}
 	CALL(pfa_alloc(pfa, order, flags, &pfn));
 	CALL(pfa_would_succeed(pfa, order, flags));
 	CALL(pfa_alloc_bulk(pfa, order, flags, 1, &pfn, &got));
 	CALL(pfa_alloc_ptr(pfa, order, flags, &ptr));
 	CALL(pfa_alloc_checked(pfa, order, flags, &handle));
-	if (!legal)
+	if (!legal || guard)
 		CALL(pfa_largest_free(pfa, flags, &largest));
 }
 
