@@ -7,15 +7,19 @@ add_library(pfa_fuzz_exec STATIC
 	common/exec.c
 	common/exec_frees.c
 	common/exec_harden.c
+	common/exec_migrate.c
 	common/exec_misuse.c
+	common/exec_movable.c
 	common/exec_ops.c
 	common/exec_oracle.c
+	common/exec_owner.c
 	common/exec_report.c
 	common/exec_requests.c
 	common/exec_state.c
 	common/exec_views.c
 	common/model.c
 	common/model_past.c
+	common/model_movable.c
 	common/setup.c
 	common/setup_spoil.c
 	common/sut.c
@@ -31,7 +35,7 @@ set_target_properties(pfa_fuzz_exec PROPERTIES C_STANDARD 11 C_STANDARD_REQUIRED
 # The locals that GCC worries about are not changed between setjmp and longjmp (EXEC_CALL).
 target_compile_options(pfa_fuzz_exec PRIVATE $<$<C_COMPILER_ID:GNU>:-Wno-clobbered>)
 
-foreach(name core config misuse diff)
+foreach(name core config migrate misuse diff)
 	pfa_fuzz_target(fuzz_${name} SOURCES fuzz_${name}.c LIBS pfa_fuzz_exec pfa_fuzz_lang MUTATOR pfa_fuzz_mutator)
 endforeach()
 

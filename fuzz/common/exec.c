@@ -197,6 +197,7 @@ bool exec_begin(struct exec_run *run)
 	run->too_soon = false;
 	run->guards_on = 0;
 	setup_wipe_pool(&run->setup);
+	exec_movable_begin(run);
 	if (!model_init(&run->m, cfg))
 		return exec_fail(run, "harness", "the configuration does not fit the model", 0, 0, 1);
 	run->m.has_types = !(run->ops->lacks & SUT_NO_TYPES);
@@ -257,6 +258,8 @@ static void exec_prepare(struct exec_run *run, const struct program *p, const st
 	run->platform.fatal = exec_platform_fatal;
 	exec_harden_prepare(run);
 	setup_make(&run->setup, &p->config, run->ops->lacks, &run->platform);
+	if (o->moves && !p->config.owners && !p->config.huge && p->config.seed % 16 != 15)
+		run->setup.cfg.max_owners = 1 + p->config.seed % PROG_OWNERS_MAX;
 	for (unsigned i = 0; i < run->setup.cfg.nr_zones; i++)
 		run->any_highatomic |= run->setup.zones[i].highatomic_frames != 0;
 	run->window.first = prog_span_start(&p->config);
@@ -308,7 +311,7 @@ enum exec_weight {
 
 static enum exec_weight exec_weigh(const struct exec_run *run, unsigned kind, unsigned index)
 {
-	if (run->p->config.check == PROG_CHECK_FULL || index % 16 == 15 || run->disabled || run->contract)
+	if (run->o->moves || run->p->config.check == PROG_CHECK_FULL || index % 16 == 15 || run->disabled || run->contract)
 		return EXEC_ALL;
 	switch (kind) {
 	case OP_SET_CPU: case OP_WINDOW: case OP_WINDOW_DEAD: case OP_CLOCK_ADVANCE: case OP_FAULT: case OP_FILL: case OP_VERIFY: case OP_NAMES:
@@ -385,7 +388,7 @@ static bool exec_step_one(struct exec_run *run, unsigned index)
 	if (!exec_after_step(run, index, false))
 		return false;
 	memcpy(run->before, run->now, sizeof(run->now[0]) * run->m.nr_zones);
-	return run->o->volley == 0 || exec_volleys(run);
+	return (run->o->volley == 0 || exec_volleys(run)) && exec_movable_volleys(run);
 }
 
 static void exec_end(struct exec_run *run)

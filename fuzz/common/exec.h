@@ -38,6 +38,8 @@ struct exec_options {
 	size_t stop_before;        /* steps to run at most; SIZE_MAX: all */
 	bool prove_unchanged;      /* illegal calls: compare a digest of every frame and counter before and after */
 	unsigned volley;           /* illegal calls made after each step, from the state that it left */
+	unsigned moves;            /* operations on movable blocks made up after each step, from the state that it left; and
+	                            * programs without an owner table get one */
 	bool keep;                 /* leave the instance as it is after the last step: no teardown (for exec_map()) */
 	/* After each step, before its oracles. NULL: none. */
 	void (*on_step)(void *ctx, const struct program *p, const struct exec_step *s);

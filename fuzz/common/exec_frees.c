@@ -26,8 +26,7 @@ uint32_t exec_nth(struct exec_run *run, const struct exec_handle *h, uint64_t at
 	return node;
 }
 
-/* Moves nr blocks from position at on (fewer at the end) from a handle's list to another list. */
-static struct exec_handle frees_cut(struct exec_run *run, struct exec_handle *h, uint32_t at, uint32_t nr)
+struct exec_handle exec_cut(struct exec_run *run, struct exec_handle *h, uint32_t at, uint32_t nr)
 {
 	struct exec_handle cut = { .nr = 0 };
 	uint32_t before = EXEC_NONE, node = h->first;
@@ -211,10 +210,10 @@ bool exec_on_handle(struct exec_run *run, const struct prog_op *op, struct exec_
 			return frees_list(run, h, FREES_PFN);
 		return frees_list(run, h, FREES_POINTER);
 	case OP_FREE_PART:
-		part = frees_cut(run, h, (uint32_t)(op->arg[1] % h->nr), (uint32_t)op->arg[2]);
+		part = exec_cut(run, h, (uint32_t)(op->arg[1] % h->nr), (uint32_t)op->arg[2]);
 		return frees_list(run, &part, FREES_PFN);
 	case OP_FREE_RANGE_PART:
-		part = frees_cut(run, h, (uint32_t)(op->arg[1] % h->nr), (uint32_t)op->arg[2]);
+		part = exec_cut(run, h, (uint32_t)(op->arg[1] % h->nr), (uint32_t)op->arg[2]);
 		return frees_list_range(run, &part);
 	case OP_SPLIT:
 		return frees_split(run, h, op->arg[1], op->arg[2]);

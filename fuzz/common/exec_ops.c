@@ -131,6 +131,8 @@ bool exec_operation(struct exec_run *run, const struct prog_op *op, unsigned ind
 
 	if (ops_lacking(run->ops, op->kind))
 		return exec_skip(run);
+	if (info->group == PROG_GROUP_MOVE)
+		return exec_movable(run, op);
 	if (info->yields)
 		return exec_request(run, op, h);
 	if (op->ref != PROG_NO_REF) {

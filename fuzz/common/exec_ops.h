@@ -22,6 +22,11 @@ struct pfa_run exec_run_of(const struct exec_run *run, uint64_t first, uint64_t 
 /* Removes the first block of a handle that the allocator has taken back. */
 void exec_drop_first(struct exec_run *run, struct exec_handle *h);
 
+/* Moves nr blocks from position at on (fewer at the end) from a handle's list to another list. */
+struct exec_handle exec_cut(struct exec_run *run, struct exec_handle *h, uint32_t at, uint32_t nr);
+/* Adds a block that the program owns to a handle. */
+void exec_append(struct exec_run *run, struct exec_handle *h, pfa_pfn pfn, unsigned order);
+
 /* The flags of a request, from the arguments of the operation. */
 uint32_t exec_flags(const struct exec_run *run, uint64_t flags, uint64_t zone);
 /* The steps that requests and frees of this size may take under one zone lock. */
@@ -42,6 +47,8 @@ bool exec_misuse_handle(struct exec_run *run, const struct prog_op *op, struct e
 bool exec_misuse_dead(struct exec_run *run, const struct prog_op *op, const struct exec_handle *h);
 bool exec_misuse(struct exec_run *run, const struct prog_op *op);
 bool exec_judge_frame(struct exec_run *run, pfa_pfn pfn, const struct pfa_frame_info *f);
+/* exec_movable.c: the operations of ops_movable.def. */
+bool exec_movable(struct exec_run *run, const struct prog_op *op);
 bool exec_view(struct exec_run *run, const struct prog_op *op);
 /* A pfn that no instance has. */
 pfa_pfn exec_far(const struct exec_run *run, uint64_t far);

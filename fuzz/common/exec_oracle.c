@@ -456,7 +456,7 @@ bool exec_after_step(struct exec_run *run, unsigned index, bool last)
 
 	if (run->contract)
 		return exec_fail(run, "contract platform", run->contract, run->zeroed_first, 0, run->zeroed_nr);
-	if (!exec_refresh(run) || !exec_judge_totals(run) || !oracle_request(run))
+	if (!exec_refresh(run) || !exec_judge_totals(run) || !oracle_request(run) || !exec_judge_movable(run))
 		return false;
 	if (run->must_be_unchanged && !exec_unchanged(run))
 		return false;
@@ -594,7 +594,7 @@ bool exec_teardown(struct exec_run *run)
 	run->step = (struct exec_step){ .index = run->p->nr_ops };
 	run->m.tag = run->p->nr_ops + 1;
 	run->m.thread = run->thread + 1u;
-	if (!oracle_free_everything(run) || !exec_refresh(run) || !oracle_give_up_reserve(run))
+	if (!exec_movable_end(run) || !oracle_free_everything(run) || !exec_refresh(run) || !oracle_give_up_reserve(run))
 		return false;
 	while (run->disabled && run->ops->cache_enable) {
 		EXEC_CALL(run, code, run->ops->cache_enable(run->sut));

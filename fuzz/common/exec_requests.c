@@ -9,7 +9,7 @@
 /* Buffer of bulk calls. */
 static pfa_pfn requests_pfns[MODEL_FRAMES];
 
-static void request_append(struct exec_run *run, struct exec_handle *h, pfa_pfn pfn, unsigned order)
+void exec_append(struct exec_run *run, struct exec_handle *h, pfa_pfn pfn, unsigned order)
 {
 	size_t index;
 
@@ -78,9 +78,9 @@ static bool request_granted(struct exec_run *run, struct exec_handle *h, const s
 		return false;
 	if (r->exact)
 		for (size_t i = 0; i < nr; i++)
-			request_append(run, h, pfn + i, 0);
+			exec_append(run, h, pfn + i, 0);
 	else
-		request_append(run, h, pfn, r->order);
+		exec_append(run, h, pfn, r->order);
 	run->r->grants++;
 	return true;
 }

@@ -153,6 +153,12 @@ bool exec_judge_guards(struct exec_run *run);
 bool exec_judge_logged(struct exec_run *run, size_t owned);
 bool exec_stale_volley(struct exec_run *run, uint64_t dice);
 
+/* exec_movable.c */
+void exec_movable_begin(struct exec_run *run);
+bool exec_judge_movable(struct exec_run *run);
+bool exec_movable_end(struct exec_run *run);
+bool exec_movable_volleys(struct exec_run *run);     /* those of exec_options.moves */
+
 /* exec_ops.c: carries out one operation. */
 bool exec_operation(struct exec_run *run, const struct prog_op *op, unsigned index);
 

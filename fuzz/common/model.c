@@ -95,6 +95,7 @@ static bool model_init_zone(struct model *m, struct model_zone *z, const struct 
 	memset(m->order + z->base, 0, z->nr);
 	memset(m->doomed + z->base, 0, z->nr);
 	memset(m->freed_in + z->base, 0, z->nr * sizeof(m->freed_in[0]));
+	memset(m->mobile + z->base, 0, z->nr);
 	if (m->history) {
 		memset(m->events + z->base, 0, z->nr * sizeof(m->events[0]));
 		memset(m->last + z->base, 0, z->nr * sizeof(m->last[0]));
@@ -693,6 +694,10 @@ struct expectation model_expect_free_checked(const struct model *m, pfa_pfn pfn,
 struct expectation model_expect_split(const struct model *m, pfa_pfn pfn, unsigned order, unsigned new_order)
 {
 	struct expectation e = model_expect_free(m, pfn, order);
+	size_t index;
+
+	if (e.code == PFA_OK && model_zone_of(m, pfn, &index) < m->nr_zones && m->mobile[index])
+		e = (struct expectation){ PFA_EMISUSE, MODEL_KIND(MOVABLE) };
 	if (new_order > order)
 		e = (struct expectation){ PFA_EINVAL, 0 };
 	return e;
@@ -700,7 +705,8 @@ struct expectation model_expect_split(const struct model *m, pfa_pfn pfn, unsign
 
 struct expectation model_expect_range(const struct model *m, pfa_pfn first, size_t nr_frames)
 {
-	const struct expectation mixed = { PFA_EMISUSE, 1u << PFA_FAULT_MIXED_RANGE };
+	struct expectation mixed = { PFA_EMISUSE, MODEL_KIND(MIXED_RANGE) };
+	bool mobile = false;
 
 	if (nr_frames == 0 || first > SIZE_MAX - nr_frames)
 		return (struct expectation){ PFA_EINVAL, 0 };
@@ -709,10 +715,15 @@ struct expectation model_expect_range(const struct model *m, pfa_pfn first, size
 		const unsigned zone = model_zone_of(m, first + i, &index);
 		if (zone == m->nr_zones || m->state[index] != MODEL_HEAD)
 			return mixed;
+		if (m->mobile[index])
+			mixed.kinds |= MODEL_KIND(MOVABLE);
+		mobile |= m->mobile[index];
 		i += model_pow2(m->order[index]);
 		if (i > nr_frames)
 			return mixed;
 	}
+	if (mobile)
+		return (struct expectation){ PFA_EMISUSE, MODEL_KIND(MOVABLE) };
 	return (struct expectation){ PFA_OK, 0 };
 }
 

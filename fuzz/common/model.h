@@ -85,6 +85,7 @@ struct model {
 	unsigned char order[MODEL_FRAMES];  /* of the block, at its head */
 	unsigned char doomed[MODEL_FRAMES]; /* 1: owned, and bad once it is given back; 2: bad, once it left the quarantine */
 	unsigned char zero[MODEL_FRAMES];   /* 1: the frame's content is known to be zero */
+	unsigned char mobile[MODEL_FRAMES]; /* 1: at the head of a movable block (model_movable.h) */
 	uint32_t owner[MODEL_FRAMES];       /* generation of the grant that owns the frame; 0: nobody */
 	unsigned char type[MODEL_PAGEBLOCKS];
 	uint32_t owned_in[MODEL_PAGEBLOCKS]; /* owned frames of the zone in the pageblock; and the fewest of them */

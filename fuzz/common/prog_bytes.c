@@ -6,7 +6,7 @@
  *    0     version                        16     far: the zones' base in steps of 2^26 pfns, 0xC0 | 0..63
  *    1  2  number of operations           17     which zone is which in address order: rank of the permutation
  *    3  4  swarm mask                     18     how the cpu is known
- *    7     zones - 1 | threads - 1 << 2   19     zero (devices, owners)
+ *    7     zones - 1 | threads - 1 << 2   19     owners; zero (devices)
  *          | abort << 4 | pool << 5       20     history + 17 * (generations + 2 * traces)
  *          | zeroed metadata << 7         21     huge, or 2 + quarantine + 60 * poison
  *    8     frame shift                    22  2  what to spoil, and how
@@ -25,7 +25,7 @@
 
 enum {
 	AT_OPS = 1, AT_SWARM = 3, AT_SHAPE = 7, AT_SHIFT, AT_PAGEBLOCK, AT_MAX_ORDER, AT_CPUS, AT_CACHE_HIGH, AT_CACHE_BATCH,
-	AT_CACHE_ORDER, AT_MODES, AT_FAR, AT_RANK, AT_CPU_WAY, AT_MEMORY = 20, AT_HUGE, AT_BAD = 22, AT_BAD_VARIANT, AT_SEED, AT_HOLES, AT_ZONES = 37,
+	AT_CACHE_ORDER, AT_MODES, AT_FAR, AT_RANK, AT_CPU_WAY, AT_OWNERS, AT_MEMORY, AT_HUGE, AT_BAD = 22, AT_BAD_VARIANT, AT_SEED, AT_HOLES, AT_ZONES = 37,
 	HOLE_BYTES = 3, ZONE_BYTES = 9
 };
 #define FAR_SHIFT 26
@@ -130,6 +130,7 @@ static void decode_modes(const uint8_t *h, struct prog_config *c)
 		c->poison = (enum prog_poison)((h[AT_HUGE] - 2u) / QUARANTINES);
 	}
 	c->seed = h[AT_SEED];
+	c->owners = h[AT_OWNERS] % (PROG_OWNERS_MAX + 1);
 	const unsigned memory = h[AT_MEMORY] < HISTORIES * 2 * (PROG_TRACES_MAX + 1) ? h[AT_MEMORY] : 0;
 	c->history = memory % HISTORIES;
 	c->generations = memory / HISTORIES % 2;
@@ -297,6 +298,7 @@ void prog_config_encode(const struct prog_config *c, uint8_t h[PROG_HEADER_BYTES
 	h[AT_HUGE] = (uint8_t)c->huge;
 	if (c->quarantine || c->poison)
 		h[AT_HUGE] = (uint8_t)(2 + c->quarantine + QUARANTINES * (unsigned)c->poison);
+	h[AT_OWNERS] = (uint8_t)c->owners;
 	h[AT_MEMORY] = (uint8_t)(c->history + HISTORIES * ((unsigned)c->generations + 2 * c->traces));
 	encode_zones(c, h);
 }

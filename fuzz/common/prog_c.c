@@ -95,6 +95,27 @@ static const char *const calls[OP_KINDS] = {
 	[OP_HISTORY_FAR] = "history(far_pfn(%0), 1)",
 	[OP_REPAIR] = "repair(%0, %1)",
 	[OP_TRACE] = "trace(%0, %1)",
+	/* owners are programs of their own */
+	[OP_OWNER_CREATE] = "/* an owner scripted by fuzz/common/exec_owner.c: see pfa-trace explain */",
+	[OP_OWNER_DESTROY] = "/* an owner scripted by fuzz/common/exec_owner.c: see pfa-trace explain */",
+	[OP_OWNER_SAYS] = "/* an owner scripted by fuzz/common/exec_owner.c: see pfa-trace explain */",
+	[OP_OWNER_DOES] = "/* an owner scripted by fuzz/common/exec_owner.c: see pfa-trace explain */",
+	[OP_MOVABLE_SET] = "/* an owner scripted by fuzz/common/exec_owner.c: see pfa-trace explain */",
+	[OP_MOVABLE_SET_ALL] = "/* an owner scripted by fuzz/common/exec_owner.c: see pfa-trace explain */",
+	[OP_MOVABLE_CLEAR] = "/* an owner scripted by fuzz/common/exec_owner.c: see pfa-trace explain */",
+	[OP_MOVABLE_FREE] = "/* an owner scripted by fuzz/common/exec_owner.c: see pfa-trace explain */",
+	[OP_PIN] = "/* an owner scripted by fuzz/common/exec_owner.c: see pfa-trace explain */",
+	[OP_UNPIN] = "/* an owner scripted by fuzz/common/exec_owner.c: see pfa-trace explain */",
+	[OP_PAGE_LOCK] = "/* an owner scripted by fuzz/common/exec_owner.c: see pfa-trace explain */",
+	[OP_PAGE_TRYLOCK] = "/* an owner scripted by fuzz/common/exec_owner.c: see pfa-trace explain */",
+	[OP_PAGE_UNLOCK] = "/* an owner scripted by fuzz/common/exec_owner.c: see pfa-trace explain */",
+	[OP_MOVABLE_INFO] = "/* an owner scripted by fuzz/common/exec_owner.c: see pfa-trace explain */",
+	[OP_MIGRATE] = "/* an owner scripted by fuzz/common/exec_owner.c: see pfa-trace explain */",
+	[OP_MIGRATE_TO] = "/* an owner scripted by fuzz/common/exec_owner.c: see pfa-trace explain */",
+	[OP_MIGRATE_RAW] = "/* an owner scripted by fuzz/common/exec_owner.c: see pfa-trace explain */",
+	[OP_MOVABLE_PFN] = "/* an owner scripted by fuzz/common/exec_owner.c: see pfa-trace explain */",
+	[OP_MOVABLE_FAR] = "/* an owner scripted by fuzz/common/exec_owner.c: see pfa-trace explain */",
+	[OP_MOVABLE_CUT] = "/* an owner scripted by fuzz/common/exec_owner.c: see pfa-trace explain */",
 	[OP_INIT_RAW] = "/* a second, spoilt instance: see pfa-trace explain */",
 };
 
@@ -231,6 +252,8 @@ static void put_setup(FILE *f, const struct prog_config *c)
 	if (c->hardening == 3 && c->quarantine != PROG_QUARANTINE_DEFAULT)
 		fprintf(f, c->quarantine ? "\tcfg.quarantine = %u;\n" : "\tcfg.quarantine = PFA_EXPLICIT_0;\n", c->quarantine);
 	fprintf(f, "\tcfg.poison = %s;\n", poisons[c->poison]);
+	if (c->owners)
+		fprintf(f, "\tcfg.max_owners = %u;\n", c->owners);
 	if (c->history)
 		fprintf(f, "\tcfg.history = %u;\n\tplatform.tag = platform_tag;\n", c->history);
 	if (c->traces)

@@ -159,6 +159,7 @@ void prog_config_canonicalise(struct prog_config *c)
 		c->check = PROG_CHECK_TOUCHED;
 	c->hardening = bounded(c->hardening, 0, 3);
 	c->huge = bounded(c->huge, 0, 1);
+	c->owners = bounded(c->owners, 0, PROG_OWNERS_MAX);
 	c->history = bounded(c->history, 0, 16);
 	c->traces = c->history ? bounded(c->traces, 0, PROG_TRACES_MAX) : 0;
 	if (c->huge) /* the full walk would take longer than all else */
@@ -166,6 +167,7 @@ void prog_config_canonicalise(struct prog_config *c)
 	if (c->huge) { /* and maps of so many frames */
 		c->history = c->traces = 0;
 		c->generations = false;
+		c->owners = 0;
 	}
 	if (c->hardening < 3 || c->huge) {
 		c->quarantine = 0;

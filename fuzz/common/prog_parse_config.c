@@ -198,6 +198,7 @@ static bool parse_config_number(struct parser *s, struct word key, struct word v
 		{"quarantine", &c->quarantine, 0, PROG_QUARANTINE_DEFAULT - 1},
 		{"threads", &c->threads, 1, PROG_THREADS_MAX},   {"huge", &c->huge, 0, 1},
 		{"history", &c->history, 0, 16},                 {"traces", &c->traces, 0, PROG_TRACES_MAX},
+		{"owners", &c->owners, 0, PROG_OWNERS_MAX},
 	};
 	uint64_t n;
 

@@ -104,6 +104,8 @@ static void put_config(struct sink *s, const struct prog_config *c)
 		put(s, " history=%u", c->history);
 	if (c->traces)
 		put(s, " traces=%u", c->traces);
+	if (c->owners)
+		put(s, " owners=%u", c->owners);
 	if (c->huge)
 		put(s, " huge=1");
 	if (c->threads > 1)

@@ -33,6 +33,7 @@
 #define PROG_HUGE_HOLE (UINT32_C(1) << 18)
 #define PROG_HUGE_TAIL 192u
 #define PROG_THREADS_MAX 4u
+#define PROG_OWNERS_MAX 7u
 #define PROG_ARGS_MAX 4u
 #define PROG_LIVE_MAX 256u       /* handles that a byte can name, the newest first */
 #define PROG_PFN_SLACK 64u       /* how far outside of the zones pfn arguments reach */
@@ -173,6 +174,7 @@ struct prog_config {
 	bool generations;          /* PFA_CONFIG_GENERATIONS */
 	unsigned history;          /* config.history, 0..16 */
 	unsigned traces;           /* 0: none; else nr_traces and trace_shift, with history only: prog_nr_traces() */
+	unsigned owners;           /* config.max_owners, 0..7 */
 	unsigned threads;          /* logical threads, 1..4 */
 	unsigned huge;             /* 1: the highest zone goes on behind a hole (PROG_HUGE_HOLE) */
 	unsigned seed;             /* config.seed, 0..255 */

@@ -128,6 +128,7 @@ void setup_make(struct setup *s, const struct prog_config *c, uint32_t lacks, st
 	               (c->zeroed_pool ? PFA_CONFIG_ZEROED_POOL : 0) | (c->track_zero ? PFA_CONFIG_TRACK_ZERO : 0);
 	s->cfg.flags |= c->generations ? PFA_CONFIG_GENERATIONS : 0;
 	s->cfg.history = c->history;
+	s->cfg.max_owners = c->owners;
 	s->cfg.nr_traces = prog_nr_traces(c->traces);
 	s->cfg.trace_shift = prog_trace_shift(c->traces);
 	s->cfg.frame_shift = c->frame_shift;

@@ -16,6 +16,7 @@
 #include <pfa/config.h>
 #include <pfa/debug.h>
 #include <pfa/harden.h>
+#include <pfa/movable.h>
 #include <pfa/pfa.h>
 #include <pfa/stats.h>
 
@@ -80,6 +81,20 @@ struct sut_ops {
 	int (*repair)(struct sut *sut, unsigned flags, struct pfa_repair *out);
 	int (*trace)(struct sut *sut, size_t number, uintptr_t out[], size_t max, size_t *out_nr);
 	size_t (*frame_text)(struct sut *sut, pfa_pfn pfn, char out[], size_t room);
+
+	/* pfa/movable.h: all of them or none. */
+	int (*owner_create)(struct sut *sut, const struct pfa_owner_ops *ops, void *ctx, pfa_owner *out);
+	int (*owner_destroy)(struct sut *sut, pfa_owner owner);
+	int (*movable_set)(struct sut *sut, pfa_pfn head, pfa_owner owner, uint64_t cookie);
+	int (*movable_clear)(struct sut *sut, pfa_pfn head);
+	int (*pin)(struct sut *sut, pfa_pfn head);
+	int (*unpin)(struct sut *sut, pfa_pfn head);
+	int (*page_lock)(struct sut *sut, pfa_pfn head);
+	int (*page_trylock)(struct sut *sut, pfa_pfn head);
+	int (*page_unlock)(struct sut *sut, pfa_pfn head);
+	int (*movable_info)(struct sut *sut, pfa_pfn head, struct pfa_movable_info *out);
+	int (*migrate)(struct sut *sut, const pfa_pfn heads[], size_t nr, const struct pfa_dest *dest, int out_results[]);
+	unsigned (*migrate_tries)(enum pfa_migrate_mode mode);
 
 	/* Views. Without zone_stats there is no conservation, watermark and step oracle; without check no invariants;
 	 * without frame_info no state digest; without pageblock_info no type rules. */

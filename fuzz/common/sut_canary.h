@@ -78,6 +78,19 @@
 	X(REGIONS, "view regions", "shows a region that is not its own")                                           \
 	X(STATS_VIEW, "view stats", "has a cpu too many")                                                          \
 	X(ZONE_SWAP, "I12 low", "serves from the last zone first")                                                 \
+	X(OP_COOKIE, "I10 op", "tells ops another cookie than the block's")                                       \
+	X(OP_UNLOCKED, "I10 lock", "says that no page lock is held")                                              \
+	X(PUTBACK_TWICE, "I10 automaton", "puts a block back twice")                                              \
+	X(PUTBACK_NEVER, "I10 automaton", "never puts a block back")                                              \
+	X(KEEPS_DESTINATION, "I10 destination", "does not give back a destination that was not used")             \
+	X(SAYS_MOVED, "I10 result", "says that a block was moved that is busy")                                   \
+	X(PINS_INSIDE, "I10 inside", "says OK to a pin that an op must not take")                                 \
+	X(MOVABLE_VIEW, "I10 view", "shows a pin too many")                                                       \
+	X(AGAIN_FOR_EVER, "I13 tries", "tries again as long as the owner says so")                                \
+	X(COUNTS_MOVABLE, "I6 movable", "does not count movable frames")                                          \
+	X(COUNTS_ISOLATED, "I6 isolated", "counts blocks as isolated for ever")                                   \
+	X(COUNTS_MOVES, "I6 moves", "does not count what is put back")                                            \
+	X(LOSES_MOVED, "I15 stamp", "writes into the frames of a block that was just moved")                      \
 	X(RANDOM, "determinism", "decides by what it did in earlier runs")
 
 enum sut_canary {

@@ -157,6 +157,35 @@ static size_t sut_pfa_frame_text(struct sut *s, pfa_pfn pfn, char out[], size_t 
 	return pfa_frame_text(sut_pfa_of(s), pfn, out, room);
 }
 
+static int sut_pfa_owner_create(struct sut *s, const struct pfa_owner_ops *ops, void *ctx, pfa_owner *out)
+{
+	return pfa_owner_create(sut_pfa_of(s), ops, ctx, out);
+}
+
+static int sut_pfa_owner_destroy(struct sut *s, pfa_owner owner) { return pfa_owner_destroy(sut_pfa_of(s), owner); }
+
+static int sut_pfa_movable_set(struct sut *s, pfa_pfn head, pfa_owner owner, uint64_t cookie)
+{
+	return pfa_movable_set(sut_pfa_of(s), head, owner, cookie);
+}
+
+static int sut_pfa_movable_clear(struct sut *s, pfa_pfn head) { return pfa_movable_clear(sut_pfa_of(s), head); }
+static int sut_pfa_pin(struct sut *s, pfa_pfn head) { return pfa_pin(sut_pfa_of(s), head); }
+static int sut_pfa_unpin(struct sut *s, pfa_pfn head) { return pfa_unpin(sut_pfa_of(s), head); }
+static int sut_pfa_page_lock(struct sut *s, pfa_pfn head) { return pfa_page_lock(sut_pfa_of(s), head); }
+static int sut_pfa_page_trylock(struct sut *s, pfa_pfn head) { return pfa_page_trylock(sut_pfa_of(s), head); }
+static int sut_pfa_page_unlock(struct sut *s, pfa_pfn head) { return pfa_page_unlock(sut_pfa_of(s), head); }
+
+static int sut_pfa_movable_info(struct sut *s, pfa_pfn head, struct pfa_movable_info *out)
+{
+	return pfa_movable_info(sut_pfa_of(s), head, out);
+}
+
+static int sut_pfa_migrate(struct sut *s, const pfa_pfn heads[], size_t nr, const struct pfa_dest *dest, int out_results[])
+{
+	return pfa_migrate(sut_pfa_of(s), heads, nr, dest, out_results);
+}
+
 static int sut_pfa_stats(struct sut *s, struct pfa_stats *out, size_t size)
 {
 	return pfa_stats_get(sut_pfa_of(s), out, size);
@@ -244,6 +273,18 @@ const struct sut_ops sut_pfa = {
 	.trace = sut_pfa_trace,
 	.repair = sut_pfa_repair,
 	.frame_text = sut_pfa_frame_text,
+	.owner_create = sut_pfa_owner_create,
+	.owner_destroy = sut_pfa_owner_destroy,
+	.movable_set = sut_pfa_movable_set,
+	.movable_clear = sut_pfa_movable_clear,
+	.pin = sut_pfa_pin,
+	.unpin = sut_pfa_unpin,
+	.page_lock = sut_pfa_page_lock,
+	.page_trylock = sut_pfa_page_trylock,
+	.page_unlock = sut_pfa_page_unlock,
+	.movable_info = sut_pfa_movable_info,
+	.migrate = sut_pfa_migrate,
+	.migrate_tries = pfa_migrate_tries,
 	.stats = sut_pfa_stats,
 	.zone_stats = sut_pfa_zone_stats,
 	.frame_info = sut_pfa_frame_info,

@@ -18,6 +18,7 @@
 
 #include <pfa/debug.h>
 #include <pfa/harden.h>
+#include <pfa/movable.h>
 #include <pfa/pfa.h>
 
 #include "exec_run.h"
@@ -118,6 +119,19 @@ REACH_CODE(pfa_trace, (const struct pfa *pfa, size_t number, uintptr_t out[], si
 REACH_PLAIN(size_t, pfa_event_text, (const struct pfa_event *event, char out[], size_t room), (event, out, room))
 REACH_PLAIN(size_t, pfa_frame_text, (const struct pfa *pfa, pfa_pfn pfn, char out[], size_t room), (pfa, pfn, out, room))
 REACH_CODE(pfa_repair, (struct pfa *pfa, unsigned flags, struct pfa_repair *out), (pfa, flags, out))
+REACH_CODE(pfa_owner_create, (struct pfa *pfa, const struct pfa_owner_ops *ops, void *ctx, pfa_owner *out), (pfa, ops, ctx, out))
+REACH_CODE(pfa_owner_destroy, (struct pfa *pfa, pfa_owner owner), (pfa, owner))
+REACH_CODE(pfa_movable_set, (struct pfa *pfa, pfa_pfn head, pfa_owner owner, uint64_t cookie), (pfa, head, owner, cookie))
+REACH_CODE(pfa_movable_clear, (struct pfa *pfa, pfa_pfn head), (pfa, head))
+REACH_CODE(pfa_pin, (struct pfa *pfa, pfa_pfn head), (pfa, head))
+REACH_CODE(pfa_unpin, (struct pfa *pfa, pfa_pfn head), (pfa, head))
+REACH_CODE(pfa_page_lock, (struct pfa *pfa, pfa_pfn head), (pfa, head))
+REACH_CODE(pfa_page_trylock, (struct pfa *pfa, pfa_pfn head), (pfa, head))
+REACH_CODE(pfa_page_unlock, (struct pfa *pfa, pfa_pfn head), (pfa, head))
+REACH_CODE(pfa_movable_info, (struct pfa *pfa, pfa_pfn head, struct pfa_movable_info *out), (pfa, head, out))
+REACH_CODE(pfa_migrate, (struct pfa *pfa, const pfa_pfn heads[], size_t nr, const struct pfa_dest *dest, int results[]),
+           (pfa, heads, nr, dest, results))
+REACH_PLAIN(unsigned, pfa_migrate_tries, (enum pfa_migrate_mode mode), (mode))
 REACH_CODE(pfa_stats_get, (struct pfa *pfa, struct pfa_stats *out, size_t size), (pfa, out, size))
 REACH_CODE(pfa_zone_stats_get, (struct pfa *pfa, unsigned zone, struct pfa_zone_stats *out, size_t size),
            (pfa, zone, out, size))
@@ -152,7 +166,7 @@ void __wrap_exec_judge_told(struct exec_run *run, const struct pfa_fault *fault)
 
 /* ---- the targets, each with its own part --------------------------------------------------------------------------- */
 
-#define REACH_TARGETS(X) X(core) X(misuse) X(config) X(diff) X(text) X(repair)
+#define REACH_TARGETS(X) X(core) X(misuse) X(config) X(migrate) X(diff) X(text) X(repair)
 #define REACH_DECLARE(name) int pfa_target_##name(const uint8_t *data, size_t size);
 REACH_TARGETS(REACH_DECLARE)
 #undef REACH_DECLARE

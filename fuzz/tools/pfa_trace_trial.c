@@ -15,6 +15,7 @@
 /* The targets' own functions (CMakeLists.txt compiles fuzz_<name>.c again, with these names). */
 int pfa_target_core(const uint8_t *data, size_t size);
 int pfa_target_config(const uint8_t *data, size_t size);
+int pfa_target_migrate(const uint8_t *data, size_t size);
 int pfa_target_misuse(const uint8_t *data, size_t size);
 int pfa_target_diff(const uint8_t *data, size_t size);
 int pfa_target_text(const uint8_t *data, size_t size);
@@ -26,7 +27,7 @@ static const struct {
 } targets[] = {
 	{ "core", pfa_target_core }, { "config", pfa_target_config }, { "misuse", pfa_target_misuse },
 	{ "diff", pfa_target_diff }, { "text", pfa_target_text },
-	{ "repair", pfa_target_repair },
+	{ "repair", pfa_target_repair }, { "migrate", pfa_target_migrate },
 };
 
 bool trace_exec_options(const struct trace_options *o, const struct program *p, struct exec_options *out)
@@ -36,6 +37,8 @@ bool trace_exec_options(const struct trace_options *o, const struct program *p, 
 		out->prove_unchanged = true;
 		out->volley = 6;
 	}
+	if (strcmp(p->target, "migrate") == 0) /* as fuzz_migrate.c */
+		out->moves = 3;
 	if (o->sut) {
 		out->sut = sut_find(o->sut);
 		if (!out->sut) {

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * exec_movable.h - what exec_movable.c (operations on movable blocks), exec_migrate.c (moves) and exec_owner.c (the scripted
+ * owner, which watches every call of its ops) share. There is one, set up anew with each instance.
+ */
+#ifndef FUZZ_EXEC_MOVABLE_H
+#define FUZZ_EXEC_MOVABLE_H
+
+#include "exec_ops.h"
+#include "model_movable.h"
+
+enum { OWNER_ISOLATE, OWNER_MIGRATE, OWNER_PUTBACK, OWNER_OPS };
+
+struct exec_owner {
+	struct exec_run *run;
+	unsigned index;
+	pfa_owner handle;
+	struct {
+		unsigned says, says_left, does, does_left;
+		bool says_ever, does_ever;
+	} script[OWNER_OPS];
+};
+
+/* One attempt to move one block, from the call of isolate() on. */
+struct exec_move {
+	struct exec_move *outer;  /* moves nest: a destination policy may move blocks */
+	unsigned slot;            /* MODEL_NO_BLOCK: isolate() was not called yet */
+	pfa_pfn src;
+	unsigned order;
+	enum pfa_migrate_mode mode;
+	uint32_t flags;           /* where to, unless by callback: */
+	bool by_take;
+	unsigned take;
+	bool take_lied;           /* the callback gave what is no destination */
+	bool gives;               /* there is a give() */
+	bool took, gave;
+	int isolate_said;
+	bool asked, isolated;
+	unsigned tries;
+	int said;                 /* by migrate() last */
+	bool has_dst, dst_released;
+	pfa_pfn dst;
+	bool moved, putback, stopped; /* stopped: released while it was the mover's */
+	bool left_locked;
+};
+
+#define EXEC_EXTRAS 32u
+
+struct exec_movables {
+	struct model_movables mm;
+	struct exec_owner owner[MODEL_OWNERS];
+	pfa_owner stale;
+	struct exec_move *move;       /* innermost */
+	unsigned inside;              /* ops that are running */
+	bool broken;                  /* a finding was made inside of a call */
+	unsigned told;                /* faults that the current call must tell */
+	uint32_t kinds;
+	pfa_pfn extra[EXEC_EXTRAS];   /* single frames that owners allocated inside of ops */
+	unsigned nr_extra;
+	uint64_t dice;                /* deterministic choices of what owners do */
+	size_t calls[OWNER_OPS], moved;
+};
+
+extern struct exec_movables exec_mov;
+extern const struct pfa_owner_ops exec_owner_ops;
+
+/* Within a call into the allocator: keeps the first finding; exec_movable_call_ends() returns false then. */
+void exec_mov_fail(struct exec_run *run, const char *monitor, const char *what, pfa_pfn pfn, size_t expected, size_t actual);
+/* After a call: what it told is what it had to tell. */
+bool exec_mov_call_ends(struct exec_run *run);
+/* A call from inside of another one answered as it must. told: run->nr_told before it. */
+void exec_mov_inside(struct exec_run *run, struct expectation e, int code, unsigned told, pfa_pfn pfn, const char *what);
+/* Frames that were freed. */
+void exec_mov_unowned(struct exec_run *run, pfa_pfn pfn, unsigned order);
+/* A block was freed with the answer OK. */
+void exec_mov_freed(struct exec_run *run, unsigned slot);
+/* Somebody let go of it. */
+void exec_mov_dropped(struct exec_run *run, unsigned slot);
+/* The thread that runs, as holders of page locks are counted. */
+static inline unsigned exec_mov_self(const struct exec_run *run)
+{
+	return run->thread + 1u;
+}
+/* Hostile: owners and policies break promises that are told to platform.fatal. Not under policy ABORT: the call would be
+ * left by longjmp from the middle of it. */
+static inline bool exec_mov_hostile(const struct exec_run *run)
+{
+	return !run->p->config.abort_policy && !(run->ops->lacks & SUT_NO_MISUSE);
+}
+/* A single frame more, or less, that belongs to the owners. */
+void exec_mov_extra_alloc(struct exec_run *run);
+void exec_mov_extra_free(struct exec_run *run);
+
+bool exec_migrate(struct exec_run *run, uint64_t at, uint64_t nr, uint64_t mode, uint32_t flags);
+bool exec_migrate_to(struct exec_run *run, const uint64_t *a);
+bool exec_migrate_raw(struct exec_run *run, const uint64_t *a);
+
+#endif
