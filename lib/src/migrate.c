@@ -163,6 +163,7 @@ static int move_prepare(struct pfa *p, struct pfai_move *m)
 	if (!pfai_claim_block(p, m->dst, m->order)) {
 		pfai_owner_lose(p, owner);
 		move_fault(m, PFA_FAULT_DESTINATION, m->dst);
+		m->dst = PFAI_NONE;
 		return PFA_EMISUSE;
 	}
 	pfai_entry_make(pfai_entry_at(p, m->dst), owner, PFAI_REF_ISOLATED, src->cookie, pfai_self(p));
@@ -330,7 +331,7 @@ static int migrate_one(struct pfa *p, pfa_pfn head, const struct pfa_dest *dest,
 		return back == PFA_OK ? result : back;
 	}
 	result = pfai_move_to(p, &m);
-	if (result != PFA_OK && result != PFA_EMISUSE) /* what is no such block is left alone */
+	if (result != PFA_OK && m.dst != PFAI_NONE) /* what is no such block is left alone, whatever else happened */
 		dest_give(p, dest, &m);
 	return result;
 }
