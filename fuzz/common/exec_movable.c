@@ -312,15 +312,19 @@ static bool movable_info(struct exec_run *run, unsigned slot)
 	return movable_judge_info(run, slot);
 }
 
-static bool movable_cut(struct exec_run *run, unsigned slot, bool range)
+static bool movable_cut(struct exec_run *run, unsigned slot, uint64_t how)
 {
 	const struct model_movable *b = &exec_mov.mm.block[slot];
 	const struct expectation e = { PFA_EMISUSE, 1u << PFA_FAULT_MOVABLE };
 	int code;
 
+	if (how > 1) {
+		EXEC_CALL(run, code, run->ops->movable_set(run->sut, b->pfn, exec_mov.owner[b->owner].handle, 0));
+		return exec_expect_code(run, PFA_EBUSY, code);
+	}
 	if (run->ops->lacks & SUT_NO_MISUSE)
 		return exec_skip(run);
-	if (range)
+	if (how == 1)
 		EXEC_CALL(run, code, run->ops->free_range(run->sut, b->pfn, (size_t)1 << b->order));
 	else
 		EXEC_CALL(run, code, run->ops->split(run->sut, b->pfn, b->order, 0));
@@ -409,7 +413,7 @@ static bool movable_on_block(struct exec_run *run, const struct prog_op *op)
 	case OP_PAGE_TRYLOCK: return movable_lock(run, slot, false);
 	case OP_PAGE_UNLOCK: return movable_unlock(run, slot);
 	case OP_MOVABLE_INFO: return movable_info(run, slot);
-	default: return movable_cut(run, slot, a[1] != 0);
+	default: return movable_cut(run, slot, a[1]);
 	}
 }
 
@@ -449,6 +453,7 @@ void exec_movable_begin(struct exec_run *run)
 	exec_mov.kinds = 0;
 	exec_mov.broken = false;
 	exec_mov.dice = run->p->config.seed;
+	memset(exec_mov.calls, 0, sizeof(exec_mov.calls));
 }
 
 bool exec_judge_movable(struct exec_run *run)

@@ -113,7 +113,7 @@ static void owner_forbidden(struct exec_run *run, pfa_pfn head, unsigned which)
 	pfa_owner owner = 0;
 	int code, results[1];
 
-	switch (which % 14) {
+	switch (which % 15) {
 	case 0: code = o->owner_create(run->sut, &exec_owner_ops, &exec_mov.owner[0], &owner); break;
 	case 1: code = o->owner_destroy(run->sut, exec_mov.owner[0].handle); break;
 	case 2: code = o->movable_set(run->sut, head, exec_mov.owner[0].handle, 1); break;
@@ -127,6 +127,7 @@ static void owner_forbidden(struct exec_run *run, pfa_pfn head, unsigned which)
 	case 10: code = o->cache_drain(run->sut, 0); break;
 	case 11: code = o->cache_purge(run->sut, head); break;
 	case 12: code = o->cache_disable(run->sut); break;
+	case 13: code = o->cache_enable(run->sut); break;
 	default: code = o->fini(run->sut);
 	}
 	exec_mov_inside(run, (struct expectation){ PFA_EDEADLK, 0 }, code, told, head, "a call that is forbidden inside of ops");
@@ -208,8 +209,8 @@ static void owner_does(struct exec_run *run, struct exec_owner *owner, unsigned 
 	case 7: owner_pin(run, other); break;
 	case 8: owner_unpin(run, other); break;
 	case 9: owner_pin(run, slot); break;
-	case 10: case 11: case 12: owner_forbidden(run, move->src, (unsigned)(exec_mov.dice >> 16)); break;
-	default: owner_look(run, move->src, (unsigned)(exec_mov.dice >> 16));
+	case 10: case 11: case 12: owner_forbidden(run, move->src, (unsigned)exec_mov.calls[op]); break;
+	default: owner_look(run, move->src, (unsigned)exec_mov.calls[op]);
 	}
 }
 

@@ -17,6 +17,8 @@ import sys
 
 # fuzz_repair damages the word that says whether an instance has ended, and so meets what every function answers then.
 CLOSED = ("EMISUSE", "ENOTSUP")
+# By everything that takes a lock, where the platform cannot wait (the head of pfa.h); the harness has no second thread.
+EVERYWHERE = ("EBUSY",)
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -87,7 +89,8 @@ def judge(pairs, why, found):
     for (what, which), targets in sorted(found.items()):
         if what == "op" and not targets:
             wrong.append(f"operation {which}: no target carries it out: a seed is missing")
-        elif what != "op" and (what, which) not in pairs and not (targets == ["repair"] and which in CLOSED):
+        elif what != "op" and (what, which) not in pairs and which not in EVERYWHERE and \
+                not (targets == ["repair"] and which in CLOSED):
             wrong.append(f"{what} {which}: reached, but not documented")
     if not any(what == "op" for what, _ in found):
         wrong.append("no operation at all")

@@ -18,6 +18,7 @@
 int pfa_target_core(const uint8_t *data, size_t size);
 int pfa_target_config(const uint8_t *data, size_t size);
 int pfa_target_misuse(const uint8_t *data, size_t size);
+int pfa_target_migrate(const uint8_t *data, size_t size);
 int pfa_target_diff(const uint8_t *data, size_t size);
 int pfa_target_text(const uint8_t *data, size_t size);
 int pfa_target_repair(const uint8_t *data, size_t size);
@@ -95,6 +96,13 @@ int pfa_target_diff(const uint8_t *data, size_t size)
 }
 
 int pfa_target_repair(const uint8_t *data, size_t size)
+{
+	(void)data;
+	(void)size;
+	return 0;
+}
+
+int pfa_target_migrate(const uint8_t *data, size_t size)
 {
 	(void)data;
 	(void)size;
