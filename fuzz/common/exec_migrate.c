@@ -19,7 +19,7 @@ static void migrate_begin(struct exec_move *move, pfa_pfn src, enum pfa_migrate_
 	exec_mov.move = move;
 }
 
-static void migrate_forget_dst(struct exec_run *run, struct exec_move *move)
+void exec_mov_forget_dst(struct exec_run *run, struct exec_move *move)
 {
 	model_release(&run->m, move->dst, move->order);
 	exec_mov_unowned(run, move->dst, move->order);
@@ -167,7 +167,7 @@ static void migrate_give(void *ctx, pfa_pfn dst, unsigned order)
 	const int code = run->ops->free(run->sut, dst, order);
 	exec_mov_inside(run, (struct expectation){ PFA_OK, 0 }, code, told, dst, "a free of the destination in give()");
 	if (!exec_mov.broken)
-		migrate_forget_dst(run, move);
+		exec_mov_forget_dst(run, move);
 }
 
 /* ---- what must come of a move -------------------------------------------------------------------------------------- */
@@ -233,7 +233,7 @@ static bool migrate_settle(struct exec_run *run, struct exec_move *move, int res
 	if (move->has_dst && !move->moved && move->gives) /* give() would have forgotten it */
 		return exec_fail(run, "I10 destination", "a destination that was not used was not given back", move->dst, 1, 0);
 	if (move->has_dst && !move->moved)
-		migrate_forget_dst(run, move);
+		exec_mov_forget_dst(run, move);
 	return true;
 }
 
@@ -293,6 +293,58 @@ static bool migrate_call(struct exec_run *run, pfa_pfn head, const struct pfa_de
 	exec_mov.move = NULL;
 	exec_mov.inside = 0;
 	return fine && exec_mov_call_ends(run);
+}
+
+/* ---- compaction ---------------------------------------------------------------------------------------------------- */
+
+void exec_compact_begins(struct exec_run *run, pfa_pfn src, enum pfa_migrate_mode mode)
+{
+	size_t index;
+
+	if (exec_mov.move && !exec_mov.move->compacts)
+		return; /* pfa_migrate() began it */
+	(void)exec_compact_ends(run);
+	exec_mov.move = NULL;
+	migrate_begin(&exec_mov.compacting, src, mode);
+	exec_mov.compacting.compacts = true;
+	/* it stays in its zone, and goes where movable blocks belong */
+	exec_mov.compacting.flags = PFA_MOVABLE | PFA_EXACT_ZONE | PFA_ZONE(model_zone_of(&run->m, src, &index));
+	run->tracks_zero = false;
+}
+
+bool exec_compact_ends(struct exec_run *run)
+{
+	const struct exec_move *move = &exec_mov.compacting;
+
+	if (exec_mov.move == move && move->isolated && !move->moved && !move->putback && !move->stopped)
+		exec_mov_fail(run, "I10 automaton", "compaction isolated a block, and neither moved nor put it back", move->src, 1, 0);
+	if (exec_mov.move == move)
+		exec_mov.move = NULL;
+	return !exec_mov.broken;
+}
+
+bool exec_compact(struct exec_run *run, const uint64_t *a)
+{
+	const uint32_t zone = a[0] == 7 ? PFA_ALL_ZONES : (uint32_t)a[0];
+	const unsigned order = a[1] == 63 ? PFA_COMPACT_ALL : (unsigned)a[1];
+	struct pfa_compact_stats out = { .size = 1 };
+	const size_t moved = exec_mov.moved;
+	int code;
+
+	if (!run->ops->compact)
+		return exec_skip(run);
+	EXEC_CALL(run, code, run->ops->compact(run->sut, zone, order, (enum pfa_migrate_mode)a[2], a[3] ? &out : NULL));
+	run->step.code = code;
+	run->step.value = exec_mov.moved - moved;
+	if (!exec_compact_ends(run))
+		return false;
+	const bool bad = (zone != PFA_ALL_ZONES && zone >= run->m.nr_zones) || (order > run->m.max_order && order != PFA_COMPACT_ALL) ||
+	                 a[2] >= PFA_MIGRATE_MODES;
+	if (bad || code != PFA_ENOMEM)
+		return exec_expect_code(run, bad ? PFA_EINVAL : PFA_OK, code);
+	if (order == PFA_COMPACT_ALL)
+		return exec_fail(run, "model code", "compaction to the end says that no block is on offer", 0, 0, 1);
+	return !run->nr_told || exec_fail(run, "contract fatal", "platform.fatal was told of a compaction", 0, 0, (size_t)run->told.kind);
 }
 
 /* ---- operations ---------------------------------------------------------------------------------------------------- */

@@ -388,6 +388,7 @@ static bool movable_none(struct exec_run *run, unsigned kind)
 	case OP_PAGE_UNLOCK: EXEC_CALL(run, code, o->page_unlock(run->sut, pfn)); break;
 	case OP_MOVABLE_INFO: EXEC_CALL(run, code, o->movable_info(run->sut, pfn, &info)); break;
 	case OP_MIGRATE: EXEC_CALL(run, code, o->migrate(run->sut, &pfn, 1, &dest, &result)); break;
+	case OP_COMPACT: EXEC_CALL(run, code, o->compact(run->sut, 0, 0, PFA_MIGRATE_ASYNC, NULL)); break;
 	default: return exec_skip(run);
 	}
 	run->must_be_unchanged = true;
@@ -435,6 +436,7 @@ bool exec_movable(struct exec_run *run, const struct prog_op *op)
 	case OP_MIGRATE: return exec_migrate(run, a[0], a[1], a[2], prog_flags(a[3], 0));
 	case OP_MIGRATE_TO: return exec_migrate_to(run, a);
 	case OP_MIGRATE_RAW: return exec_migrate_raw(run, a);
+	case OP_COMPACT: return exec_compact(run, a);
 	case OP_MOVABLE_PFN: return movable_of_pfn(run, (pfa_pfn)a[0], a[1]);
 	case OP_MOVABLE_FAR: return movable_of_pfn(run, exec_far(run, a[0]), a[1]);
 	default: return movable_on_block(run, op);
@@ -460,6 +462,8 @@ bool exec_judge_movable(struct exec_run *run)
 {
 	struct verdict v;
 
+	if (!exec_compact_ends(run))
+		return false;
 	if (!exec_mov.mm.max_owners)
 		return true;
 	for (unsigned zone = 0; zone < run->m.nr_zones && run->have_stats; zone++)
@@ -501,7 +505,7 @@ static bool movable_volley(struct exec_run *run, uint64_t number)
 	static const uint8_t kinds[] = {
 		OP_MIGRATE, OP_MIGRATE, OP_MIGRATE, OP_MIGRATE_TO, OP_MIGRATE_TO, OP_OWNER_SAYS, OP_OWNER_DOES, OP_MOVABLE_SET, OP_MOVABLE_SET,
 		OP_MOVABLE_SET_ALL, OP_OWNER_CREATE, OP_MOVABLE_FREE, OP_PIN, OP_UNPIN, OP_UNPIN, OP_PAGE_LOCK, OP_PAGE_UNLOCK, OP_PAGE_UNLOCK,
-		OP_MOVABLE_CLEAR, OP_OWNER_DESTROY, OP_MOVABLE_CUT, OP_MOVABLE_PFN, OP_PAGE_TRYLOCK, OP_MIGRATE
+		OP_COMPACT, OP_MOVABLE_CLEAR, OP_OWNER_DESTROY, OP_MOVABLE_CUT, OP_MOVABLE_PFN, OP_PAGE_TRYLOCK, OP_MIGRATE
 	};
 	uint64_t dice = exec_mix(run->r->trace_hash, number + 77);
 	struct prog_op op = { .kind = kinds[dice % sizeof(kinds)], .ref = PROG_NO_REF };
@@ -517,6 +521,8 @@ static bool movable_volley(struct exec_run *run, uint64_t number)
 		if (info->args[i].kind == PROG_ARG_PFN)
 			op.arg[i] = prog_span_start(&run->p->config) + op.arg[i] % (prog_span_end(&run->p->config) - prog_span_start(&run->p->config));
 	}
+	if (op.kind == OP_COMPACT)
+		run->events_known = false;
 	if (op.kind == OP_PIN)
 		op.arg[1] &= 1;
 	if (op.kind == OP_OWNER_CREATE && op.arg[0] > 8)

@@ -42,6 +42,7 @@ struct exec_move {
 	pfa_pfn dst;
 	bool moved, putback, stopped; /* stopped: released while it was the mover's */
 	bool left_locked;
+	bool compacts;            /* begun by the library: compaction */
 };
 
 #define EXEC_EXTRAS 32u
@@ -51,6 +52,7 @@ struct exec_movables {
 	struct exec_owner owner[MODEL_OWNERS];
 	pfa_owner stale;
 	struct exec_move *move;       /* innermost */
+	struct exec_move compacting;  /* the one that compaction began last */
 	unsigned inside;              /* ops that are running */
 	bool broken;                  /* a finding was made inside of a call */
 	unsigned told;                /* faults that the current call must tell */
@@ -82,15 +84,21 @@ static inline unsigned exec_mov_self(const struct exec_run *run)
 	return run->thread + 1u;
 }
 /* Hostile: owners and policies break promises that are told to platform.fatal. Not under policy ABORT: the call would be
- * left by longjmp from the middle of it. */
+ * left by longjmp from the middle of it; nor when a request or the service compacts, which tell nothing else. */
 static inline bool exec_mov_hostile(const struct exec_run *run)
 {
-	return !run->p->config.abort_policy && !(run->ops->lacks & SUT_NO_MISUSE);
+	return !run->p->config.abort_policy && !(run->ops->lacks & SUT_NO_MISUSE) && !(exec_mov.move && exec_mov.move->compacts);
 }
 /* A single frame more, or less, that belongs to the owners. */
 void exec_mov_extra_alloc(struct exec_run *run);
 void exec_mov_extra_free(struct exec_run *run);
 
+/* A move that compaction begins; and what must be true when the call is over. */
+void exec_compact_begins(struct exec_run *run, pfa_pfn src, enum pfa_migrate_mode mode);
+bool exec_compact_ends(struct exec_run *run);
+bool exec_compact(struct exec_run *run, const uint64_t *a);
+/* The destination of a move is nobody's again. */
+void exec_mov_forget_dst(struct exec_run *run, struct exec_move *move);
 bool exec_migrate(struct exec_run *run, uint64_t at, uint64_t nr, uint64_t mode, uint32_t flags);
 bool exec_migrate_to(struct exec_run *run, const uint64_t *a);
 bool exec_migrate_raw(struct exec_run *run, const uint64_t *a);

@@ -123,6 +123,16 @@ static bool exec_near_dead(struct exec_run *run, const struct prog_op *op, const
 	return true;
 }
 
+static bool exec_may_compact(const struct exec_run *run, const struct prog_op *op)
+{
+	const struct prog_kind_info *info = prog_kind(op->kind);
+
+	for (unsigned i = 0; i < info->nr_args; i++)
+		if (info->args[i].kind == PROG_ARG_FLAGS && (prog_flags(op->arg[i], 0) & PFA_COMPACT))
+			return run->setup.cfg.max_owners != 0;
+	return (op->kind == OP_SERVICE || op->kind == OP_COMPACT) && run->setup.cfg.max_owners != 0;
+}
+
 bool exec_operation(struct exec_run *run, const struct prog_op *op, unsigned index)
 {
 	const uint64_t *a = op->arg;
@@ -131,6 +141,8 @@ bool exec_operation(struct exec_run *run, const struct prog_op *op, unsigned ind
 
 	if (ops_lacking(run->ops, op->kind))
 		return exec_skip(run);
+	if (exec_may_compact(run, op))
+		run->events_known = false; /* compaction takes destinations that it then does not use */
 	if (info->group == PROG_GROUP_MOVE)
 		return exec_movable(run, op);
 	if (info->yields)

@@ -274,6 +274,8 @@ static void owner_acts(struct exec_owner *owner, unsigned op, unsigned slot)
 static int owner_isolate(void *ctx, pfa_pfn head, unsigned order, uint64_t cookie, enum pfa_migrate_mode mode)
 {
 	struct exec_owner *owner = ctx;
+	if (!exec_mov.inside)
+		exec_compact_begins(owner->run, head, mode);
 	const unsigned slot = owner_called(owner, OWNER_ISOLATE, head, order, cookie);
 	struct exec_move *move = exec_mov.move;
 
@@ -325,6 +327,10 @@ static void owner_sees_dst(struct exec_run *run, struct exec_move *move, pfa_pfn
 	}
 	if (!model_judge_type(&run->m, &r, dst, &v)) {
 		exec_mov_fail(run, v.monitor, v.what, v.pfn, v.expected, v.actual);
+		return;
+	}
+	if (move->compacts && dst < move->src) {
+		exec_mov_fail(run, "I10 compact", "compaction moves blocks up", move->src, move->src, dst);
 		return;
 	}
 	exec_touch(run, dst, nr);
@@ -402,6 +408,8 @@ static int owner_migrate(void *ctx, pfa_pfn dst, pfa_pfn src, unsigned order, ui
 		move->stopped = true;
 		b->isolated = false;
 		exec_mov_dropped(run, slot);
+		if (move->compacts)
+			exec_mov_forget_dst(run, move);
 	} else if (move->said == PFA_OK) {
 		owner_copies(run, dst, src, order);
 		b->isolated = false;
@@ -438,6 +446,8 @@ static void owner_putback(void *ctx, pfa_pfn head, unsigned order, uint64_t cook
 	b->isolated = false;
 	move->stopped = b->released;
 	exec_mov_dropped(owner->run, slot);
+	if (move->compacts && move->has_dst)
+		exec_mov_forget_dst(owner->run, move);
 }
 
 const struct pfa_owner_ops exec_owner_ops = {

@@ -115,6 +115,7 @@ static const char *const calls[OP_KINDS] = {
 	[OP_MIGRATE_RAW] = "/* an owner scripted by fuzz/common/exec_owner.c: see pfa-trace explain */",
 	[OP_MOVABLE_PFN] = "/* an owner scripted by fuzz/common/exec_owner.c: see pfa-trace explain */",
 	[OP_MOVABLE_FAR] = "/* an owner scripted by fuzz/common/exec_owner.c: see pfa-trace explain */",
+	[OP_COMPACT] = "/* an owner scripted by fuzz/common/exec_owner.c: see pfa-trace explain */",
 	[OP_MOVABLE_CUT] = "/* an owner scripted by fuzz/common/exec_owner.c: see pfa-trace explain */",
 	[OP_INIT_RAW] = "/* a second, spoilt instance: see pfa-trace explain */",
 };

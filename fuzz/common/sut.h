@@ -16,7 +16,7 @@
 #include <pfa/config.h>
 #include <pfa/debug.h>
 #include <pfa/harden.h>
-#include <pfa/movable.h>
+#include <pfa/compact.h>
 #include <pfa/pfa.h>
 #include <pfa/stats.h>
 
@@ -94,6 +94,7 @@ struct sut_ops {
 	int (*page_unlock)(struct sut *sut, pfa_pfn head);
 	int (*movable_info)(struct sut *sut, pfa_pfn head, struct pfa_movable_info *out);
 	int (*migrate)(struct sut *sut, const pfa_pfn heads[], size_t nr, const struct pfa_dest *dest, int out_results[]);
+	int (*compact)(struct sut *sut, uint32_t zone, unsigned order, enum pfa_migrate_mode mode, struct pfa_compact_stats *out);
 	unsigned (*migrate_tries)(enum pfa_migrate_mode mode);
 
 	/* Views. Without zone_stats there is no conservation, watermark and step oracle; without check no invariants;

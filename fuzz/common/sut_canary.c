@@ -409,6 +409,9 @@ static int canary_migrate_op(void *ctx, pfa_pfn dst, pfa_pfn src, unsigned order
 {
 	const struct canary_owner *o = ctx;
 	void *ptr;
+	pfa_pfn low;
+	if (canary_which == SUT_CANARY_COMPACTS_DOWN && sut_pfa.alloc(canary_sut, order, PFA_MOVABLE, &low) == PFA_OK && low < src)
+		dst = low;
 	int said = o->ops.migrate(o->ctx, dst, src, order, cookie, mode);
 	for (unsigned i = 0; i < 64 && said == PFA_EAGAIN && canary_which == SUT_CANARY_AGAIN_FOR_EVER; i++)
 		said = o->ops.migrate(o->ctx, dst, src, order, cookie, mode);

@@ -87,6 +87,7 @@
 	X(PINS_INSIDE, "I10 inside", "says OK to a pin that an op must not take")                                 \
 	X(MOVABLE_VIEW, "I10 view", "shows a pin too many")                                                       \
 	X(AGAIN_FOR_EVER, "I13 tries", "tries again as long as the owner says so")                                \
+	X(COMPACTS_DOWN, "I10 compact", "compacts to lower frames")                                                  \
 	X(COUNTS_MOVABLE, "I6 movable", "does not count movable frames")                                          \
 	X(COUNTS_ISOLATED, "I6 isolated", "counts blocks as isolated for ever")                                   \
 	X(COUNTS_MOVES, "I6 moves", "does not count what is put back")                                            \

@@ -186,6 +186,11 @@ static int sut_pfa_migrate(struct sut *s, const pfa_pfn heads[], size_t nr, cons
 	return pfa_migrate(sut_pfa_of(s), heads, nr, dest, out_results);
 }
 
+static int sut_pfa_compact(struct sut *s, uint32_t zone, unsigned order, enum pfa_migrate_mode mode, struct pfa_compact_stats *out)
+{
+	return pfa_compact(sut_pfa_of(s), zone, order, mode, out);
+}
+
 static int sut_pfa_stats(struct sut *s, struct pfa_stats *out, size_t size)
 {
 	return pfa_stats_get(sut_pfa_of(s), out, size);
@@ -284,6 +289,7 @@ const struct sut_ops sut_pfa = {
 	.page_unlock = sut_pfa_page_unlock,
 	.movable_info = sut_pfa_movable_info,
 	.migrate = sut_pfa_migrate,
+	.compact = sut_pfa_compact,
 	.migrate_tries = pfa_migrate_tries,
 	.stats = sut_pfa_stats,
 	.zone_stats = sut_pfa_zone_stats,

@@ -18,7 +18,7 @@
 
 #include <pfa/debug.h>
 #include <pfa/harden.h>
-#include <pfa/movable.h>
+#include <pfa/compact.h>
 #include <pfa/pfa.h>
 
 #include "exec_run.h"
@@ -131,6 +131,8 @@ REACH_CODE(pfa_page_unlock, (struct pfa *pfa, pfa_pfn head), (pfa, head))
 REACH_CODE(pfa_movable_info, (struct pfa *pfa, pfa_pfn head, struct pfa_movable_info *out), (pfa, head, out))
 REACH_CODE(pfa_migrate, (struct pfa *pfa, const pfa_pfn heads[], size_t nr, const struct pfa_dest *dest, int results[]),
            (pfa, heads, nr, dest, results))
+REACH_CODE(pfa_compact, (struct pfa *pfa, uint32_t zone, unsigned order, enum pfa_migrate_mode mode, struct pfa_compact_stats *out),
+           (pfa, zone, order, mode, out))
 REACH_PLAIN(unsigned, pfa_migrate_tries, (enum pfa_migrate_mode mode), (mode))
 REACH_CODE(pfa_stats_get, (struct pfa *pfa, struct pfa_stats *out, size_t size), (pfa, out, size))
 REACH_CODE(pfa_zone_stats_get, (struct pfa *pfa, unsigned zone, struct pfa_zone_stats *out, size_t size),
