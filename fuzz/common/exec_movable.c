@@ -19,8 +19,6 @@ void exec_mov_dropped(struct exec_run *run, unsigned slot)
 
 	if (!b->released || b->pins || b->holder || b->isolated)
 		return;
-	if (!exec_mov.broken && !exec_verify_stamps(run, b->pfn, (size_t)1 << b->order))
-		exec_mov.broken = true;
 	if (model_movable_drop(&exec_mov.mm, &run->m, slot))
 		exec_mov_unowned(run, b->pfn, b->order);
 }
@@ -30,8 +28,6 @@ void exec_mov_freed(struct exec_run *run, unsigned slot)
 	const struct model_movable *b = &exec_mov.mm.block[slot];
 
 	exec_touch(run, b->pfn, (size_t)1 << b->order);
-	if (!exec_mov.broken && !exec_verify_stamps(run, b->pfn, (size_t)1 << b->order))
-		exec_mov.broken = true;
 	if (model_movable_free(&exec_mov.mm, &run->m, slot))
 		exec_mov_unowned(run, b->pfn, b->order);
 }
@@ -213,6 +209,8 @@ static bool movable_free(struct exec_run *run, unsigned slot)
 
 	if (e.code == PFA_EMISUSE && (run->ops->lacks & SUT_NO_MISUSE))
 		return exec_skip(run);
+	if (!exec_verify_stamps(run, b->pfn, (size_t)1 << b->order)) /* before: what is free may be poisoned */
+		return false;
 	EXEC_CALL(run, code, run->ops->free(run->sut, b->pfn, b->order));
 	if (!exec_expect(run, e, code, b->pfn, true))
 		return false;
@@ -242,6 +240,8 @@ static bool movable_unpin(struct exec_run *run, unsigned slot, bool all)
 	const pfa_pfn pfn = b->pfn;
 	int code;
 
+	if (!exec_verify_stamps(run, pfn, (size_t)1 << b->order))
+		return false;
 	do {
 		const struct expectation e = model_expect_unpin(&exec_mov.mm, slot);
 		if (e.code == PFA_EMISUSE && (run->ops->lacks & SUT_NO_MISUSE))
@@ -277,6 +277,8 @@ static bool movable_unlock(struct exec_run *run, unsigned slot)
 
 	if (e.code == PFA_EMISUSE && (run->ops->lacks & SUT_NO_MISUSE))
 		return exec_skip(run);
+	if (!exec_verify_stamps(run, b->pfn, (size_t)1 << b->order))
+		return false;
 	exec_touch(run, b->pfn, (size_t)1 << b->order);
 	EXEC_CALL(run, code, run->ops->page_unlock(run->sut, b->pfn));
 	if (!exec_expect(run, e, code, b->pfn, true))
@@ -524,7 +526,7 @@ static bool movable_volley(struct exec_run *run, uint64_t number)
 	if (op.kind == OP_COMPACT)
 		run->events_known = false;
 	if (op.kind == OP_PIN)
-		op.arg[1] &= 1;
+		op.arg[1] = op.arg[1] == 15 ? 15 : op.arg[1] & 1; /* now and then as often as it can be */
 	if (op.kind == OP_OWNER_CREATE && op.arg[0] > 8)
 		op.arg[0] = 0;
 	if (prog_handle_arg(op.kind) >= 0) { /* the newest that has blocks, or one near it */

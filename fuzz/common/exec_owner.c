@@ -86,6 +86,10 @@ static void owner_release(struct exec_run *run, unsigned slot)
 
 	if (e.code == PFA_EMISUSE && !exec_mov_hostile(run))
 		return;
+	if (!exec_verify_stamps(run, b->pfn, (size_t)1 << b->order)) {
+		exec_mov.broken = true;
+		return;
+	}
 	const int code = run->ops->free(run->sut, b->pfn, b->order);
 	exec_mov_inside(run, e, code, told, b->pfn, "a free of a movable block inside of an op");
 	if (code == PFA_OK && !exec_mov.broken)
@@ -113,7 +117,7 @@ static void owner_forbidden(struct exec_run *run, pfa_pfn head, unsigned which)
 	pfa_owner owner = 0;
 	int code, results[1];
 
-	switch (which % 15) {
+	switch (which % 16) {
 	case 0: code = o->owner_create(run->sut, &exec_owner_ops, &exec_mov.owner[0], &owner); break;
 	case 1: code = o->owner_destroy(run->sut, exec_mov.owner[0].handle); break;
 	case 2: code = o->movable_set(run->sut, head, exec_mov.owner[0].handle, 1); break;
@@ -127,6 +131,7 @@ static void owner_forbidden(struct exec_run *run, pfa_pfn head, unsigned which)
 	case 10: code = o->cache_drain(run->sut, 0); break;
 	case 11: code = o->cache_purge(run->sut, head); break;
 	case 12: code = o->cache_disable(run->sut); break;
+	case 14: code = o->compact(run->sut, PFA_ALL_ZONES, PFA_COMPACT_ALL, PFA_MIGRATE_ASYNC, NULL); break;
 	case 13: code = o->cache_enable(run->sut); break;
 	default: code = o->fini(run->sut);
 	}

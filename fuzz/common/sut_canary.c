@@ -398,6 +398,7 @@ static struct canary_owner {
 	void *ctx;
 } canary_owners[CANARY_OWNERS];
 static unsigned canary_nr_owners;
+static bool canary_migrates; /* pfa_migrate() runs: it is not compaction that moves */
 
 static int canary_isolate(void *ctx, pfa_pfn head, unsigned order, uint64_t cookie, enum pfa_migrate_mode mode)
 {
@@ -410,8 +411,12 @@ static int canary_migrate_op(void *ctx, pfa_pfn dst, pfa_pfn src, unsigned order
 	const struct canary_owner *o = ctx;
 	void *ptr;
 	pfa_pfn low;
-	if (canary_which == SUT_CANARY_COMPACTS_DOWN && sut_pfa.alloc(canary_sut, order, PFA_MOVABLE, &low) == PFA_OK && low < src)
-		dst = low;
+	if (canary_which == SUT_CANARY_COMPACTS_DOWN && !canary_migrates && sut_pfa.alloc(canary_sut, order, PFA_MOVABLE, &low) == PFA_OK) {
+		if (low < src)
+			dst = low;
+		else if (sut_pfa.free(canary_sut, low, order) != PFA_OK)
+			return PFA_EBUSY;
+	}
 	int said = o->ops.migrate(o->ctx, dst, src, order, cookie, mode);
 	for (unsigned i = 0; i < 64 && said == PFA_EAGAIN && canary_which == SUT_CANARY_AGAIN_FOR_EVER; i++)
 		said = o->ops.migrate(o->ctx, dst, src, order, cookie, mode);
@@ -473,7 +478,9 @@ static int canary_migrate(struct sut *s, const pfa_pfn heads[], size_t nr, const
 		mine.give = canary_keeps;
 		dest = &mine;
 	}
+	canary_migrates = true;
 	const int code = sut_pfa.migrate(s, heads, nr, dest, out_results);
+	canary_migrates = false;
 	for (size_t i = 0; i < nr && canary_which == SUT_CANARY_SAYS_MOVED && code == PFA_EAGAIN; i++)
 		out_results[i] = out_results[i] == PFA_EBUSY ? PFA_OK : out_results[i];
 	return canary_which == SUT_CANARY_SAYS_MOVED && code == PFA_EAGAIN && nr == 1 ? out_results[0] == PFA_OK ? PFA_OK : code : code;

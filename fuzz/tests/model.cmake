@@ -19,8 +19,12 @@ string(REGEX MATCHALL "\n\tX\\([A-Z_]+," rows "${canaries}")
 foreach(row IN LISTS rows)
 	string(REGEX REPLACE "\n\tX\\(([A-Z_]+),$" "\\1" name "${row}")
 	string(TOLOWER ${name} lower)
+	set(area core)
+	if(row MATCHES "OP_|PUTBACK|DESTINATION|MOVE|PINS_|AGAIN|COMPACTS|ISOLATED|MOVABLE")
+		set(area migrate)
+	endif()
 	add_test(NAME fuzz.canary.${lower} COMMAND test_canary ${name}
-		${CMAKE_CURRENT_LIST_DIR}/../../corpus/core/seed)
+		${CMAKE_CURRENT_LIST_DIR}/../../corpus/${area}/seed)
 	set_tests_properties(fuzz.canary.${lower} PROPERTIES LABELS fuzz TIMEOUT 300)
 endforeach()
 
