@@ -168,7 +168,7 @@ static void exec_platform_fatal(void *ctx, const struct pfa_fault *fault)
 	    !fault->function || strncmp(fault->function, "pfa_", 4) != 0 || fault->kind <= PFA_FAULT_NONE ||
 	    fault->kind >= PFA_FAULT_KINDS)
 		run->contract = "a fault is not fully told: size, kind, one-line message and function";
-	if (fault->code == PFA_ECORRUPT)
+	if (fault->code == PFA_ECORRUPT && (fault->kind != PFA_FAULT_WRITTEN_AFTER_FREE || !exec_is_poked(run, fault->pfn)))
 		run->contract = "corruption was met";
 	exec_judge_told(run, fault);
 	run->told.message = NULL; /* valid during this call only */
@@ -196,6 +196,8 @@ bool exec_begin(struct exec_run *run)
 	run->events_known = true;
 	run->too_soon = false;
 	run->guards_on = 0;
+	run->nr_poked = 0;
+	run->corrupt = 0;
 	setup_wipe_pool(&run->setup);
 	exec_movable_begin(run);
 	if (!model_init(&run->m, cfg))

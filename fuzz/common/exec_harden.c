@@ -34,6 +34,78 @@ bool exec_mark_bad_of(struct exec_run *run, const struct prog_op *op, const stru
 	return exec_mark_bad(run, run->pfn_of[node] + (size_t)op->arg[2] % ((size_t)1 << run->order_of[node]));
 }
 
+/* ---- writes after the free --------------------------------------------------------------------------------------- */
+
+bool exec_is_poked(const struct exec_run *run, pfa_pfn pfn)
+{
+	size_t index;
+
+	for (unsigned i = 0; i < run->nr_poked; i++)
+		if (run->poked[i].pfn == pfn)
+			return model_zone_of(&run->m, pfn, &index) < run->m.nr_zones && run->m.state[index] == MODEL_FREE;
+	return false;
+}
+
+void exec_unpoke(struct exec_run *run, pfa_pfn pfn, size_t nr, bool restore)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < run->nr_poked; i++) {
+		if (run->poked[i].pfn - pfn >= nr)
+			run->poked[kept++] = run->poked[i];
+		else if (restore)
+			exec_frame(run, run->poked[i].pfn)[run->poked[i].at] ^= 0x5A;
+	}
+	run->nr_poked = kept;
+}
+
+bool exec_poke(struct exec_run *run, const struct prog_op *op, const struct exec_handle *h)
+{
+	const pfa_pfn pfn = h->had_pfn + (size_t)op->arg[1] % ((size_t)1 << h->had_order);
+	const size_t at = (size_t)op->arg[1] * 37 % run->setup.frame_bytes;
+	size_t index;
+
+	if (!h->had || run->setup.cfg.poison == PFA_POISON_NONE || run->p->config.abort_policy || run->nr_poked == EXEC_POKES ||
+	    exec_is_poked(run, pfn))
+		return exec_skip(run);
+	(void)model_zone_of(&run->m, pfn, &index);
+	if (run->m.state[index] != MODEL_FREE)
+		return exec_skip(run);
+	run->step.has_pfn = true;
+	run->step.pfn = pfn;
+	exec_frame(run, pfn)[at] ^= 0x5A;
+	run->poked[run->nr_poked].pfn = pfn;
+	run->poked[run->nr_poked++].at = at;
+	return true;
+}
+
+bool exec_corrupt(struct exec_run *run, size_t nr)
+{
+	const pfa_pfn told = run->told.pfn;
+	size_t found = 0;
+	bool among = false;
+
+	if (run->nr_told != 1 || run->told.kind != PFA_FAULT_WRITTEN_AFTER_FREE)
+		return exec_fail(run, "I15 poison", "corruption that nobody made", told, PFA_FAULT_WRITTEN_AFTER_FREE, (size_t)run->told.kind);
+	run->corrupt++;
+	run->events_known = false;
+	for (pfa_pfn pfn = told - (told < nr ? told : nr); pfn < told + nr; pfn++) {
+		struct pfa_frame_info f;
+		size_t index;
+		if (model_zone_of(&run->m, pfn, &index) == run->m.nr_zones || run->m.state[index] != MODEL_FREE)
+			continue;
+		if (run->ops->frame_info(run->sut, pfn, &f) != PFA_OK || f.state != PFA_FRAME_BAD)
+			continue;
+		(void)model_mark_bad(&run->m, pfn);
+		exec_touch(run, pfn, 1);
+		exec_unpoke(run, pfn, 1, false);
+		among |= pfn == told;
+		found++;
+	}
+	return (found == nr && among) ||
+	       exec_fail(run, "I15 poison", "frames of the block that are bad, since one was written after its free", told, nr, found);
+}
+
 /* ---- repair ------------------------------------------------------------------------------------------------------ */
 
 /* Of an instance that nobody damaged: it finds nothing to do. */

@@ -151,6 +151,8 @@ bool exec_operation(struct exec_run *run, const struct prog_op *op, unsigned ind
 		h = &run->handle[op->ref];
 		if (op->kind == OP_PURGE_DEAD || op->kind == OP_WINDOW_DEAD)
 			return exec_near_dead(run, op, h);
+		if (op->kind == OP_POKE)
+			return exec_poke(run, op, h);
 		if (op->kind == OP_FREE_STALE)
 			return exec_free_stale(run, h);
 		if (op->kind == OP_DOUBLE_FREE || op->kind == OP_SPLIT_DEAD)

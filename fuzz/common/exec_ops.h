@@ -61,6 +61,9 @@ bool exec_free_forged(struct exec_run *run, const struct prog_op *op, const stru
 bool exec_repair(struct exec_run *run, unsigned flags, bool out);
 bool exec_history(struct exec_run *run, pfa_pfn pfn, size_t max);
 bool exec_trace(struct exec_run *run, size_t number, size_t max);
+bool exec_poke(struct exec_run *run, const struct prog_op *op, const struct exec_handle *h);
+/* A request for nr frames was refused since something was written after its free: those are bad now. */
+bool exec_corrupt(struct exec_run *run, size_t nr);
 bool exec_mark_bad(struct exec_run *run, pfa_pfn pfn);
 bool exec_mark_bad_of(struct exec_run *run, const struct prog_op *op, const struct exec_handle *h);
 

@@ -365,8 +365,8 @@ bool exec_judge_totals(struct exec_run *run)
 	run->told_misuses = 0;
 	if (misuses != told)
 		return exec_fail(run, "I6 misuse", "calls counted as misuse", 0, told, misuses);
-	if (run->totals.nr_corrupt)
-		return exec_fail(run, "I6 corrupt", "corruption was counted", 0, 0, run->totals.nr_corrupt);
+	if (run->totals.nr_corrupt != run->corrupt)
+		return exec_fail(run, "I6 corrupt", "corruption that was counted", 0, run->corrupt, run->totals.nr_corrupt);
 	if (!asked->asked || !asked->single)
 		return true;
 	const size_t fails = run->totals.nr_fail - was.nr_fail;
@@ -591,6 +591,7 @@ bool exec_teardown(struct exec_run *run)
 	size_t bad = 0;
 	int code;
 
+	exec_unpoke(run, 0, SIZE_MAX, true);
 	run->step = (struct exec_step){ .index = run->p->nr_ops };
 	run->m.tag = run->p->nr_ops + 1;
 	run->m.thread = run->thread + 1u;

@@ -69,6 +69,7 @@ static bool request_granted(struct exec_run *run, struct exec_handle *h, const s
 	if (r->exact && nr < (size_t)1 << r->order)
 		run->tracks_zero = false; /* the tail comes back as zero only if the whole block was */
 	exec_owned(run, pfn, nr);
+	exec_unpoke(run, pfn, nr, false);
 	if ((r->flags & PFA_ZERO) && !exec_verify_zero(run, pfn, nr))
 		return false;
 	const uint32_t generation = r->exact ? model_take_exact(&run->m, pfn, nr)
@@ -145,6 +146,8 @@ static bool request_one(struct exec_run *run, struct exec_handle *h, const struc
 	const int code = request_call(run, r, form, &pfn, &handle);
 	run->in_zero = false;
 	run->step.code = code;
+	if (code == PFA_ECORRUPT && run->nr_poked && (codes & MODEL_CODE(PFA_OK)) && pfn == untouched)
+		return exec_corrupt(run, r->exact ? r->nr_frames : (size_t)1 << r->order);
 	if (code > 0 || code < PFA_ESTOP || !(codes & MODEL_CODE(code)))
 		return exec_fail(run, "model code", "the result code is none of those that may come back (set)", 0, codes,
 		                 (size_t)(unsigned)-code);
@@ -183,6 +186,14 @@ static bool request_many(struct exec_run *run, struct exec_handle *h, const stru
 	run->in_zero = false;
 	run->step.code = code;
 	run->step.value = got;
+	if (code == PFA_ECORRUPT && run->nr_poked && got < nr) {
+		if (!exec_corrupt(run, (size_t)1 << r->order))
+			return false;
+		for (size_t i = 0; i < got; i++)
+			if (!request_granted(run, h, r, requests_pfns[i]))
+				return false;
+		return true;
+	}
 	if (code > 0 || code < PFA_ESTOP || !(codes & MODEL_CODE(code)))
 		return exec_fail(run, "model code", "the result code is none of those that may come back (set)", 0, codes,
 		                 (size_t)(unsigned)-code);

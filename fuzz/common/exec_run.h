@@ -35,6 +35,7 @@ struct exec_handle {
 };
 
 #define EXEC_TOKENS 16u
+#define EXEC_POKES 16u
 
 /* A request that was made in this step, for the judgements that need the counters after it. */
 struct exec_asked {
@@ -114,6 +115,9 @@ struct exec_run {
 	pfa_pfn too_soon_pfn;
 	size_t too_soon_frees;               /* on its cpu since it was given back */
 	size_t guards_on;                    /* as the guard op was told */
+	struct { pfa_pfn pfn; size_t at; } poked[EXEC_POKES]; /* bytes that were changed after their free, and not yet found */
+	unsigned nr_poked;
+	size_t corrupt;                      /* grants that were refused because of one */
 	bool in_fini;                        /* platform.log may be told what lives */
 	const char *contract;                /* a platform op was called in a way that its contract forbids */
 };
@@ -149,6 +153,10 @@ void exec_unlocked(void *ctx, struct pfa *pfa, unsigned zone);
 void exec_harden_prepare(struct exec_run *run);      /* the ops of the platform */
 void exec_judge_told(struct exec_run *run, const struct pfa_fault *fault);
 bool exec_judge_events(struct exec_run *run, pfa_pfn pfn, size_t max);
+/* Is a change of this frame not yet found? And it is nobody's. */
+bool exec_is_poked(const struct exec_run *run, pfa_pfn pfn);
+/* The frames are the program's now, or (restore) as they were. */
+void exec_unpoke(struct exec_run *run, pfa_pfn pfn, size_t nr, bool restore);
 bool exec_judge_guards(struct exec_run *run);
 bool exec_judge_logged(struct exec_run *run, size_t owned);
 bool exec_stale_volley(struct exec_run *run, uint64_t dice);

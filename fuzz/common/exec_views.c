@@ -57,7 +57,7 @@ static void views_write(void *ctx, const char *bytes, size_t nr)
 
 static bool views_print(struct exec_run *run, enum pfa_print_what what, bool nest)
 {
-	struct views_text t = { .run = run, .nest = nest };
+	struct views_text t = { .run = run, .nest = nest && !run->nr_poked };
 	size_t owned = 0;
 	int code;
 
@@ -148,8 +148,8 @@ static bool views_stats(struct exec_run *run, unsigned zone)
 	if (s.mark_min != run->m.zone[zone].mark[0] || s.mark_low != run->m.zone[zone].mark[1] ||
 	    s.mark_high != run->m.zone[zone].mark[2])
 		return exec_fail(run, "view stats", "watermarks as configured", 0, run->m.zone[zone].mark[0], s.mark_min);
-	if (all.nr_corrupt)
-		return exec_fail(run, "view stats", "corruption was met", 0, 0, all.nr_corrupt);
+	if (all.nr_corrupt != run->corrupt)
+		return exec_fail(run, "view stats", "corruption that was met", 0, run->corrupt, all.nr_corrupt);
 	return true;
 }
 
@@ -191,7 +191,7 @@ bool exec_judge_frame(struct exec_run *run, pfa_pfn pfn, const struct pfa_frame_
 		return exec_fail(run, "view zero", "a frame that is not free is known to be zero", pfn, 0, 1);
 	if (f->known_zero && run->setup.zero == SETUP_ZERO_SHADOW && !run->m.zero[index])
 		return exec_fail(run, "view zero", "a frame that was written is known to be zero", pfn, 0, 1);
-	if (f->known_zero && run->setup.zero == SETUP_ZERO_LIBRARY && run->setup.content)
+	if (f->known_zero && run->setup.zero == SETUP_ZERO_LIBRARY && run->setup.content && !exec_is_poked(run, pfn))
 		return exec_verify_zero(run, pfn, 1);
 	return true;
 }

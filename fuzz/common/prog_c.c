@@ -88,6 +88,7 @@ static const char *const calls[OP_KINDS] = {
 	[OP_ALLOC_GUARDED] = "alloc(%y, %0, %f | PFA_GUARD)",
 	[OP_HANDLE_OF] = "handle_of(%h, %1)",
 	[OP_FREE_CHECKED] = "free_checked(%h)",
+	[OP_POKE] = "poke(%h, %1)",
 	[OP_FREE_STALE] = "free_stale(%h)",
 	[OP_FREE_FORGED] = "free_forged(%h, %1, %2, %3)",
 	[OP_HANDLE_OF_PFN] = "handle_of_pfn(%0, %1)",

@@ -231,6 +231,8 @@ static int canary_frame_info(struct sut *s, pfa_pfn pfn, struct pfa_frame_info *
 		out->type = PFA_TYPE_RECLAIMABLE;
 	if (code == PFA_OK && canary_which == SUT_CANARY_FRAME_VIEW && out->state == PFA_FRAME_HEAD)
 		out->state = PFA_FRAME_FREE;
+	if (canary_which == SUT_CANARY_POISON && code == PFA_OK && out->state == PFA_FRAME_BAD)
+		out->state = PFA_FRAME_FREE;
 	return code;
 }
 

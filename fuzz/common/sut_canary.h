@@ -41,6 +41,7 @@
 	X(QUARANTINE, "I7 quarantine", "has no quarantine")                                                       \
 	X(GUARDS, "contract guards", "does not tell that guards ended")                                            \
 	X(NO_GUARDS, "I6 allocated", "grants without guards")                                                      \
+	X(POISON, "I15 poison", "keeps what was written after its free")                                           \
 	X(LARGEST, "query largest", "promises an order too many")                                                  \
 	X(WOULD, "query would", "promises whatever is asked")                                                      \
 	X(FRAME_VIEW, "view frame", "shows owned frames as free")                                                  \

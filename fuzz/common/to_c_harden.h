@@ -70,6 +70,21 @@ HELPER void free_checked(struct handle *h)
 	forget(h, 0, h->nr);
 }
 
+/* Where nobody owns the frame now. */
+HELPER void poke(const struct handle *h, size_t byte)
+{
+	struct pfa_frame_info f;
+	pfa_pfn pfn = h->first.pfn + byte % ((size_t)1 << h->first.order);
+	void *ptr;
+
+	if (!had(h) || cfg.poison == PFA_POISON_NONE || pfa_frame_info(pfa, pfn, &f) != PFA_OK || f.state == PFA_FRAME_HEAD ||
+	    f.state == PFA_FRAME_BAD || pfa_ptr(pfa, pfn, &ptr) != PFA_OK)
+		return;
+	((unsigned char *)ptr)[byte * 37 % ((size_t)1 << cfg.frame_shift)] ^= 0x5A;
+	out.code = PFA_OK;
+	out.calls = 1;
+}
+
 HELPER void free_stale(const struct handle *h)
 {
 	if (h->has_token && is_stale(&h->token))
