@@ -344,6 +344,7 @@ static bool exec_step_one(struct exec_run *run, unsigned index)
 	const enum exec_weight weight = exec_weigh(run, op->kind, index);
 
 	run->step = (struct exec_step){ .index = index };
+	run->asked.compacted = false;
 	run->asked.asked = run->asked.granted = run->asked.single = run->asked.would_asked = false;
 	run->must_be_unchanged = false;
 	run->touched_first = SIZE_MAX;

@@ -307,6 +307,7 @@ void exec_compact_begins(struct exec_run *run, pfa_pfn src, enum pfa_migrate_mod
 	exec_mov.move = NULL;
 	migrate_begin(&exec_mov.compacting, src, mode);
 	exec_mov.compacting.compacts = true;
+	run->asked.compacted = true;
 	/* it stays in its zone, and goes where movable blocks belong */
 	exec_mov.compacting.flags = PFA_MOVABLE | PFA_EXACT_ZONE | PFA_ZONE(model_zone_of(&run->m, src, &index));
 	run->tracks_zero = false;

@@ -304,7 +304,7 @@ static bool oracle_request(struct exec_run *run)
 		return exec_fail(run, "query would", "it was said to succeed just before", 0, 0, (size_t)(unsigned)-asked->code);
 	if (asked->would_asked && !asked->would_ok && asked->code == PFA_OK && (asked->r.flags & PFA_NORETRY))
 		return exec_fail(run, "query would", "it was said to fail just before", 0, 1, 0);
-	if (asked->code != PFA_ENOMEM && asked->code != PFA_EAGAIN)
+	if ((asked->code != PFA_ENOMEM && asked->code != PFA_EAGAIN) || asked->compacted)
 		return true;
 	if (run->any_highatomic && !exec_refresh_types(run, 0, SIZE_MAX))
 		return false;

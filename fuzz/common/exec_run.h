@@ -48,6 +48,7 @@ struct exec_asked {
 	size_t nr_frames;    /* of the grant, if there was one only */
 	bool would_ok;       /* pfa_would_succeed said so before */
 	bool would_asked;
+	bool compacted;      /* owners' ops were called in it, which may free what the request does not see */
 };
 
 struct exec_run {
