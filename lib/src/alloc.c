@@ -166,7 +166,7 @@ static size_t request_want(const struct pfa *p, const struct pfai_slot *s)
 {
 	size_t want = pfai_slot_batch(p, s);
 	if (pfai_level(p, 3)) {
-		size_t room = s->cap > s->n ? (size_t)(s->cap - s->n) : 0, keep = pfai_slot_keep(s) + 1u;
+		size_t room = s->cap > s->n ? (size_t)(s->cap - s->n) : 0, keep = pfai_slot_keep(s->cap) + 1u;
 		if (s->n < keep && want < keep - s->n && !pfai_load_relaxed(&p->st->starving))
 			want = keep - s->n;
 		if (want > room)
@@ -211,7 +211,7 @@ static bool request_refill_locked(struct pfa *p, struct pfai_cpu *c, struct pfai
 static void request_top_up(struct pfa *p, struct pfai_cpu *c, struct pfai_zone *z, const struct pfai_request *rq, bool low)
 {
 	const struct pfai_slot *s = &c->slots[request_slot(p, z, rq)];
-	if (!s->n || s->n > pfai_slot_keep(s) || pfai_load_relaxed(&p->st->starving) || !request_hint(z, rq) ||
+	if (!s->n || s->n > pfai_slot_keep(s->cap) || pfai_load_relaxed(&p->st->starving) || !request_hint(z, rq) ||
 	    !pfai_zone_lock(p, z))
 		return;
 	(void)request_refill_locked(p, c, z, rq, low);

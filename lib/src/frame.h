@@ -7,6 +7,7 @@
  *   NOTHING --grant--> HEAD --pfa_free--> CACHED --pfa_alloc--> HEAD       under the cpu's cache lock
  *   NOTHING --refill-> CACHED / CACHED_ZERO --flush, drain--> NOTHING      under cache lock and zone lock
  *   HEAD --pfa_free, past the cache--> FREEING --put--> NOTHING            claim without lock, put under the zone lock
+ *   HEAD --pfa_free, level 3--> QUARANTINE --> CACHED or NOTHING           under the cpu's cache lock (perhaps FREEING first)
  *   HEAD --pfa_split--> FREEING --> HEAD (smaller)                         without lock: the claim is the lock
  *   HEAD --pfa_movable_set--> FREEING --> MOVABLE         without lock: the claim is the lock
  *   MOVABLE --pfa_free, pfa_movable_clear, moved--> FREEING --> as above, or HEAD     by who took its entry away

@@ -51,7 +51,10 @@ static bool freeing_push(struct pfa *p, struct pfai_cpu *c, size_t offset, unsig
 	}
 	unsigned state = p->hooks & PFAI_HOOK_CONTENT ? PFAI_CACHED_ZERO : PFAI_CACHED;
 	pfai_store_relaxed(&p->bytes[offset], (uint8_t)(state | order));
-	pfai_entries_at(c, s->start)[s->n] = (uint32_t)offset;
+	if (pfai_level(p, 3))
+		pfai_slot_insert(p, c, s->start, s->n, (uint32_t)offset);
+	else
+		pfai_entries_at(c, s->start)[s->n] = (uint32_t)offset;
 	s->n++;
 	s->frees++;
 	pfai_store_relaxed(&c->held, 1u);

@@ -166,6 +166,7 @@ static void init_homes(struct pfa *p, const struct pfai_geometry *g, const struc
 		homes[slot].start = start;
 		if ((slot >> p->slot_shift) % PFAI_ROUTE_CODES != PFAI_ROUTE_SLOW)
 			homes[slot].cap = (uint16_t)pfai_slot_cap(g, zc->nr_frames, pfai_slot_order(p, slot));
+		homes[slot].keep = (uint16_t)pfai_slot_keep(homes[slot].cap);
 		start += homes[slot].cap;
 	}
 }
@@ -223,9 +224,13 @@ static void init_root(struct pfa *p, const struct pfai_geometry *g, const struct
 	p->level = (uint8_t)g->level;
 	p->poison = (uint8_t)g->poison;
 	p->quarantine = g->quarantine;
+	p->evict = g->evict;
 	p->hooks = init_hooks(g, cfg);
 	p->fast_orders = g->level > 1 || p->hooks ? 0 : p->cached_orders;
 	p->verified_orders = g->level == 2 && !p->hooks ? p->cached_orders : 0;
+	/* Of the hooks, the only one that touches so little of a frame that it is done on the way. */
+	bool lines = p->hooks == PFAI_HOOK_CONTENT && p->poison == PFA_POISON_LINES;
+	p->full_orders = g->level == 3 && p->quarantine && (!p->hooks || lines) ? p->cached_orders : 0;
 	p->os = *cfg->platform;
 	p->nr_zones = g->nr_zones;
 	p->nr_slots = (size_t)g->nr_zones * PFAI_ROUTE_CODES << g->slot_shift;
@@ -247,7 +252,7 @@ static void init_root(struct pfa *p, const struct pfai_geometry *g, const struct
 static void init_keys(struct pfa *p, const struct pfa_config *cfg)
 {
 	static const uint32_t counter[2] = { 0, 0 }, nonce[2] = { PFAI_STREAM_INIT, 0 };
-	uint32_t stream[16];
+	uint32_t stream[16 * PFAI_PRNG_LANES];
 	p->random_key[0] = (uint32_t)cfg->seed;
 	p->random_key[1] = (uint32_t)(cfg->seed >> 32);
 	for (unsigned i = 2; i < PFAI_PRNG_KEY_WORDS && p->os.random; i += 2) {

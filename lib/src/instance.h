@@ -112,12 +112,13 @@ struct pfai_slot_home {
 	uint32_t first, nr;     /* offsets of its zone's frames: [first, first + nr) */
 	uint32_t start;
 	uint16_t cap;           /* unless caches are disabled, or the zone refuses */
+	uint16_t keep;          /* level 3: pfai_slot_keep() */
 };
 
 /* What level 3 adds to a cpu, after its slots. Guard: the cpu's lock. */
 struct pfai_full {
 	struct pfai_prng random;
-	/* The quarantine: a ring of config.quarantine offsets, of which n from `first` on are in use. cap: 0 while caches
+	/* The quarantine: a ring of pfa.quarantine offsets, of which n from `first` on are in use. cap: 0 while caches
 	 * are disabled. */
 	uint32_t first, n, cap;
 	/* then: struct pfai_quarantined for each zone, and the ring */
@@ -308,6 +309,7 @@ struct pfa {
 	 * allocation or free that those do not do: so they need no test for it. */
 	uint8_t fast_orders;
 	uint8_t verified_orders; /* the same for the paths that level 2 takes instead */
+	uint8_t full_orders;    /* and for those of level 3 */
 	uint8_t level;          /* hardening, 0..3 */
 	uint8_t hooks;          /* enum pfai_hook: what is done at each grant and free */
 	size_t nr_slots;        /* of each cpu */
@@ -331,7 +333,8 @@ struct pfa {
 	struct pfai_owner *owners;
 	uint32_t max_owners;
 	uint8_t poison;         /* enum pfa_poison, never DEFAULT */
-	uint32_t quarantine;    /* blocks a cpu; 0: none */
+	/* Blocks that a cpu's quarantine has room for, config.quarantine + evict; 0: none. When it is full `evict` blocks leave. */
+	uint32_t quarantine, evict;
 	size_t full_offset;     /* of struct pfai_full in a cpu; 0 below level 3 */
 	pfai_word content_key[2];
 	uint32_t random_key[PFAI_PRNG_KEY_WORDS];

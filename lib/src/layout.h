@@ -18,7 +18,7 @@ struct pfai_geometry {
 	uint32_t nr_history, nr_traces, max_owners;
 	size_t guard; /* bytes; 0: none */
 	enum pfa_poison poison;
-	uint32_t quarantine;
+	uint32_t quarantine, evict; /* as in struct pfa */
 	pfa_pfn base;
 	size_t span;
 };

@@ -33,7 +33,12 @@ unsigned pfai_slot_refill_locked(struct pfa *p, struct pfai_cpu *c, struct pfai_
 		if (z->zero && pfai_zone_known_zero_locked(p, z, offset + z->delta, (size_t)1 << order))
 			byte |= PFAI_ZERO_BIT;
 		pfai_block_leaves(p, offset, order, byte);
-		entries[fine++] = (uint32_t)offset;
+		/* What is overwritten is an entry that was read. */
+		if (pfai_level(p, 3))
+			pfai_slot_insert(p, c, s->start, s->n + fine, (uint32_t)offset);
+		else
+			entries[fine] = (uint32_t)offset;
+		fine++;
 	}
 	got = fine;
 	s->n = (uint16_t)(s->n + got);
@@ -42,11 +47,15 @@ unsigned pfai_slot_refill_locked(struct pfa *p, struct pfai_cpu *c, struct pfai_
 	return got;
 }
 
-/* Cached blocks on their way back: those in one word of the free map are put together. */
+/* Cached blocks on their way back: those in one word of the free map are put together, even if they do not come one after the
+ * other, as they do not at level 3. */
 struct pcpu_word {
 	size_t word;
 	pfai_word mask, zero;
 };
+
+/* Words that are open at once: two leaves of 512 frames, from about which a slot was filled. */
+#define PCPU_WORDS 16u
 
 static inline void pcpu_word_put(struct pfa *p, struct pfai_zone *z, struct pcpu_word *w)
 {
@@ -73,6 +82,7 @@ static inline bool pcpu_put_block(struct pfa *p, struct pfai_zone *z, size_t slo
 		return true;
 	}
 	pfai_word mask = pfai_low_bits(1u << order) << (rel & PFAI_WORD_MASK);
+	w += (rel >> PFAI_WORD_SHIFT) % (pfai_level(p, 3) ? PCPU_WORDS : 1u);
 	if (rel >> PFAI_WORD_SHIFT != w->word)
 		pcpu_word_put(p, z, w);
 	w->word = rel >> PFAI_WORD_SHIFT;
@@ -85,14 +95,18 @@ static inline bool pcpu_put_block(struct pfa *p, struct pfai_zone *z, size_t slo
 bool pfai_slot_flush_locked(struct pfa *p, struct pfai_cpu *c, struct pfai_zone *z, size_t slot, unsigned nr)
 {
 	struct pfai_slot *s = &c->slots[slot];
-	struct pcpu_word w = { 0, 0, 0 };
+	struct pcpu_word words[PCPU_WORDS];
+	unsigned nr_words = pfai_level(p, 3) ? PCPU_WORDS : 1u;
 	bool ok = true;
 	if (PFAI_UNLIKELY(!pfai_slot_sound(p, c, slot)))
 		return false;
 	uint32_t *entries = pfai_entries_at(c, s->start);
+	for (unsigned i = 0; i < nr_words; i++)
+		words[i] = (struct pcpu_word){ 0, 0, 0 };
 	for (unsigned i = 0; i < nr; i++)
-		ok &= pcpu_put_block(p, z, slot, entries[i], &w);
-	pcpu_word_put(p, z, &w);
+		ok &= pcpu_put_block(p, z, slot, entries[i], words);
+	for (unsigned i = 0; i < nr_words; i++)
+		pcpu_word_put(p, z, &words[i]);
 	s->n = (uint16_t)(s->n - nr);
 	memmove(entries, entries + nr, s->n * sizeof(*entries));
 	z->st->events.flush++;

@@ -130,30 +130,29 @@ static inline size_t pfai_slot_by_route(struct pfa *p, size_t offset, unsigned o
 
 /* Level 3: slots hold more than this many blocks when one is taken, as far as memory allows; which one it is then cannot
  * be guessed better than once in 257, where the slot's capacity is 294 or more. */
-static inline unsigned pfai_slot_keep(const struct pfai_slot *s)
+static inline unsigned pfai_slot_keep(unsigned cap)
 {
-	unsigned most = s->cap - s->cap / 8u;
+	unsigned most = cap - cap / 8u;
 	return !most ? 0 : most - 1 < 256 ? most - 1 : 256;
 }
 
-/* Level 3: any of the slot's blocks becomes the newest one. */
-static inline void pfai_slot_shuffle(const struct pfa *p, struct pfai_cpu *c, const struct pfai_slot *s)
+/* Level 3: a block joins the n entries from `start`, at any place among them; the caller counts it. So the order of a slot's
+ * stack is always a random one, and the block on top, which is the next to be taken, is any of them. */
+static inline void pfai_slot_insert(const struct pfa *p, struct pfai_cpu *c, uint32_t start, uint32_t n, uint32_t offset)
 {
 	/* The cpu's stream is told by its place: blocks of metadata are 64 bytes at least. */
-	uint32_t owner = (uint32_t)((size_t)((unsigned char *)c - p->cpus) >> 6), *entries = pfai_entries_at(c, s->start);
-	uint32_t i = pfai_prng_below(&pfai_full_of(p, c)->random, p->random_key, owner, s->n), swap = entries[i];
-	entries[i] = entries[s->n - 1];
-	entries[s->n - 1] = swap;
+	uint32_t owner = (uint32_t)((size_t)((unsigned char *)c - p->cpus) >> 6), *entries = pfai_entries_at(c, start);
+	uint32_t i = pfai_prng_below(&pfai_full_of(p, c)->random, p->random_key, owner, n + 1);
+	entries[n] = entries[i];
+	entries[i] = offset;
 }
 
-/* Takes the newest block (level 3: any) out of a slot that is not empty, and makes it an allocated one. False: its byte was
+/* Takes the block on top out of a slot that is not empty, and makes it an allocated one. False: its byte was
  * wrong (it is dropped; the caller reports). *zero: its content is known. */
 PFAI_ALWAYS_INLINE bool pfai_slot_pop(struct pfa *p, struct pfai_cpu *c, size_t slot, size_t *offset, bool *zero)
 {
 	struct pfai_slot *s = &c->slots[slot];
 	unsigned order = pfai_slot_order(p, slot);
-	if (pfai_level(p, 3))
-		pfai_slot_shuffle(p, c, s);
 	size_t at = pfai_entries_at(c, s->start)[--s->n];
 	*offset = at;
 	if (PFAI_UNLIKELY(!pfai_entry_sound(p, slot, at)))

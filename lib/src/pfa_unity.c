@@ -32,6 +32,7 @@
 #include "migrate.c"
 #include "compact.c"
 #include "verified.c"
+#include "full.c"
 #include "range.c"
 #include "handle.c"
 #include "query.c"

@@ -9,24 +9,28 @@
 #include "compiler.h"
 
 #define PFAI_PRNG_KEY_WORDS 8u
+#define PFAI_PRNG_LANES 4u                      /* blocks that are made at once */
+#define PFAI_PRNG_NUMBERS (32u * PFAI_PRNG_LANES) /* 16-bit numbers in them */
 
 struct pfai_prng {
-	uint32_t block[16];   /* the newest block of the key stream */
+	/* The newest blocks of the key stream, word by word: which of them a word is of does not matter. */
+	uint32_t block[16 * PFAI_PRNG_LANES];
 	uint32_t counter[2];
 	uint32_t left;        /* 16-bit numbers of the block that were not drawn yet */
 };
 
-/* Block `counter` of the key stream, as in D. J. Bernstein's paper: 64 bits of counter, 64 bits of nonce. */
+/* Blocks counter, counter + 1, .. of the key stream, as in D. J. Bernstein's paper: 64 bits of counter, 64 bits of nonce.
+ * out: word by word, PFAI_PRNG_LANES of each. */
 void pfai_chacha8(const uint32_t key[PFAI_PRNG_KEY_WORDS], const uint32_t counter[2], const uint32_t nonce[2],
-                  uint32_t out[16]);
+                  uint32_t out[16 * PFAI_PRNG_LANES]);
 
-/* The next block of the stream of this owner. */
+/* The next blocks of the stream of this owner. */
 void pfai_prng_refill(struct pfai_prng *r, const uint32_t key[PFAI_PRNG_KEY_WORDS], uint32_t owner);
 
 /* 16 random bits. A state of zeros is the begin of the stream; owner: which of the instance's streams it is. */
 static inline uint32_t pfai_prng_16(struct pfai_prng *r, const uint32_t key[PFAI_PRNG_KEY_WORDS], uint32_t owner)
 {
-	if (PFAI_UNLIKELY(r->left - 1u > 31u)) /* empty, or damaged */
+	if (PFAI_UNLIKELY(r->left - 1u >= PFAI_PRNG_NUMBERS)) /* empty, or damaged */
 		pfai_prng_refill(r, key, owner);
 	r->left--;
 	return r->block[r->left >> 1] >> ((r->left & 1) << 4) & 0xFFFFu;

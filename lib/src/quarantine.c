@@ -64,11 +64,71 @@ static void quarantine_push(struct pfa *p, struct pfai_cpu *c, struct pfai_slot 
 	unsigned state = p->hooks & PFAI_HOOK_CONTENT ? PFAI_CACHED_ZERO : PFAI_CACHED;
 	pfai_quarantined(pfai_full_of(p, c))[z->id].out += (size_t)1 << order;
 	pfai_store_relaxed(&p->bytes[offset], (uint8_t)(state | order));
-	pfai_entries_at(c, s->start)[s->n] = offset;
+	pfai_slot_insert(p, c, s->start, s->n, offset);
 	s->n++;
 }
 
-/* The oldest block of a full queue leaves it. PFA_OK, PFA_ECORRUPT; PFA_EAGAIN: it cannot. */
+/* Where blocks that leave the queue one after the other go: mostly into one slot. It is kept at hand, with its count. */
+struct quarantine_way {
+	size_t slot;  /* PFAI_NONE: none yet */
+	uint32_t first, nr, cap, start; /* of its home */
+	uint32_t n;
+	size_t left;  /* frames */
+};
+
+static inline void quarantine_way_end(const struct pfa *p, struct pfai_cpu *c, const struct quarantine_way *way)
+{
+	if (way->slot == PFAI_NONE)
+		return;
+	c->slots[way->slot].n = (uint16_t)way->n;
+	pfai_quarantined(pfai_full_of(p, c))[pfai_slot_zone(p, way->slot)].out += way->left;
+}
+
+static inline bool quarantine_way_begin(const struct pfa *p, const struct pfai_cpu *c, struct quarantine_way *way, size_t slot)
+{
+	way->slot = PFAI_NONE;
+	if (slot >= p->nr_slots || !c->slots[slot].cap)
+		return false; /* damage; disabled caches, or the zone refuses */
+	const struct pfai_slot_home *home = &p->homes[slot];
+	*way = (struct quarantine_way){ slot, home->first, home->nr, home->cap, home->start, c->slots[slot].n, 0 };
+	return true;
+}
+
+/* The oldest blocks leave the queue, up to p->evict, while there is nothing about them that has to be looked at: what they are,
+ * and that their slots have room. Returns how many. */
+static uint32_t quarantine_evict_plain(struct pfa *p, struct pfai_cpu *c, struct pfai_full *f)
+{
+	uint32_t *ring = pfai_quarantine_ring(p, f), at = f->first, done = 0, most = p->evict < f->n ? p->evict : f->n;
+	unsigned state = p->hooks & PFAI_HOOK_CONTENT ? PFAI_CACHED_ZERO : PFAI_CACHED;
+	struct quarantine_way way = { .slot = PFAI_NONE };
+	for (; done < most; done++) {
+		uint32_t offset = ring[at];
+		if (PFAI_UNLIKELY(offset >= p->span))
+			break;
+		unsigned order = pfai_load_relaxed(&p->bytes[offset]) ^ PFAI_QUARANTINE; /* too large, where that is not the state */
+		size_t frames = (size_t)1 << (order & PFAI_ORDER_MASK);
+		if (PFAI_UNLIKELY(order >= p->cached_orders || ((p->base + offset) & (frames - 1))))
+			break;
+		size_t slot = ((size_t)pfai_load_relaxed(&p->routes[offset >> p->pb_order]) << p->slot_shift) + order;
+		if (PFAI_UNLIKELY(slot != way.slot)) {
+			quarantine_way_end(p, c, &way);
+			if (!quarantine_way_begin(p, c, &way, slot))
+				break;
+		}
+		if (PFAI_UNLIKELY(offset - way.first >= way.nr || way.n >= way.cap))
+			break;
+		pfai_store_relaxed(&p->bytes[offset], (uint8_t)(state | order));
+		pfai_slot_insert(p, c, way.start, way.n++, offset);
+		way.left += frames;
+		at = at + 1 < p->quarantine ? at + 1 : 0;
+	}
+	quarantine_way_end(p, c, &way);
+	f->first = at;
+	f->n -= done;
+	return done;
+}
+
+/* The oldest block leaves the queue. PFA_OK, PFA_ECORRUPT; PFA_EAGAIN: it cannot. */
 static int quarantine_evict(struct pfa *p, struct pfai_cpu *c, struct pfai_full *f)
 {
 	uint32_t offset = *quarantine_at(p, f, 0);
@@ -93,6 +153,15 @@ static int quarantine_evict(struct pfa *p, struct pfai_cpu *c, struct pfai_full 
 	return PFAI_UNLIKELY(pfai_load_relaxed(&z->st->corrupt)) ? PFA_ECORRUPT : PFA_OK;
 }
 
+int PFAI_NOINLINE pfai_quarantine_settle(struct pfa *p, struct pfai_cpu *c)
+{
+	struct pfai_full *f = pfai_full_of(p, c);
+	if (PFAI_UNLIKELY(!quarantine_sound(p, f)))
+		return quarantine_damaged(p, f);
+	/* One has to leave; more as long as that is simple: no slot is flushed for them. */
+	return quarantine_evict_plain(p, c, f) ? PFA_OK : quarantine_evict(p, c, f);
+}
+
 int pfai_quarantine_put(struct pfa *p, struct pfai_cpu *c, const struct pfai_zone *z, size_t offset, unsigned order)
 {
 	struct pfai_full *f = pfai_full_of(p, c);
@@ -110,6 +179,8 @@ int pfai_quarantine_put(struct pfa *p, struct pfai_cpu *c, const struct pfai_zon
 	pfai_quarantined(f)[z->id].in += (size_t)1 << order;
 	pfai_store_relaxed(&p->bytes[offset], (uint8_t)(PFAI_QUARANTINE | order));
 	pfai_store_relaxed(&c->held, 1u);
+	if (f->n == p->quarantine && pfai_quarantine_settle(p, c) == PFA_ECORRUPT)
+		result = PFA_ECORRUPT;
 	/* What was damaged may be another zone's: then this block went back, and may be granted again. */
 	return pfai_load_relaxed(&z->st->corrupt) ? result : PFA_OK;
 }

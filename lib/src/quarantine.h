@@ -14,6 +14,10 @@
  * blocks are not to be held back now, or there is no room, since a zone's lock is busy and cannot be waited for. */
 int pfai_quarantine_put(struct pfa *p, struct pfai_cpu *c, const struct pfai_zone *z, size_t offset, unsigned order);
 
+/* The queue is full: pfa.evict of its oldest blocks leave it at once, which costs less for each. PFA_OK, PFA_ECORRUPT;
+ * PFA_EAGAIN: it may still be full. */
+int pfai_quarantine_settle(struct pfa *p, struct pfai_cpu *c);
+
 /* Blocks go back to their zones: all; those of z that overlap the offsets [lo, hi). PFA_OK, PFA_EBUSY, PFA_ECORRUPT. */
 int pfai_quarantine_flush(struct pfa *p, struct pfai_cpu *c);
 int pfai_quarantine_purge(struct pfa *p, struct pfai_cpu *c, struct pfai_zone *z, size_t lo, size_t hi);

@@ -8,10 +8,9 @@
 
 #include "alloc.h"
 #include "free.h"
+#include "full.h"
 
-/* Takes over the held cache lock: the slot is empty, or not what it should be. Order and type as they were asked for,
- * whatever c->first says; not to keep them saves a register. */
-static int PFAI_NOINLINE verified_miss(struct pfa *p, struct pfai_cpu *c, size_t slot, pfa_pfn *out)
+int PFAI_NOINLINE pfai_verified_miss(struct pfa *p, struct pfai_cpu *c, size_t slot, pfa_pfn *out)
 {
 	slot -= c->first;
 	uint32_t flags = ((uint32_t)(slot >> p->slot_shift) & (PFAI_ROUTE_CODES - 1)) ^ 1;
@@ -21,7 +20,7 @@ static int PFAI_NOINLINE verified_miss(struct pfa *p, struct pfai_cpu *c, size_t
 int PFAI_NOINLINE pfai_alloc_verified(struct pfa *p, unsigned order, uint32_t flags, pfa_pfn *out, struct pfai_cpu *c)
 {
 	if (PFAI_UNLIKELY(order >= p->verified_orders))
-		return pfai_alloc_slow(p, order, flags, out);
+		return order < p->full_orders ? pfai_alloc_full(p, order, flags, out, c) : pfai_alloc_slow(p, order, flags, out);
 	size_t slot = ((size_t)(flags ^ 1) << p->slot_shift) + order;
 	if (PFAI_UNLIKELY(!pfai_cpu_try_lock(p, c)))
 		return pfai_alloc_slow(p, order, flags, out);
@@ -32,7 +31,7 @@ int PFAI_NOINLINE pfai_alloc_verified(struct pfa *p, unsigned order, uint32_t fl
 	struct pfai_slot *s = &c->slots[slot];
 	uint32_t n = s->n;
 	if (PFAI_UNLIKELY(n - 1 >= home->cap))
-		return verified_miss(p, c, slot, out);
+		return pfai_verified_miss(p, c, slot, out);
 	s->n--;
 	uint32_t at = pfai_entries_at(c, home->start + n)[-1];
 	if (PFAI_UNLIKELY(at - home->first >= home->nr))
@@ -48,7 +47,10 @@ int PFAI_NOINLINE pfai_alloc_verified(struct pfa *p, unsigned order, uint32_t fl
 
 int PFAI_NOINLINE pfai_free_verified(struct pfa *p, size_t offset, unsigned order, struct pfai_cpu *c)
 {
-	if (PFAI_UNLIKELY(order >= p->verified_orders || !pfai_cpu_try_lock(p, c)))
+	if (PFAI_UNLIKELY(order >= p->verified_orders))
+		return order < p->full_orders ? pfai_free_quarantined(p, offset, order, c)
+		                              : pfai_free_slow(p, p->base + offset, order);
+	if (PFAI_UNLIKELY(!pfai_cpu_try_lock(p, c)))
 		return pfai_free_slow(p, p->base + offset, order);
 	size_t slot = ((size_t)pfai_load_relaxed(&p->routes[offset >> p->pb_order]) << p->slot_shift) + order;
 	if (PFAI_UNLIKELY(slot >= p->nr_slots))

@@ -228,7 +228,8 @@ static enum pfa_frame_state state_of(struct rig *rig, pfa_pfn pfn)
 	return rig_info(rig, pfn).state;
 }
 
-/* A block leaves after exactly as many further frees on its cpu, of any order and in any form. */
+/* A block leaves after at least as many further frees on its cpu, of any order and in any form, and at most 16 or a quarter of
+ * them more. */
 static void test_distance(void **state)
 {
 	(void)state;
@@ -246,10 +247,13 @@ static void test_distance(void **state)
 			EXPECT(pfa_alloc, PFA_OK, rig.pfa, order, PFA_MOVABLE, &pfn);
 			EXPECT(pfa_free, PFA_OK, rig.pfa, pfn, order);
 			frames = (size_t)1 << order;
-			for (uint32_t k = 0; k < length; k++) {
-				assert_int_equal(state_of(&rig, pfn), PFA_FRAME_QUARANTINE);
-				assert_int_equal(rig_info(&rig, pfn).order, order);
-				assert_int_equal(rig_stats(&rig, 0).quarantined, frames);
+			const uint32_t most = length + (length < 8 ? 0 : length / 4 - 1);
+			for (uint32_t k = 0; k < most; k++) {
+				if (k < length) {
+					assert_int_equal(state_of(&rig, pfn), PFA_FRAME_QUARANTINE);
+					assert_int_equal(rig_info(&rig, pfn).order, order);
+					assert_int_equal(rig_stats(&rig, 0).quarantined, frames);
+				}
 				if (rig_cpu_way != RIG_CPU_NONE) { /* the other cpu's frees do not count */
 					rig.cpu = 1;
 					EXPECT(pfa_alloc, PFA_OK, rig.pfa, 0, PFA_MOVABLE, &other);
@@ -268,7 +272,8 @@ static void test_distance(void **state)
 				rig_check(&rig);
 			}
 			assert_int_not_equal(state_of(&rig, pfn), PFA_FRAME_QUARANTINE);
-			assert_int_equal(rig_stats(&rig, 0).quarantined, frames - ((size_t)1 << order));
+			if (most == length)
+				assert_int_equal(rig_stats(&rig, 0).quarantined, frames - ((size_t)1 << order));
 		}
 		rig_stop(&rig);
 	}

@@ -13,8 +13,15 @@ static void stream(const uint32_t key[8], const uint32_t nonce[2], uint32_t nr_b
 {
 	for (uint32_t i = 0; i < nr_blocks; i++) {
 		const uint32_t counter[2] = {i, 0};
-		uint32_t block[16];
-		pfai_chacha8(key, counter, nonce, block);
+		uint32_t blocks[16 * PFAI_PRNG_LANES], block[16];
+		/* each of the blocks that are made at once says the same about its number */
+		const uint32_t lane = i % PFAI_PRNG_LANES, begin[2] = {i - lane, 0};
+		pfai_chacha8(key, counter, nonce, blocks);
+		for (unsigned k = 0; k < 16; k++)
+			block[k] = blocks[PFAI_PRNG_LANES * k];
+		pfai_chacha8(key, begin, nonce, blocks);
+		for (unsigned k = 0; k < 16; k++)
+			assert_int_equal(block[k], blocks[PFAI_PRNG_LANES * k + lane]);
 		for (unsigned k = 0; k < 64; k++)
 			out[64 * i + k] = (uint8_t)(block[k / 4] >> (8 * (k % 4)));
 	}
@@ -48,24 +55,35 @@ static void test_vectors(void **state)
 	}
 }
 
-/* The stream's 16-bit numbers come out each once, block after block, and the counter carries. */
+/* The stream's 16-bit numbers come out each once, blocks after blocks, and the counter carries: within what is made at once,
+ * and after it. */
 static void test_draws(void **state)
 {
 	(void)state;
 	const uint32_t key[8] = {7, 1, 2, 3, 4, 5, 6, 8}, nonce[2] = {42, 0};
-	struct pfai_prng r = {.counter = {UINT32_MAX, 0}};
-	for (unsigned block = 0; block < 3; block++) {
-		uint32_t expected[16], counter[2] = {UINT32_MAX + block, block > 0};
-		pfai_chacha8(key, counter, nonce, expected);
-		for (unsigned i = 32; i--;)
-			assert_int_equal(pfai_prng_16(&r, key, 42), expected[i / 2] >> (16 * (i % 2)) & 0xFFFF);
+	for (uint32_t before = 0; before <= PFAI_PRNG_LANES; before++) {
+		struct pfai_prng r = {.counter = {0u - before, 0}};
+		for (unsigned turn = 0; turn < 3; turn++) {
+			uint32_t expected[16 * PFAI_PRNG_LANES], low = PFAI_PRNG_LANES * turn - before;
+			const uint32_t counter[2] = {low, PFAI_PRNG_LANES * turn >= before && before};
+			pfai_chacha8(key, counter, nonce, expected);
+			for (uint32_t lane = 0; lane < PFAI_PRNG_LANES; lane++) {
+				uint32_t alone[16 * PFAI_PRNG_LANES];
+				const uint32_t one[2] = {low + lane, PFAI_PRNG_LANES * turn + lane >= before && before};
+				pfai_chacha8(key, one, nonce, alone);
+				for (unsigned k = 0; k < 16; k++)
+					assert_int_equal(expected[PFAI_PRNG_LANES * k + lane], alone[PFAI_PRNG_LANES * k]);
+			}
+			for (unsigned i = PFAI_PRNG_NUMBERS; i--;)
+				assert_int_equal(pfai_prng_16(&r, key, 42), expected[i / 2] >> (16 * (i % 2)) & 0xFFFF);
+		}
+		assert_int_equal(r.counter[0], 3 * PFAI_PRNG_LANES - before);
+		assert_int_equal(r.counter[1], before > 0);
+		/* a damaged count reads nothing outside the blocks */
+		r.left = 999;
+		(void)pfai_prng_16(&r, key, 42);
+		assert_int_equal(r.left, PFAI_PRNG_NUMBERS - 1);
 	}
-	assert_int_equal(r.counter[0], 2);
-	assert_int_equal(r.counter[1], 1);
-	/* a damaged count reads nothing outside the block */
-	r.left = 99;
-	(void)pfai_prng_16(&r, key, 42);
-	assert_int_equal(r.left, 31);
 }
 
 /* No value is drawn more often than its share by more than chance allows, whatever the limit. */

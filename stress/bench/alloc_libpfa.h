@@ -2,7 +2,8 @@
  *
  * libpfa as it is meant to be used for frames without addresses: default hardening, platform/posix with the kernel's
  * cpu id, two zones of equal size, default caches, metadata freshly mapped. Requests are MOVABLE. With BENCH_HARDENING the
- * instance has that level; at 0 the core was built with it.
+ * instance has that level; at 0 the core was built with it. With BENCH_LINES the frames have addresses, and level 3 writes
+ * poison into lines of them.
  */
 #include "bench.h"
 
@@ -10,7 +11,10 @@
 #include <pfa/pfa.h>
 #include <pfa/posix.h>
 
-#ifdef BENCH_HARDENING
+#ifdef BENCH_LINES
+#define BENCH_HARDENING 3
+#define BA_NAME "lines"
+#elif defined(BENCH_HARDENING)
 #define BA_TEXT(x) #x
 #define BA_LEVEL(level) "level" BA_TEXT(level)
 #define BA_NAME BA_LEVEL(BENCH_HARDENING)
@@ -24,12 +28,16 @@
 #else
 #define BA_OWNERS 0
 #endif
+#ifdef BENCH_LINES /* a line of each frame becomes memory: not in 64 GiB */
+#define BA_PROVIDES BENCH_NEEDS_ORDERS
+#else
 #define BA_PROVIDES (BENCH_NEEDS_ORDERS | BENCH_NEEDS_PFNS | BENCH_NEEDS_META | BENCH_NEEDS_LIMIT | BA_OWNERS)
+#endif
 
 struct ba {
 	struct pfa *pfa;
-	void *memory;
-	size_t bytes;
+	void *memory, *pool;
+	size_t bytes, pool_bytes;
 	double init_ns, meta_bytes;
 };
 
@@ -62,6 +70,13 @@ static inline bool ba_open(struct ba *a, size_t frames, unsigned threads, bool f
 	cfg.flags = PFA_CONFIG_ZEROED_META;
 	cfg.nr_cpus = pfa_posix_nr_cpus();
 	cfg.hardening = BENCH_HARDENING;
+	a->pool = NULL;
+#ifdef BENCH_LINES
+	cfg.pool_bytes = a->pool_bytes = frames << BENCH_FRAME_SHIFT;
+	cfg.pool = a->pool = bench_array(cfg.pool_bytes);
+	cfg.pool_pfn = BENCH_FIRST_PFN;
+	cfg.poison = PFA_POISON_LINES;
+#endif
 	cfg.cpu_offset = fixed_cpu ? ba_fixed_cpu_offset() : pfa_posix_cpu_offset();
 	if (pfa_size(&cfg, &footprint, &problem, NULL) != PFA_OK)
 		return bench_fail("open", "%s", pfa_config_problem_text(problem));
@@ -101,5 +116,7 @@ static inline const char *ba_close(struct ba *a, bool check)
 	if (pfa_fini(a->pfa) != PFA_OK && what == NULL)
 		what = "pfa_fini() says that something is still live";
 	bench_array_free(a->memory, a->bytes);
+	if (a->pool != NULL)
+		bench_array_free(a->pool, a->pool_bytes);
 	return what;
 }

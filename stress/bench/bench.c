@@ -257,7 +257,7 @@ static void usage(FILE *to)
 	        "Runs the workloads of the bench on one allocator (%s), each in a process of its own, and prints\n"
 	        "  sample <row> <value> <base>     one line a chunk\n"
 	        "  --check    the untimed pass: the same workloads, with every block's ownership checked\n"
-	        "  --quick    small operation counts\n"
+	        "  --quick    small spaces and operation counts, whatever the rows say\n"
 	        "  --only     one workload (--list names them)\n"
 	        "  --instr    N operations of one kind, untimed, to be run under callgrind twice\n"
 	        "ci/bench runs this for every allocator and makes the table.\n"
@@ -373,6 +373,8 @@ int main(int argc, char **argv)
 		} else if (strcmp(argv[i], "--quick") == 0) {
 			o.operations = 100000;
 			o.rounds = 1;
+			o.frames_small /= 4;
+			o.frames_big /= 16;
 		} else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc) {
 			only = argv[++i];
 		} else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc) {

@@ -108,7 +108,8 @@ struct pfa_config {
 	 *  and writable. LINES and ALL go neither with ZEROED_POOL nor with TRACK_ZERO. */
 	enum pfa_poison poison;
 	/** Level 3: blocks of any order that each cpu's quarantine holds, 1..65536: a block is granted again only after so many
-	 *  further frees on its cpu, unless something drains the caches. Default 64 at level 3, else 0 (and nothing else
+	 *  further frees on its cpu, unless something drains the caches. It holds up to a quarter and at most 16 more, so
+	 *  that several leave at once. Default 64 at level 3, else 0 (and nothing else
 	 *  there); PFA_EXPLICIT_0: none. */
 	uint32_t quarantine;
 };
