@@ -142,6 +142,8 @@ static int guard_op(void *ctx, pfa_pfn pfn, void *ptr, size_t nr_bytes, bool on)
 	return !on && ++nr_guards_off % 7 == 0 && ++nr_bad < 16 ? PFA_ENOMEM : PFA_OK;
 }
 
+static bool without_cpu; /* worlds that take the fast paths */
+
 static void world_start(unsigned variant)
 {
 	bool zeroed = variant & 1, full = level == 3 && (variant & 2);
@@ -155,7 +157,9 @@ static void world_start(unsigned variant)
 	rig.zones[1].nr_cma = 1;
 	rig.cfg.hardening = level;
 	rig.cfg.flags = zeroed ? PFA_CONFIG_ZEROED_POOL : 0;
-	rig.cfg.nr_cpus = 2;
+	/* Without a cpu op the fast paths are taken, level 3's, too. */
+	rig_cpu_way = full && without_cpu ? RIG_CPU_NONE : RIG_CPU_OP;
+	rig.cfg.nr_cpus = rig_cpu_way == RIG_CPU_NONE ? 1 : 2;
 	rig.cfg.cache_high = 6;
 	if (full) {
 		rig.pool_kind = RIG_POOL_CONTENT;
@@ -443,7 +447,8 @@ int main(int argc, char **argv)
 	}
 	read_document(argv[1]);
 	for (level = 1; level <= PFA_HARDENING; level++) {
-		for (unsigned i = 0; i < (level == 3 ? 320 : 100); i++) {
+		for (unsigned i = 0; i < (level == 3 ? 360 : 100); i++) {
+			without_cpu = i >= 320;
 			rng.state = 100 + i;
 			world_run(i, 4000);
 		}
