@@ -160,7 +160,7 @@ static int misuse_request(struct soak_slot *slot, const struct soak_grant *v)
 	case 2:
 		return pfa_alloc(soak.pfa, 0, PFA_MOVABLE | PFA_ZONE(c->nr_zones), &pfn);
 	case 3:
-		return pfa_alloc(soak.pfa, 0, PFA_MOVABLE | 1u << (9 + soak_below(&slot->rng, 15)), &pfn);
+		return pfa_alloc(soak.pfa, 0, PFA_MOVABLE | 1u << (10 + soak_below(&slot->rng, 14)), &pfn);
 	case 4:
 		return pfa_alloc_window(soak.pfa, 0, PFA_MOVABLE, nothing, &pfn);
 	case 5:
