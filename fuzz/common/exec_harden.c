@@ -88,6 +88,7 @@ bool exec_corrupt(struct exec_run *run, size_t nr)
 	if (run->nr_told != 1 || run->told.kind != PFA_FAULT_WRITTEN_AFTER_FREE)
 		return exec_fail(run, "I15 poison", "corruption that nobody made", told, PFA_FAULT_WRITTEN_AFTER_FREE, (size_t)run->told.kind);
 	run->corrupt++;
+	exec_allow_steps(run, nr); /* each of its frames becomes bad */
 	run->events_known = false;
 	for (pfa_pfn pfn = told - (told < nr ? told : nr); pfn < told + nr; pfn++) {
 		struct pfa_frame_info f;
