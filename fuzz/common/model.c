@@ -691,42 +691,6 @@ struct expectation model_expect_free_checked(const struct model *m, pfa_pfn pfn,
 	return e;
 }
 
-struct expectation model_expect_split(const struct model *m, pfa_pfn pfn, unsigned order, unsigned new_order)
-{
-	struct expectation e = model_expect_free(m, pfn, order);
-	size_t index;
-
-	if (e.code == PFA_OK && model_zone_of(m, pfn, &index) < m->nr_zones && m->mobile[index])
-		e = (struct expectation){ PFA_EMISUSE, MODEL_KIND(MOVABLE) };
-	if (new_order > order)
-		e = (struct expectation){ PFA_EINVAL, 0 };
-	return e;
-}
-
-struct expectation model_expect_range(const struct model *m, pfa_pfn first, size_t nr_frames)
-{
-	struct expectation mixed = { PFA_EMISUSE, MODEL_KIND(MIXED_RANGE) };
-	bool mobile = false;
-
-	if (nr_frames == 0 || first > SIZE_MAX - nr_frames)
-		return (struct expectation){ PFA_EINVAL, 0 };
-	for (size_t i = 0; i < nr_frames;) {
-		size_t index;
-		const unsigned zone = model_zone_of(m, first + i, &index);
-		if (zone == m->nr_zones || m->state[index] != MODEL_HEAD)
-			return mixed;
-		if (m->mobile[index])
-			mixed.kinds |= MODEL_KIND(MOVABLE);
-		mobile |= m->mobile[index];
-		i += model_pow2(m->order[index]);
-		if (i > nr_frames)
-			return mixed;
-	}
-	if (mobile)
-		return (struct expectation){ PFA_EMISUSE, MODEL_KIND(MOVABLE) };
-	return (struct expectation){ PFA_OK, 0 };
-}
-
 /* ---- sums -------------------------------------------------------------------------------------------------------- */
 
 bool model_judge_sums(const struct model *m, unsigned zone, const struct pfa_zone_stats *s, struct verdict *v)

@@ -29,6 +29,44 @@ unsigned model_movable_nth(const struct model_movables *mm, uint64_t n)
 			return slot;
 }
 
+/* ---- what movable blocks refuse, and others do not (model.h) ------------------------------------------------------------ */
+
+struct expectation model_expect_split(const struct model *m, pfa_pfn pfn, unsigned order, unsigned new_order)
+{
+	struct expectation e = model_expect_free(m, pfn, order);
+	size_t index;
+
+	if (e.code == PFA_OK && model_zone_of(m, pfn, &index) < m->nr_zones && m->mobile[index])
+		e = (struct expectation){ PFA_EMISUSE, 1u << PFA_FAULT_MOVABLE };
+	if (new_order > order)
+		e = (struct expectation){ PFA_EINVAL, 0 };
+	return e;
+}
+
+struct expectation model_expect_range(const struct model *m, pfa_pfn first, size_t nr_frames)
+{
+	struct expectation mixed = { PFA_EMISUSE, 1u << PFA_FAULT_MIXED_RANGE };
+	bool mobile = false;
+
+	if (nr_frames == 0 || first > SIZE_MAX - nr_frames)
+		return (struct expectation){ PFA_EINVAL, 0 };
+	for (size_t i = 0; i < nr_frames;) {
+		size_t index;
+		const unsigned zone = model_zone_of(m, first + i, &index);
+		if (zone == m->nr_zones || m->state[index] != MODEL_HEAD)
+			return mixed;
+		if (m->mobile[index])
+			mixed.kinds |= 1u << PFA_FAULT_MOVABLE;
+		mobile |= m->mobile[index];
+		i += (size_t)1 << m->order[index];
+		if (i > nr_frames)
+			return mixed;
+	}
+	if (mobile)
+		return (struct expectation){ PFA_EMISUSE, 1u << PFA_FAULT_MOVABLE };
+	return (struct expectation){ PFA_OK, 0 };
+}
+
 /* ---- what must come back ------------------------------------------------------------------------------------------- */
 
 int model_expect_lock(const struct model_movables *mm, unsigned slot, unsigned self)
