@@ -334,7 +334,33 @@ static void test_index_scribbles(void **state)
 	}
 }
 
+/* The last frame of a block in use says that it is the guard of the block after it: TAIL is one less. Who frees that block
+ * must not give the frame away. */
+static void test_tail_that_says_guard(void **state)
+{
+	(void)state;
+	enum { TAIL = 4, GUARD_BELOW = 5 }; /* in the frame byte */
+	struct rig rig;
+	size_t nr = 0;
+	pfa_pfn pfn;
+	rig_init(&rig);
+	rig_zone(&rig, 0, FRAMES);
+	rig.cfg.cache_high = PFA_EXPLICIT_0;
+	rig.cfg.hardening = 3;
+	rig_start(&rig);
+	while (pfa_alloc(rig.pfa, 3, PFA_MOVABLE, &pfn) == PFA_OK)
+		nr++;
+	assert_int_equal(nr, FRAMES / 8);
+	assert_int_equal(*byte_of(&rig, 23), TAIL);
+	*byte_of(&rig, 23) = GUARD_BELOW;
+	EXPECT(pfa_free, PFA_ECORRUPT, rig.pfa, 24, 3);
+	while (pfa_alloc(rig.pfa, 0, PFA_MOVABLE, &pfn) == PFA_OK)
+		assert_int_not_equal(pfn, 23);
+	rig_drop(&rig);
+}
+
 static const struct unit_test tests[] = {
+	TEST(test_tail_that_says_guard),
 	TEST(test_cached_byte_met_by_alloc), TEST(test_cached_byte_met_by_drain), TEST(test_cached_byte_met_by_service),
 	TEST(test_cached_byte_met_by_free), TEST(test_cached_byte_met_by_last_resort), TEST(test_map_met_by_exact_trim),
 	TEST(test_map_met_by_each_call), TEST(test_fini_compares), TEST(test_pointer_forms), TEST(test_index_scribbles),
