@@ -482,7 +482,7 @@ static int request_alloc(struct pfa *p, struct pfai_cpu *c, struct pfai_request 
 		result = pfai_request_finish(p, rq, rq->pfn, (size_t)1 << rq->order, rq->order);
 	/* The block is bad: nobody will free it. */
 	if (guarded && result != PFA_OK && pfai_zone_lockable(p, rq->zone))
-		pfai_guard_release(p, rq->zone, rq->pfn - p->base, (size_t)1 << rq->order);
+		(void)pfai_guard_release(p, rq->zone, rq->pfn - p->base, (size_t)1 << rq->order);
 	return result;
 }
 

@@ -143,8 +143,10 @@ static int freeing_begin(struct pfa *p, struct pfai_zone *z, size_t offset, unsi
 		pfai_unclaim_block(p, offset, order); /* it stays the caller's */
 		return pfai_tell(p, function);
 	}
-	if (pfai_level(p, 3))
-		pfai_guard_release(p, z, offset, (size_t)1 << order);
+	if (pfai_level(p, 3) && PFAI_UNLIKELY(!pfai_guard_release(p, z, offset, (size_t)1 << order))) {
+		pfai_unclaim_block(p, offset, order); /* as above */
+		return pfai_tell(p, function);
+	}
 	pfai_hook_freed(p, offset, order, function);
 	return PFA_OK;
 }

@@ -58,16 +58,36 @@ static void PFAI_COLD guard_lose_locked(struct pfa *p, struct pfai_zone *z, size
 	z->st->bad++;
 }
 
-void pfai_guard_released(struct pfa *p, struct pfai_zone *z, size_t offset, size_t nr_frames, uint32_t which)
+/* A guard belongs to no block. One that some block covers is that block's tail, damaged by as little as one count. */
+static bool guard_is_covered(const struct pfa *p, const struct pfai_zone *z, size_t offset)
+{
+	const size_t rel = offset + z->delta, first = z->start - p->base + z->delta;
+	for (unsigned order = 1; order <= p->max_order; order++) {
+		const size_t head = rel & ~(((size_t)1 << order) - 1);
+		if (head < first)
+			break;
+		const unsigned byte = head == rel ? 0 : pfai_load_relaxed(&p->bytes[head - z->delta]);
+		if ((byte & PFAI_STATE_MASK) && (byte & PFAI_ORDER_MASK) >= order)
+			return true;
+	}
+	return false;
+}
+
+bool pfai_guard_released(struct pfa *p, struct pfai_zone *z, size_t offset, size_t nr_frames, uint32_t which)
 {
 	const size_t at[2] = { offset - 1, offset + nr_frames };
 	uint32_t lost = 0;
+	for (unsigned i = 0; i < 2; i++)
+		if ((which >> i & 1) && PFAI_UNLIKELY(guard_is_covered(p, z, at[i]))) {
+			pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
+			return false;
+		}
 	for (unsigned i = 0; i < 2; i++)
 		if ((which >> i & 1) && !guard_switch(p, at[i], false))
 			lost |= 1u << i;
 	/* The caller knows that the lock can be had (pfai_zone_lockable). */
 	if (!pfai_zone_lock(p, z))
-		return;
+		return true;
 	for (unsigned i = 0; i < 2; i++) {
 		if (!(which >> i & 1))
 			continue;
@@ -84,4 +104,5 @@ void pfai_guard_released(struct pfa *p, struct pfai_zone *z, size_t offset, size
 	for (unsigned i = 0; i < 2; i++)
 		if ((lost >> i & 1) && (p->hooks & PFAI_HOOK_HISTORY))
 			pfai_history_note(p, PFA_EVENT_BAD, at[i], 1, 0);
+	return true;
 }

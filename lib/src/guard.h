@@ -17,8 +17,9 @@
  * PFA_EBUSY, PFA_ECORRUPT: nothing changed. No lock held. */
 int pfai_guard_carve(struct pfa *p, struct pfai_request *rq);
 
-/* Gives back the guards of a block that is being freed (FREEING). No lock held. */
-void pfai_guard_released(struct pfa *p, struct pfai_zone *z, size_t offset, size_t nr_frames, uint32_t which);
+/* Gives back the guards of a block that is being freed (FREEING). False: one of them is a frame of another block; the zone
+ * is marked corrupt, and nothing else changed. No lock held. */
+bool pfai_guard_released(struct pfa *p, struct pfai_zone *z, size_t offset, size_t nr_frames, uint32_t which);
 
 enum { PFAI_GUARD_HAS_BELOW = 1, PFAI_GUARD_HAS_ABOVE = 2 };
 
@@ -34,11 +35,10 @@ static inline uint32_t pfai_guard_of(const struct pfa *p, const struct pfai_zone
 	return which;
 }
 
-static inline void pfai_guard_release(struct pfa *p, struct pfai_zone *z, size_t offset, size_t nr_frames)
+static inline bool pfai_guard_release(struct pfa *p, struct pfai_zone *z, size_t offset, size_t nr_frames)
 {
 	uint32_t which = pfai_guard_of(p, z, offset, nr_frames);
-	if (PFAI_UNLIKELY(which))
-		pfai_guard_released(p, z, offset, nr_frames, which);
+	return !PFAI_UNLIKELY(which) || pfai_guard_released(p, z, offset, nr_frames, which);
 }
 
 #endif

@@ -145,7 +145,7 @@ static void range_freed(struct pfa *p, size_t offset, size_t nr_frames)
 	for (size_t at = offset; at < offset + nr_frames;) {
 		unsigned order = range_order(p, at);
 		if (pfai_level(p, 3))
-			pfai_guard_release(p, pfai_zone_of(p, p->base + at), at, (size_t)1 << order);
+			(void)pfai_guard_release(p, pfai_zone_of(p, p->base + at), at, (size_t)1 << order);
 		pfai_hook_freed(p, at, order, "pfa_free_range");
 		at += (size_t)1 << order;
 	}
