@@ -396,7 +396,7 @@ bool exec_migrate_raw(struct exec_run *run, const uint64_t *a)
 
 	switch (a[0]) {
 	case 0: expected = PFA_OK; break;
-	case 1: odd.dest.size -= 1 + a[1]; break;
+	case 1: odd.dest.size -= (size_t)(1 + a[1]); break;
 	case 2:
 		odd.dest.size = sizeof(odd);
 		memset(odd.tail, 0, sizeof(odd.tail));
