@@ -90,7 +90,7 @@ void scene_prepare(bool shared)
 	rig->os.now_ns = op_now;
 	if (scene_options.hardening == 3) {
 		rig->pool_kind = RIG_POOL_CONTENT;
-		rig->cfg.poison = PFA_POISON_ALL;
+		rig->cfg.poison = rig->cfg.cpu_offset ? PFA_POISON_LINES : PFA_POISON_ALL; /* lines: level 3's fast paths */
 		rig->cfg.quarantine = 4;
 	}
 	rig->cfg.nr_cpus = 2;

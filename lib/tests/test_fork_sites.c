@@ -385,7 +385,7 @@ int main(int argc, char **argv)
 {
 	static const struct scene_options variants[] = {
 		{false, false, 0, 1}, {false, true, 0, 1}, {false, false, PFA_CONFIG_GENERATIONS, 2},
-		{false, true, 0, 2}, {false, false, 0, 3}};
+		{false, true, 0, 2}, {false, false, 0, 3}, {false, true, 0, 3}};
 	MUST(argc >= 2);
 	read_sources(argv[1]);
 	(void)mt_options(argc - 1, argv + 1, 0);
