@@ -303,7 +303,8 @@ static void test_split_misuse(void **state)
 		skip();
 	base(&rig);
 	rig_start(&rig);
-	EXPECT(pfa_alloc, PFA_OK, rig.pfa, 4, 0, &pfn);
+	EXPECT(pfa_alloc, PFA_OK, rig.pfa, 5, 0, &pfn); /* so that pfn is a multiple of 2^5, wherever it lies */
+	EXPECT(pfa_split, PFA_OK, rig.pfa, pfn, 5, 4);
 	const struct {
 		pfa_pfn pfn;
 		unsigned order, to;
@@ -311,7 +312,7 @@ static void test_split_misuse(void **state)
 	} cases[] = {
 		{pfn, 3, 0, PFA_FAULT_WRONG_ORDER},       {pfn, 5, 0, PFA_FAULT_WRONG_ORDER},
 		{pfn + 4, 2, 0, PFA_FAULT_TAIL},          {pfn + 4, 3, 0, PFA_FAULT_MISALIGNED},
-		{pfn + 2048, 4, 0, PFA_FAULT_DOUBLE_FREE}, {FRAMES, 4, 0, PFA_FAULT_OUT_OF_RANGE},
+		{(pfn + 2048) % FRAMES, 4, 0, PFA_FAULT_DOUBLE_FREE}, {FRAMES, 4, 0, PFA_FAULT_OUT_OF_RANGE},
 		{pfn, 9, 0, PFA_FAULT_ORDER_LIMIT},       {pfn, 4, 4, PFA_FAULT_NONE},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -328,6 +329,7 @@ static void test_split_misuse(void **state)
 		rig_check(&rig);
 	}
 	EXPECT(pfa_free, PFA_OK, rig.pfa, pfn, 4);
+	EXPECT(pfa_free, PFA_OK, rig.pfa, pfn + 16, 4);
 	EXPECT(pfa_split, PFA_EMISUSE, rig.pfa, pfn, 4, 0);
 	rig_stop(&rig);
 }
