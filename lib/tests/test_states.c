@@ -139,7 +139,7 @@ static int guard_op(void *ctx, pfa_pfn pfn, void *ptr, size_t nr_bytes, bool on)
 	(void)pfn;
 	(void)ptr;
 	(void)nr_bytes;
-	return !on && ++nr_guards_off % 7 == 0 && ++nr_bad < 16 ? PFA_ENOMEM : PFA_OK;
+	return !on && ++nr_guards_off % 3 == 0 && ++nr_bad < 64 ? PFA_ENOMEM : PFA_OK;
 }
 
 static bool without_cpu; /* worlds that take the fast paths */
