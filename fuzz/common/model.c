@@ -616,6 +616,20 @@ void model_release(struct model *m, pfa_pfn pfn, unsigned order)
 	model_release_range(m, pfn, model_pow2(order));
 }
 
+void model_release_past(struct model *m, pfa_pfn pfn, unsigned order)
+{
+	const uint32_t cpu = m->cpu;
+	size_t index;
+
+	(void)model_zone_of(m, pfn, &index);
+	for (size_t i = index; i < index + model_pow2(order); i++)
+		if (m->doomed[i])
+			m->doomed[i] = 3;
+	m->cpu = UINT32_MAX;
+	model_release(m, pfn, order);
+	m->cpu = cpu;
+}
+
 void model_split(struct model *m, pfa_pfn pfn, unsigned order, unsigned new_order)
 {
 	size_t index;

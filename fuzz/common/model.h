@@ -83,7 +83,7 @@ struct model {
 	struct model_zone zone[MODEL_ZONES];
 	unsigned char state[MODEL_FRAMES];
 	unsigned char order[MODEL_FRAMES];  /* of the block, at its head */
-	unsigned char doomed[MODEL_FRAMES]; /* 1: owned, and bad once it is given back; 2: bad, once it left the quarantine */
+	unsigned char doomed[MODEL_FRAMES]; /* 1: owned, and bad once it is given back (3: and rests nowhere then); 2: bad, once it left the quarantine */
 	unsigned char zero[MODEL_FRAMES];   /* 1: the frame's content is known to be zero */
 	unsigned char mobile[MODEL_FRAMES]; /* 1: at the head of a movable block (model_movable.h) */
 	uint32_t owner[MODEL_FRAMES];       /* generation of the grant that owns the frame; 0: nobody */
@@ -168,6 +168,8 @@ struct expectation model_expect_range(const struct model *m, pfa_pfn first, size
 
 void model_release(struct model *m, pfa_pfn pfn, unsigned order);
 void model_release_range(struct model *m, pfa_pfn first, size_t nr_frames);
+/* Past caches and quarantine, at once into the zone. */
+void model_release_past(struct model *m, pfa_pfn pfn, unsigned order);
 void model_split(struct model *m, pfa_pfn pfn, unsigned order, unsigned new_order);
 
 /* What pfa_mark_bad() must answer, and what follows: an un-owned frame is bad at once, an owned one when it comes back. */

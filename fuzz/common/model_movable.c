@@ -199,7 +199,7 @@ void model_movable_moved(struct model_movables *mm, struct model *m, unsigned sl
 
 	mm->moves[movable_zone(m, b->pfn, &index)].migrated++;
 	movable_mark(mm, m, slot, false);
-	model_release(m, b->pfn, b->order);
+	model_release_past(m, b->pfn, b->order);
 	b->pfn = to;
 	movable_mark(mm, m, slot, true);
 }

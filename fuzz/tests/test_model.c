@@ -202,6 +202,14 @@ static void test_quarantine(void **state)
 	(void)model_take(&m, 24, 0);
 	model_release(&m, 24, 0);
 	assert_int_equal(model_rested(&m, 24, 1), UINT32_MAX);
+	m.cpu = 0;
+	(void)model_take(&m, 28, 1);
+	assert_int_equal(model_mark_bad(&m, 29), PFA_EAGAIN);
+	model_release_past(&m, 28, 1);
+	assert_int_equal(model_rested(&m, 28, 2), UINT32_MAX);
+	assert_int_equal(model_rested(&m, 8, 2), 1); /* and no free of this cpu */
+	assert_int_equal(m.zone[0].fading, 1);
+	assert_int_equal(model_expect_free(&m, 29, 0).kinds, 1u << PFA_FAULT_BAD);
 	model_none_rests(&m, 0);
 	assert_int_equal(m.zone[0].fading, 0);
 	assert_int_equal(model_expect_free(&m, 9, 0).kinds, 1u << PFA_FAULT_BAD);
