@@ -21,7 +21,7 @@ static void migrate_begin(struct exec_move *move, pfa_pfn src, enum pfa_migrate_
 
 void exec_mov_forget_dst(struct exec_run *run, struct exec_move *move)
 {
-	model_release(&run->m, move->dst, move->order);
+	(move->compacts ? model_release_past : model_release)(&run->m, move->dst, move->order);
 	exec_mov_unowned(run, move->dst, move->order);
 	move->has_dst = false;
 }
@@ -237,8 +237,7 @@ static bool migrate_settle(struct exec_run *run, struct exec_move *move, int res
 	return true;
 }
 
-/* A refusal for want of a destination, after all else: was there really none? */
-static bool migrate_judge_nomem(struct exec_run *run, const struct exec_move *move)
+bool exec_mov_judge_nomem(struct exec_run *run, const struct exec_move *move)
 {
 	const struct request r = request_block(move->order, move->flags | (move->mode == PFA_MIGRATE_ASYNC ? PFA_NOWAIT : 0));
 	struct verdict v;
@@ -271,7 +270,7 @@ static bool migrate_one(struct exec_run *run, pfa_pfn head, const struct pfa_des
 	if (refused != PFA_OK)
 		return exec_fail(run, "I10 automaton", "an op was called for a block that cannot be isolated", head,
 		                 (size_t)(unsigned)-refused, 0);
-	return migrate_settle(run, move, result) && (result != PFA_ENOMEM || move->by_take || move->outer || migrate_judge_nomem(run, move));
+	return migrate_settle(run, move, result);
 }
 
 static bool migrate_call(struct exec_run *run, pfa_pfn head, const struct pfa_dest *dest, struct exec_move *move)

@@ -97,6 +97,8 @@ void exec_mov_extra_free(struct exec_run *run);
 void exec_compact_begins(struct exec_run *run, pfa_pfn src, enum pfa_migrate_mode mode);
 bool exec_compact_ends(struct exec_run *run);
 bool exec_compact(struct exec_run *run, const uint64_t *a);
+/* A refusal for want of a destination, before the owner's putback() can free anything: was there really none? */
+bool exec_mov_judge_nomem(struct exec_run *run, const struct exec_move *move);
 /* The destination of a move is nobody's again. */
 void exec_mov_forget_dst(struct exec_run *run, struct exec_move *move);
 bool exec_migrate(struct exec_run *run, uint64_t at, uint64_t nr, uint64_t mode, uint32_t flags);

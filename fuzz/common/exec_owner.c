@@ -445,6 +445,10 @@ static void owner_putback(void *ctx, pfa_pfn head, unsigned order, uint64_t cook
 		              move->isolated, move->putback);
 		return;
 	}
+	if (!move->by_take && !move->compacts && !move->has_dst && !exec_mov_judge_nomem(owner->run, move)) {
+		exec_mov.broken = true;
+		return;
+	}
 	owner_acts(owner, OWNER_PUTBACK, slot);
 	move->putback = true;
 	exec_mov.mm.moves[model_zone_of(&owner->run->m, head, &index)].putback++;
