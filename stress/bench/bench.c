@@ -17,6 +17,9 @@
 
 static const struct bench_area *const areas[] = {
 	&bench_area_core,
+#ifdef BENCH_MOVABLE
+	&bench_area_movable,
+#endif
 #ifdef BENCH_OWNERS
 	&bench_area_owners,
 #endif
