@@ -72,8 +72,6 @@ static int cache_switch(struct pfa *p, bool disabled)
 	return PFA_OK;
 }
 
-#define CACHE_NEST_LIMIT 65536u
-
 int pfa_cache_disable(struct pfa *p)
 {
 	int closed = pfai_closed_or_inside(p, "pfa_cache_disable");
@@ -82,7 +80,7 @@ int pfa_cache_disable(struct pfa *p)
 	if (!pfai_set_lock(p))
 		return PFA_EBUSY;
 	int result = PFA_OK;
-	if (p->st->disabled == CACHE_NEST_LIMIT)
+	if (p->st->disabled >= PFAI_DISABLED_LIMIT)
 		result = PFA_EAGAIN;
 	else if (p->st->disabled == 0)
 		result = cache_switch(p, true);

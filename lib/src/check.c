@@ -14,6 +14,7 @@ struct check {
 	struct pfai_zone *z;
 	struct pfa_violation *out;
 	bool quiescent;
+	bool switched; /* nobody disables or enables caches meanwhile */
 	/* derived */
 	size_t counts[PFAI_CODES][PFA_ORDER_LIMIT + 1];
 	size_t free[PFAI_CODES];
@@ -369,11 +370,10 @@ static bool check_slot_home(struct check *c, const struct pfai_cpu *cpu, size_t 
 	const struct pfa *p = c->p;
 	const struct pfai_slot *s = &cpu->slots[slot];
 	bool corrupt = pfai_load_relaxed(&c->z->st->corrupt);
-	/* The nesting count is the set lock's, which nobody has here: it is asked at quiescence only. */
-	bool closed = corrupt || (c->quiescent && p->st->disabled);
+	bool closed = corrupt || (c->switched && p->st->disabled);
 	if (s->start != p->homes[slot].start && !(corrupt && s->start == PFAI_SLOT_ABANDONED))
 		return check_broken(c, 7, 0, p->homes[slot].start, s->start, "I7 where a slot's entries are");
-	if (s->cap == (closed ? 0 : p->homes[slot].cap) || (!c->quiescent && (!s->cap || s->cap == p->homes[slot].cap)))
+	if (s->cap == (closed ? 0 : p->homes[slot].cap) || (!c->switched && (!s->cap || s->cap == p->homes[slot].cap)))
 		return true;
 	return check_broken(c, 7, 0, closed ? 0 : p->homes[slot].cap, s->cap, "I7 a slot's capacity");
 }
@@ -405,8 +405,10 @@ static bool check_quarantine(struct check *c, struct pfai_cpu *cpu)
 	const struct pfa *p = c->p;
 	struct pfai_full *f = pfai_full_of(p, cpu);
 	const struct pfai_quarantined *q = &pfai_quarantined(f)[c->z->id];
-	size_t frames = 0;
-	if (f->n > f->cap || f->cap > p->quarantine || (f->n && f->first >= p->quarantine))
+	size_t frames = 0, cap = c->switched && p->st->disabled ? 0 : p->quarantine;
+	if (f->cap != cap && (c->switched || f->cap))
+		return check_broken(c, 7, 0, cap, f->cap, "I7 a quarantine's capacity");
+	if (f->n > f->cap || (f->n && f->first >= p->quarantine))
 		return check_broken(c, 7, 0, f->cap, f->n, "I7 a quarantine's length");
 	if (f->n && !pfai_load_relaxed(&cpu->held))
 		return check_broken(c, 7, 0, 1, 0, "I7 a cpu's quarantine holds blocks and says that it does not");
@@ -429,6 +431,8 @@ static bool check_quarantine(struct check *c, struct pfai_cpu *cpu)
 static bool check_caches(struct check *c, bool frames)
 {
 	const struct pfa *p = c->p;
+	if (c->switched && p->st->disabled > PFAI_DISABLED_LIMIT)
+		return check_broken(c, 7, 0, PFAI_DISABLED_LIMIT, p->st->disabled, "I7 how often caches are disabled");
 	for (uint32_t id = 0; id < p->nr_cpus; id++) {
 		struct pfai_cpu *cpu = pfai_cpu_at(p, id);
 		if (cpu->first >= pfai_slots_per_cpu(p) || (cpu->first & (pfai_slots_per_zone(p) - 1)))
@@ -472,6 +476,8 @@ static void check_prepare(struct check *c, struct pfa *p, struct pfai_zone *z, u
 	c->z = z;
 	c->out = out;
 	c->quiescent = level & PFA_CHECK_QUIESCENT;
+	/* The nesting count is the set lock's, which the checker does not take. */
+	c->switched = c->quiescent || (level & PFAI_CHECK_SET_LOCKED);
 }
 
 bool pfai_check_frozen(struct pfa *p, struct pfai_zone *z, unsigned level, struct pfa_violation *out,

@@ -265,11 +265,14 @@ struct pfai_owner {
 /* Why an instance answers no call any more; 0: it does. */
 enum pfai_closed { PFAI_OPEN, PFAI_FORKED, PFAI_ENDED };
 
+/* Nesting of pfa_cache_disable() that is let through. */
+#define PFAI_DISABLED_LIMIT 65536u
+
 /* What changes in the instance, apart from zones and caches. */
 struct pfai_state {
 	/* under set_lock */
 	struct pfai_lock set_lock;
-	uint32_t disabled;      /* nesting of pfa_cache_disable */
+	uint32_t disabled;      /* nesting of pfa_cache_disable, up to PFAI_DISABLED_LIMIT */
 	pfai_a32 closed;        /* enum pfai_closed; written while no call is in flight */
 
 	pfai_a32 serving;       /* busy word of pfa_service */

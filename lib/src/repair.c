@@ -308,6 +308,28 @@ static void repair_caches(struct repair *r)
 	}
 }
 
+/* How often caches are disabled is one word; whether they are, each slot of a sound zone knows: it has a capacity, or none. Most
+ * of them decide. All cache locks and the set lock are held. */
+static void repair_disabled(struct pfa *p)
+{
+	size_t open = 0, closed = 0;
+	for (uint32_t cpu = 0; cpu < p->nr_cpus; cpu++) {
+		for (size_t slot = 0; slot < pfai_slots_per_cpu(p); slot++) {
+			if (!pfai_slot_sealed_cap(p, slot) || pfai_load_relaxed(&p->zones[pfai_slot_zone(p, slot)].st->corrupt))
+				continue;
+			if (pfai_cpu_at(p, cpu)->slots[slot].cap)
+				open++;
+			else
+				closed++;
+		}
+	}
+	bool possible = p->st->disabled <= PFAI_DISABLED_LIMIT;
+	if (open > closed || (!possible && open == closed))
+		p->st->disabled = 0;
+	else if (closed > open && (!possible || !p->st->disabled))
+		p->st->disabled = 1;
+}
+
 /* ---- pageblocks ---------------------------------------------------------------------------------------------------- */
 
 /* Was some free frame of this pageblock on offer as this type? */
@@ -500,7 +522,7 @@ int pfa_repair(struct pfa *p, unsigned flags, struct pfa_repair *out)
 {
 	struct pfa_repair sums;
 	struct pfa_violation v;
-	unsigned level = PFA_CHECK_FRAMES | (flags & PFA_REPAIR_QUIESCENT ? PFA_CHECK_QUIESCENT : 0);
+	unsigned level = PFA_CHECK_FRAMES | PFAI_CHECK_SET_LOCKED | (flags & PFA_REPAIR_QUIESCENT ? PFA_CHECK_QUIESCENT : 0);
 	int result = pfai_closed(p, "pfa_repair");
 	if (result != PFA_OK)
 		return result;
@@ -521,6 +543,8 @@ int pfa_repair(struct pfa *p, unsigned flags, struct pfa_repair *out)
 			result = PFA_EBUSY;
 			break;
 		}
+		if (i == 0)
+			repair_disabled(p);
 		if (pfai_load_relaxed(&z->st->corrupt) || !pfai_check_frozen(p, z, level, &v, NULL))
 			repair_zone(&r);
 		pfai_zone_thaw(p, z);
