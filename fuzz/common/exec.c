@@ -162,8 +162,14 @@ static void exec_platform_fatal(void *ctx, const struct pfa_fault *fault)
 {
 	struct exec_run *run = ((struct pfa_sim *)ctx)->ctx;
 
-	run->nr_told++;
-	run->told = *fault;
+	if (fault->kind == PFA_FAULT_WRITTEN_AFTER_FREE && run->nr_written < EXEC_POKES) {
+		/* may be met by what compacts for a call, too, which then tells nothing else of it */
+		run->written[run->nr_written].pfn = fault->pfn;
+		run->written[run->nr_written++].order = fault->order;
+	} else {
+		run->nr_told++;
+		run->told = *fault;
+	}
 	if (fault->size != sizeof(*fault) || !fault->message || !*fault->message || strchr(fault->message, '\n') ||
 	    !fault->function || strncmp(fault->function, "pfa_", 4) != 0 || fault->kind <= PFA_FAULT_NONE ||
 	    fault->kind >= PFA_FAULT_KINDS)
@@ -196,7 +202,7 @@ bool exec_begin(struct exec_run *run)
 	run->events_known = true;
 	run->too_soon = false;
 	run->guards_on = 0;
-	run->nr_poked = 0;
+	run->nr_poked = run->nr_written = 0;
 	run->corrupt = 0;
 	setup_wipe_pool(&run->setup);
 	exec_movable_begin(run);
@@ -338,6 +344,13 @@ static bool exec_may_fill(unsigned kind)
 	}
 }
 
+void exec_at_cpu(struct exec_run *run)
+{
+	setup_cpu = run->cpu[run->thread];
+	run->m.cpu = run->disabled ? UINT32_MAX : exec_cpu(run);
+	run->cpus_used |= exec_cpu_bit(run);
+}
+
 static bool exec_step_one(struct exec_run *run, unsigned index)
 {
 	const struct prog_op *op = &run->p->ops[index];
@@ -345,6 +358,7 @@ static bool exec_step_one(struct exec_run *run, unsigned index)
 
 	run->step = (struct exec_step){ .index = index };
 	run->asked.compacted = false;
+	run->asked.refused_inside = 0;
 	run->asked.asked = run->asked.granted = run->asked.single = run->asked.would_asked = false;
 	run->must_be_unchanged = false;
 	run->touched_first = SIZE_MAX;
@@ -354,10 +368,8 @@ static bool exec_step_one(struct exec_run *run, unsigned index)
 	run->thread = op->thread;
 	run->m.tag = index + 1;
 	run->m.thread = op->thread + 1u;
-	setup_cpu = run->cpu[run->thread];
-	run->m.cpu = run->disabled ? UINT32_MAX : exec_cpu(run);
+	exec_at_cpu(run);
 	run->too_soon = false;
-	run->cpus_used |= exec_cpu_bit(run);
 	if (exec_may_fill(op->kind))
 		run->cpus_filled |= exec_cpu_bit(run);
 	run->have_digest = run->o->prove_unchanged && op->kind >= OP_FREE_WRONG_ORDER;

@@ -3,7 +3,7 @@
  * exec_harden.c - the operations of pfa/harden.h: bad frames, repair, handles that go stale, history; and what the platform does
  * for them: tags, backtraces, the log.
  */
-#include "exec_ops.h"
+#include "exec_movable.h"
 
 #include <string.h>
 
@@ -79,14 +79,12 @@ bool exec_poke(struct exec_run *run, const struct prog_op *op, const struct exec
 	return true;
 }
 
-bool exec_corrupt(struct exec_run *run, size_t nr)
+/* Exactly one block of nr frames in which this one lies is bad now. */
+static bool harden_written(struct exec_run *run, pfa_pfn told, size_t nr)
 {
-	const pfa_pfn told = run->told.pfn;
 	size_t found = 0;
 	bool among = false;
 
-	if (run->nr_told != 1 || run->told.kind != PFA_FAULT_WRITTEN_AFTER_FREE)
-		return exec_fail(run, "I15 poison", "corruption that nobody made", told, PFA_FAULT_WRITTEN_AFTER_FREE, (size_t)run->told.kind);
 	run->corrupt++;
 	exec_allow_steps(run, nr); /* each of its frames becomes bad */
 	run->events_known = false;
@@ -105,6 +103,27 @@ bool exec_corrupt(struct exec_run *run, size_t nr)
 	}
 	return (found == nr && among) ||
 	       exec_fail(run, "I15 poison", "frames of the block that are bad, since one was written after its free", told, nr, found);
+}
+
+bool exec_corrupt(struct exec_run *run, size_t nr)
+{
+	if (!run->nr_written || run->nr_told)
+		return exec_fail(run, "I15 poison", "corruption that nobody made", run->told.pfn, PFA_FAULT_WRITTEN_AFTER_FREE,
+		                 (size_t)run->told.kind);
+	const pfa_pfn last = run->written[--run->nr_written].pfn; /* the request's own */
+	return exec_judge_written(run) && harden_written(run, last, nr);
+}
+
+bool exec_judge_written(struct exec_run *run)
+{
+	if (run->nr_written && !run->setup.cfg.max_owners)
+		return exec_fail(run, "I15 poison", "corruption is told, and the call does not say so", run->written[0].pfn, 0,
+		                 run->nr_written);
+	for (unsigned i = 0; i < run->nr_written; i++)
+		if (!harden_written(run, run->written[i].pfn, (size_t)1 << run->written[i].order))
+			return false;
+	run->nr_written = 0;
+	return true;
 }
 
 /* ---- repair ------------------------------------------------------------------------------------------------------ */
@@ -303,7 +322,8 @@ static int harden_guard(void *ctx, pfa_pfn pfn, void *ptr, size_t bytes, bool on
 	if (!s->cfg.pool || (uintptr_t)ptr != (uintptr_t)s->cfg.pool + (pfn - s->cfg.pool_pfn) * s->frame_bytes ||
 	    bytes != s->frame_bytes)
 		run->contract = "the guard op was told another address than the frame's";
-	if (model_zone_of(&run->m, pfn, &index) == run->m.nr_zones || run->m.state[index] != (on ? MODEL_FREE : MODEL_GUARD))
+	if ((model_zone_of(&run->m, pfn, &index) == run->m.nr_zones || run->m.state[index] != (on ? MODEL_FREE : MODEL_GUARD)) &&
+	    (on || !exec_mov_was_guard(pfn)))
 		run->contract = "the guard op was told of a frame that becomes no guard, or was none";
 	run->guards_on += on ? 1u : SIZE_MAX;
 	return PFA_OK;

@@ -34,6 +34,8 @@ static int migrate_take_block(struct exec_run *run, struct exec_move *move, unsi
 	struct verdict v;
 	const int code = run->ops->alloc(run->sut, order, r.flags, out);
 
+	if (code == PFA_ECORRUPT && run->nr_written)
+		exec_mov.broken |= !exec_corrupt(run, (size_t)1 << order);
 	if (code != PFA_OK)
 		return code;
 	if (!model_judge_grant(&run->m, &r, *out, &v)) {
@@ -163,6 +165,7 @@ static void migrate_give(void *ctx, pfa_pfn dst, unsigned order)
 		return;
 	}
 	move->gave = true;
+	exec_mov_let_go(run, move); /* before this */
 	/* "allocated as it was", and not movable */
 	const int code = run->ops->free(run->sut, dst, order);
 	exec_mov_inside(run, (struct expectation){ PFA_OK, 0 }, code, told, dst, "a free of the destination in give()");
@@ -202,20 +205,25 @@ static int migrate_result(const struct exec_move *move)
 	if (move->take_lied)
 		return PFA_EMISUSE;
 	if (!move->has_dst && !move->gave)
-		return PFA_ENOMEM;
+		return move->corrupt ? PFA_ECORRUPT : PFA_ENOMEM;
 	return move->tries == 0 || garbage ? PFA_EBUSY : move->said;
+}
+
+void exec_mov_let_go(struct exec_run *run, struct exec_move *move)
+{
+	struct model_movable *b = &exec_mov.mm.block[move->slot];
+
+	if (!move->isolated || move->moved || !b->released || move->stopped)
+		return;
+	move->stopped = true;
+	b->isolated = false;
+	exec_mov_dropped(run, move->slot);
 }
 
 /* Everything that must be true once the mover has let go; then the model lets go, too. */
 static bool migrate_settle(struct exec_run *run, struct exec_move *move, int result)
 {
-	struct model_movable *b = move->asked ? &exec_mov.mm.block[move->slot] : NULL;
-
-	if (move->isolated && !move->moved && b->released && !move->stopped) { /* released between two ops */
-		move->stopped = true;
-		b->isolated = false;
-		exec_mov_dropped(run, move->slot);
-	}
+	exec_mov_let_go(run, move);
 	if (move->isolated && !move->moved && !move->putback && !move->stopped)
 		return exec_fail(run, "I10 automaton", "a block was isolated, and neither moved, put back nor released", move->src, 1, 0);
 	if (move->take_lied) {
@@ -237,12 +245,15 @@ static bool migrate_settle(struct exec_run *run, struct exec_move *move, int res
 	return true;
 }
 
-bool exec_mov_judge_nomem(struct exec_run *run, const struct exec_move *move)
+bool exec_mov_judge_nomem(struct exec_run *run, struct exec_move *move)
 {
 	const struct request r = request_block(move->order, move->flags | (move->mode == PFA_MIGRATE_ASYNC ? PFA_NOWAIT : 0));
 	struct verdict v;
 
-	if (run->any_highatomic || !run->ops->zone_stats)
+	move->corrupt = run->nr_written != 0;
+	if (!exec_judge_written(run))
+		return false;
+	if (move->corrupt || run->any_highatomic || !run->ops->zone_stats)
 		return true;
 	if (!exec_refresh(run))
 		return false;

@@ -13,12 +13,34 @@ void exec_mov_unowned(struct exec_run *run, pfa_pfn pfn, unsigned order)
 	exec_unowned(run, pfn, (size_t)1 << order);
 }
 
+/* Of a block that is about to be free in the model. */
+void exec_mov_keep_guards(const struct exec_run *run, pfa_pfn pfn, unsigned order)
+{
+	const pfa_pfn end = pfn + ((pfa_pfn)1 << order);
+
+	if (pfn && model_guard_at(&run->m, pfn - 1, 0))
+		exec_mov.guard[exec_mov.nr_guards++ % EXEC_GUARDS] = pfn - 1;
+	if (model_guard_at(&run->m, end, 1))
+		exec_mov.guard[exec_mov.nr_guards++ % EXEC_GUARDS] = end;
+}
+
+bool exec_mov_was_guard(pfa_pfn pfn)
+{
+	for (unsigned i = 0; i < EXEC_GUARDS && i < exec_mov.nr_guards; i++)
+		if (exec_mov.guard[i] == pfn) {
+			exec_mov.guard[i] = SIZE_MAX;
+			return true;
+		}
+	return false;
+}
+
 void exec_mov_dropped(struct exec_run *run, unsigned slot)
 {
 	const struct model_movable *b = &exec_mov.mm.block[slot];
 
 	if (!b->released || b->pins || b->holder || b->isolated)
 		return;
+	exec_mov_keep_guards(run, b->pfn, b->order);
 	if (model_movable_drop(&exec_mov.mm, &run->m, slot))
 		exec_mov_unowned(run, b->pfn, b->order);
 }
@@ -454,6 +476,7 @@ void exec_movable_begin(struct exec_run *run)
 	exec_mov.stale = 0;
 	exec_mov.move = NULL;
 	exec_mov.inside = exec_mov.told = exec_mov.nr_extra = 0;
+	exec_mov.nr_made = exec_mov.nr_guards = 0;
 	exec_mov.kinds = 0;
 	exec_mov.broken = false;
 	exec_mov.dice = run->p->config.seed;
@@ -464,6 +487,7 @@ bool exec_judge_movable(struct exec_run *run)
 {
 	struct verdict v;
 
+	exec_mov.nr_guards = 0;
 	if (!exec_compact_ends(run))
 		return false;
 	if (!exec_mov.mm.max_owners)
@@ -539,8 +563,13 @@ static bool movable_volley(struct exec_run *run, uint64_t number)
 	}
 	run->nr_told = 0;
 	run->step.skipped = false;
+	struct exec_made *made = &exec_mov.made[exec_mov.nr_made++ % EXEC_MADE];
+	*made = (struct exec_made){ .op = op, .after = run->step.index };
 	if (!exec_movable(run, &op))
 		return false;
+	made->ended = true;
+	made->skipped = run->step.skipped;
+	made->code = run->step.code;
 	if (!run->step.skipped)
 		run->r->trace_hash = exec_mix(run->r->trace_hash, (uint64_t)op.kind << 32 | (uint32_t)run->step.code);
 	return true;
@@ -555,6 +584,7 @@ bool exec_movable_volleys(struct exec_run *run)
 		run->touched_first = SIZE_MAX;
 		run->touched_end = 0;
 		run->quiet_broken = true;
+		exec_at_cpu(run); /* the step may have changed it */
 		if (!movable_volley(run, i) || !exec_after_step(run, (unsigned)step.index, false))
 			return false;
 		memcpy(run->before, run->now, sizeof(run->now[0]) * run->m.nr_zones);

@@ -8,6 +8,7 @@
 
 #include "exec_ops.h"
 #include "model_movable.h"
+#include "model_past.h"
 
 enum { OWNER_ISOLATE, OWNER_MIGRATE, OWNER_PUTBACK, OWNER_OPS };
 
@@ -42,10 +43,21 @@ struct exec_move {
 	pfa_pfn dst;
 	bool moved, putback, stopped; /* stopped: released while it was the mover's */
 	bool left_locked;
+	bool corrupt;             /* the destination was written after its free */
 	bool compacts;            /* begun by the library: compaction */
 };
 
 #define EXEC_EXTRAS 32u
+#define EXEC_GUARDS 4u
+#define EXEC_MADE 16u
+
+/* An operation that was made up between the steps. */
+struct exec_made {
+	struct prog_op op;
+	size_t after;             /* this step */
+	bool ended, skipped;
+	int code;
+};
 
 struct exec_movables {
 	struct model_movables mm;
@@ -59,8 +71,12 @@ struct exec_movables {
 	uint32_t kinds;
 	pfa_pfn extra[EXEC_EXTRAS];   /* single frames that owners allocated inside of ops */
 	unsigned nr_extra;
+	pfa_pfn guard[EXEC_GUARDS];   /* of blocks that the model let go of last: the library does so after the op only */
+	unsigned nr_guards;           /* ever */
 	uint64_t dice;                /* deterministic choices of what owners do */
 	size_t calls[OWNER_OPS], moved;
+	struct exec_made made[EXEC_MADE]; /* the last ones */
+	size_t nr_made;               /* ever */
 };
 
 extern struct exec_movables exec_mov;
@@ -72,6 +88,12 @@ void exec_mov_fail(struct exec_run *run, const char *monitor, const char *what, 
 bool exec_mov_call_ends(struct exec_run *run);
 /* A call from inside of another one answered as it must. told: run->nr_told before it. */
 void exec_mov_inside(struct exec_run *run, struct expectation e, int code, unsigned told, pfa_pfn pfn, const char *what);
+/* The guards of a block that the model is about to let go of. */
+void exec_mov_keep_guards(const struct exec_run *run, pfa_pfn pfn, unsigned order);
+/* Was a guard there, of a block that the call lets go of? Says so once. */
+bool exec_mov_was_guard(pfa_pfn pfn);
+/* The source that the mover has was released between two ops, and he lets go of it. */
+void exec_mov_let_go(struct exec_run *run, struct exec_move *move);
 /* Frames that were freed. */
 void exec_mov_unowned(struct exec_run *run, pfa_pfn pfn, unsigned order);
 /* A block was freed with the answer OK. */
@@ -98,7 +120,7 @@ void exec_compact_begins(struct exec_run *run, pfa_pfn src, enum pfa_migrate_mod
 bool exec_compact_ends(struct exec_run *run);
 bool exec_compact(struct exec_run *run, const uint64_t *a);
 /* A refusal for want of a destination, before the owner's putback() can free anything: was there really none? */
-bool exec_mov_judge_nomem(struct exec_run *run, const struct exec_move *move);
+bool exec_mov_judge_nomem(struct exec_run *run, struct exec_move *move);
 /* The destination of a move is nobody's again. */
 void exec_mov_forget_dst(struct exec_run *run, struct exec_move *move);
 bool exec_migrate(struct exec_run *run, uint64_t at, uint64_t nr, uint64_t mode, uint32_t flags);

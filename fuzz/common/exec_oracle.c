@@ -302,7 +302,8 @@ static bool oracle_request(struct exec_run *run)
 	}
 	if (asked->would_asked && asked->would_ok && (asked->code == PFA_ENOMEM || asked->code == PFA_EAGAIN))
 		return exec_fail(run, "query would", "it was said to succeed just before", 0, 0, (size_t)(unsigned)-asked->code);
-	if (asked->would_asked && !asked->would_ok && asked->code == PFA_OK && (asked->r.flags & PFA_NORETRY))
+	if (asked->would_asked && !asked->would_ok && asked->code == PFA_OK && (asked->r.flags & PFA_NORETRY) &&
+	    !asked->compacted)
 		return exec_fail(run, "query would", "it was said to fail just before", 0, 1, 0);
 	if ((asked->code != PFA_ENOMEM && asked->code != PFA_EAGAIN) || asked->compacted)
 		return true;
@@ -370,8 +371,10 @@ bool exec_judge_totals(struct exec_run *run)
 	if (!asked->asked || !asked->single)
 		return true;
 	const size_t fails = run->totals.nr_fail - was.nr_fail;
-	if (fails != (asked->code == PFA_ENOMEM || asked->code == PFA_EAGAIN))
-		return exec_fail(run, "I6 fails", "refusals counted for this request", 0, asked->code != PFA_OK, fails);
+	const size_t refused = asked->refused_inside + (asked->code == PFA_ENOMEM || asked->code == PFA_EAGAIN);
+	if (fails != refused)
+		return exec_fail(run, "I6 fails", "refusals counted for this request, and those that owners made inside of it", 0, refused,
+		                 fails);
 	if (asked->code != PFA_OK)
 		return true;
 	const size_t zeroed = run->totals.nr_zeroed - was.nr_zeroed;
@@ -456,7 +459,7 @@ bool exec_after_step(struct exec_run *run, unsigned index, bool last)
 
 	if (run->contract)
 		return exec_fail(run, "contract platform", run->contract, run->zeroed_first, 0, run->zeroed_nr);
-	if (!exec_refresh(run) || !exec_judge_totals(run) || !oracle_request(run) || !exec_judge_movable(run))
+	if (!exec_judge_written(run) || !exec_refresh(run) || !exec_judge_totals(run) || !oracle_request(run) || !exec_judge_movable(run))
 		return false;
 	if (run->must_be_unchanged && !exec_unchanged(run))
 		return false;

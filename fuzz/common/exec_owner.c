@@ -43,8 +43,14 @@ void exec_mov_extra_alloc(struct exec_run *run)
 	if (exec_mov.nr_extra == EXEC_EXTRAS)
 		return;
 	const int code = run->ops->alloc(run->sut, 0, PFA_MOVABLE, &pfn);
-	if (code == PFA_ENOMEM || code == PFA_EAGAIN)
+	if (code == PFA_ENOMEM || code == PFA_EAGAIN) {
+		run->asked.refused_inside++;
 		return;
+	}
+	if (code == PFA_ECORRUPT && run->nr_written) {
+		exec_mov.broken |= !exec_corrupt(run, 1);
+		return;
+	}
 	exec_mov_inside(run, (struct expectation){ PFA_OK, 0 }, code, told, pfn, "an allocation inside of an op");
 	if (exec_mov.broken)
 		return;
@@ -418,6 +424,7 @@ static int owner_migrate(void *ctx, pfa_pfn dst, pfa_pfn src, unsigned order, ui
 	} else if (move->said == PFA_OK) {
 		owner_copies(run, dst, src, order);
 		b->isolated = false;
+		exec_mov_keep_guards(run, src, order);
 		model_movable_moved(&exec_mov.mm, &run->m, slot, dst);
 		exec_mov_unowned(run, src, order);
 		exec_mov.moved++;

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "exec_run.h"
+#include "exec_movable.h"
 
 #define REPORT_STEPS 8u
 #define REPORT_HISTORY 8u
@@ -141,6 +141,25 @@ static void report_last_steps(const struct program *p, size_t step)
 		report_print_step(p, i);
 }
 
+/* What was made up between the steps (exec_options.moves), each shown as if it were the step before it. */
+static void report_made(const struct program *p, const struct exec_made last[EXEC_MADE], size_t nr)
+{
+	static struct program shown;
+	char line[256];
+
+	if (nr)
+		fprintf(stderr, "made up between the steps (%zu in all):\n", nr);
+	for (size_t i = nr > EXEC_MADE ? nr - EXEC_MADE : 0; i < nr; i++) {
+		const struct exec_made *made = &last[i % EXEC_MADE];
+		if (made->skipped || made->after >= p->nr_ops)
+			continue;
+		shown = *p;
+		shown.ops[made->after] = made->op;
+		(void)prog_print_op(&shown, (unsigned)made->after, line, sizeof(line));
+		fprintf(stderr, "  after %zu  %s  %s\n", made->after, line, made->ended ? pfa_error_name(made->code) : "<");
+	}
+}
+
 /* "I12 liveness" -> "I12"; others as they are, spaces closed up, since a key's value is one word. */
 static void report_invariant(const char *monitor, char out[32])
 {
@@ -158,12 +177,15 @@ void exec_report(const struct program *p, const struct exec_options *o, const st
 	const struct finding f = r->finding;
 	struct report_history history = { .pfn = f.verdict.pfn };
 	struct exec_options up_to = *o;
+	struct exec_made made[EXEC_MADE];
+	const size_t nr_made = exec_mov.nr_made;
 	char invariant[32];
 
 	report_invariant(f.verdict.monitor, invariant);
 	fprintf(stderr, "pfa-finding: id=%s invariant=%s op=%s step=%zu message=%s\n", f.id, invariant, f.op,
 	        f.step == SIZE_MAX ? 0 : f.step, f.text);
 	(void)exec_map(after, sizeof(after), f.verdict.pfn);
+	memcpy(made, exec_mov.made, sizeof(made));
 	exec_drop();
 	up_to.stop_before = f.step == SIZE_MAX ? 0 : f.step;
 	up_to.keep = true;
@@ -176,6 +198,7 @@ void exec_report(const struct program *p, const struct exec_options *o, const st
 	        f.verdict.monitor, f.verdict.what, f.verdict.expected, f.verdict.expected, f.verdict.actual,
 	        f.verdict.actual, (size_t)f.verdict.pfn, f.verdict.zone, f.step == SIZE_MAX ? 0 : f.step, f.op);
 	report_last_steps(p, f.step);
+	report_made(p, made, nr_made);
 	fprintf(stderr, "history of the frame:%s\n", history.nr ? "" : " none");
 	for (size_t i = history.nr > REPORT_HISTORY ? history.nr - REPORT_HISTORY : 0; i < history.nr; i++)
 		fprintf(stderr, "  step %zu: pfn %zu, %zu frames, %s\n", history.entry[i % REPORT_HISTORY].step,

@@ -49,6 +49,7 @@ struct exec_asked {
 	bool would_ok;       /* pfa_would_succeed said so before */
 	bool would_asked;
 	bool compacted;      /* owners' ops were called in it, which may free what the request does not see */
+	size_t refused_inside; /* requests that owners made there, in vain */
 };
 
 struct exec_run {
@@ -119,6 +120,8 @@ struct exec_run {
 	struct { pfa_pfn pfn; size_t at; } poked[EXEC_POKES]; /* bytes that were changed after their free, and not yet found */
 	unsigned nr_poked;
 	size_t corrupt;                      /* grants that were refused because of one */
+	struct { pfa_pfn pfn; unsigned order; } written[EXEC_POKES]; /* the blocks that were, as told: not yet bad in the model */
+	unsigned nr_written;
 	bool in_fini;                        /* platform.log may be told what lives */
 	const char *contract;                /* a platform op was called in a way that its contract forbids */
 };
@@ -143,6 +146,8 @@ bool exec_fail(struct exec_run *run, const char *monitor, const char *what, pfa_
 		(run)->jump_armed = false;                                                                         \
 	} while (0)
 
+/* What is done next is done on the cpu on which the thread is now. */
+void exec_at_cpu(struct exec_run *run);
 /* The cpu that the thread runs on, as a set; empty: past the caches. */
 uint32_t exec_cpu_bit(const struct exec_run *run);
 /* A step of work inside of a call; leaves a call that does not end. */
@@ -159,6 +164,8 @@ bool exec_is_poked(const struct exec_run *run, pfa_pfn pfn);
 /* The frames are the program's now, or (restore) as they were. */
 void exec_unpoke(struct exec_run *run, pfa_pfn pfn, size_t nr, bool restore);
 bool exec_judge_guards(struct exec_run *run);
+/* What was told as written after its free is bad: exactly its blocks. */
+bool exec_judge_written(struct exec_run *run);
 bool exec_judge_logged(struct exec_run *run, size_t owned);
 bool exec_stale_volley(struct exec_run *run, uint64_t dice);
 
