@@ -18,9 +18,10 @@ static void caches_must_be_empty(struct soak_slot *slot)
 		soak_expect(slot, "pfa_zone_stats_get", rc, PFA_OK);
 		if (soak_canary(SOAK_CANARY_disabled))
 			stats.cached++;
-		if (stats.cached != 0)
-			soak_fail("disabled-caches", "%zu frames of zone %u are cached while caches are disabled",
-			          stats.cached, z);
+		if (stats.cached + stats.quarantined != 0)
+			soak_fail("disabled-caches",
+			          "zone %u has %zu cached and %zu quarantined frames while caches are disabled", z,
+			          stats.cached, stats.quarantined);
 		soak_count(&soak_tally(slot)->checks, 1);
 	}
 }

@@ -152,7 +152,9 @@ static int misuse_request(struct soak_slot *slot, const struct soak_grant *v)
 	const struct pfa_config *c = &soak.geo.config;
 	struct pfa_run nothing = {v->first, 0}, overflow = {SIZE_MAX - 2, 4};
 	pfa_pfn pfn;
-	switch (soak_below(&slot->rng, 9)) {
+	switch (soak_below(&slot->rng, 10)) {
+	case 9: /* guards are for pfa_alloc() alone */
+		return pfa_alloc_exact(soak.pfa, 1, 0, PFA_MOVABLE | PFA_GUARD, &pfn);
 	case 0:
 		return pfa_alloc(soak.pfa, c->max_order + 1, PFA_MOVABLE, &pfn);
 	case 1:
@@ -267,7 +269,8 @@ static void misuser_step(struct soak_slot *slot, void *state)
 
 /* ---- while all others are parked: frees of what is already free ------------------------------------------------- */
 
-#define MISUSE_DOUBLE (FAULT(DOUBLE_FREE) | FAULT(DOUBLE_FREE_CACHED) | FAULT(DOUBLE_FREE_RACE))
+#define MISUSE_FREED (FAULT(DOUBLE_FREE) | FAULT(DOUBLE_FREE_CACHED) | FAULT(DOUBLE_FREE_QUARANTINED))
+#define MISUSE_DOUBLE (MISUSE_FREED | FAULT(DOUBLE_FREE_RACE))
 
 static void misuse_double_free(struct soak_slot *slot, struct soak_grant victim)
 {
@@ -280,7 +283,7 @@ static void misuse_double_free(struct soak_slot *slot, struct soak_grant victim)
 	rc = pfa_free(soak.pfa, victim.first, victim.order);
 	slot->expect_misuse = false;
 	soak_recorded(record, rc);
-	misuse_judge(slot, "double free", rc, PFA_EMISUSE, FAULT(DOUBLE_FREE) | FAULT(DOUBLE_FREE_CACHED));
+	misuse_judge(slot, "double free", rc, PFA_EMISUSE, MISUSE_FREED);
 }
 
 /*

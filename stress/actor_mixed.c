@@ -60,6 +60,7 @@ static void mixed_step(struct soak_slot *slot, void *state)
 	struct soak_grant grant;
 	unsigned order = soak_order(slot);
 	uint32_t flags = soak_flags(slot);
+	bool guarded = soak.geo.guards && order + 2 <= soak.geo.config.max_order && soak_chance(&slot->rng, 8);
 
 	if (m->nr == MIXED_YOUNG || (m->nr && soak_chance(&slot->rng, 30)))
 		mixed_age(slot, m);
@@ -69,7 +70,7 @@ static void mixed_step(struct soak_slot *slot, void *state)
 		else
 			soak_give(slot, soak_bag_take(slot));
 	}
-	if (soak_chance(&slot->rng, 90) ? !soak_take(slot, order, flags, &grant)
+	if (soak_chance(&slot->rng, 90) ? !soak_take(slot, order, flags | (guarded ? PFA_GUARD : 0), &grant)
 	                                : !soak_take_ptr(slot, order, flags, &grant)) {
 		if (bag->nr && soak_chance(&slot->rng, 50))
 			soak_give(slot, soak_bag_take(slot));

@@ -227,7 +227,7 @@ struct soak_mailbox {
 	X(none)                                                                                                        \
 	X(stamp) X(grant) X(stall) X(sum) X(zero) X(accepted) X(fatal) X(conserve) X(leak) X(check) X(segv) X(abort)   \
 		X(placement) X(disabled) X(coalesce) X(fini) X(liveness) X(result) X(race) X(poison) X(shadow)         \
-			X(corruption) X(marks) X(fork) X(inherit) X(handler)
+			X(corruption) X(marks) X(fork) X(inherit) X(handler) X(guard)
 
 enum soak_canary {
 #define SOAK_X(name) SOAK_CANARY_##name,
@@ -253,9 +253,13 @@ struct soak_geometry {
 	pfa_pfn base; /* of pool, shadow and attributes */
 	size_t span;  /* frames */
 	size_t present;
+	bool guards;  /* PFA_GUARD requests are made */
 	unsigned pressure; /* percent of the present frames that all threads together try to hold */
 	enum soak_cpu_mode cpu_mode;
 };
+
+/* Owners of frames that are no threads; threads' ids are smaller. */
+#define SOAK_GUARD_ID 0xFFFu
 
 #define SOAK_ABSENT 0xFFu
 #define SOAK_IN_CMA 0x80u
@@ -293,6 +297,8 @@ struct soak {
 	size_t frame_bytes;
 	unsigned char *attr;      /* per frame of the span: zone | SOAK_IN_CMA, or SOAK_ABSENT */
 	_Atomic uint32_t *shadow; /* per frame of the span: tag, 0 when nobody's */
+	_Atomic size_t nr_guards[SOAK_ZONES_MAX]; /* frames that guard a block */
+	bool poisons;             /* frames that are nobody's are poisoned by us (AddressSanitizer) */
 	size_t quota;             /* frames a worker tries to hold */
 
 	unsigned nr_slots; /* main, workers, and a visitor for each worker */
@@ -325,6 +331,12 @@ static inline struct soak_slot *soak_visitor(const struct soak_slot *slot)
 	return &soak.slots[slot->id + soak.opt.threads];
 }
 
+/* Of a present frame. */
+static inline unsigned soak_zone_of(pfa_pfn pfn)
+{
+	return soak.attr[pfn - soak.geo.base] & ~SOAK_IN_CMA;
+}
+
 uint64_t soak_now_ns(void);
 
 /* soak_geometry.c */
@@ -338,6 +350,8 @@ void soak_granted(struct soak_slot *slot, struct soak_grant *grant, uint32_t fla
 void soak_release(struct soak_slot *slot, pfa_pfn first, uint32_t nr, uint32_t tag);
 void soak_verify(struct soak_slot *slot, const struct soak_grant *grant);
 size_t soak_shadow_count(unsigned zone);
+void soak_shadow_poison(pfa_pfn first, size_t nr, bool poisoned);
+void soak_guarded(struct soak_slot *slot, pfa_pfn pfn, bool on);
 void *soak_frame(pfa_pfn pfn);
 
 /* soak_api.c: the library's calls, recorded and judged. take: true when granted. */

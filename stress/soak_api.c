@@ -147,14 +147,26 @@ size_t soak_take_bulk(struct soak_slot *slot, unsigned order, uint32_t flags, si
 
 /* ---- giving back ------------------------------------------------------------------------------------------------ */
 
+/* By a handle, where the instance has them: of a block that is ours it is fresh. */
+static int api_free_checked(struct soak_slot *slot, pfa_pfn pfn, unsigned order)
+{
+	struct pfa_handle handle;
+	soak_expect(slot, "pfa_handle_of a live block", pfa_handle_of(soak.pfa, pfn, order, &handle), PFA_OK);
+	return pfa_free_checked(soak.pfa, &handle);
+}
+
 static void api_free_block(struct soak_slot *slot, pfa_pfn pfn, unsigned order, uint32_t tag)
 {
 	bool by_ptr = soak_chance(&slot->rng, 10);
 	struct soak_record *record = soak_record(slot, by_ptr ? SOAK_OP_free_ptr : SOAK_OP_free, pfn, order, tag);
 	void *ptr = soak_frame(pfn);
+	bool checked = !by_ptr && (soak.geo.config.flags & PFA_CONFIG_GENERATIONS) && soak_chance(&slot->rng, 30);
 	int rc;
 	soak_release(slot, pfn, 1u << order, tag);
-	rc = by_ptr ? pfa_free_ptr(soak.pfa, ptr, order) : pfa_free(soak.pfa, pfn, order);
+	if (checked)
+		rc = api_free_checked(slot, pfn, order);
+	else
+		rc = by_ptr ? pfa_free_ptr(soak.pfa, ptr, order) : pfa_free(soak.pfa, pfn, order);
 	soak_recorded(record, rc);
 	soak_expect(slot, "a free of a live block", rc, PFA_OK);
 }

@@ -73,6 +73,24 @@ static void geometry_zero(void *ctx, pfa_pfn first, size_t nr_frames, void *ptr)
 }
 #endif
 
+/* Whom a guard frame belongs to: nobody else may be granted it while it guards. Now and then it cannot be made untouchable. */
+static int geometry_guard(void *ctx, pfa_pfn pfn, void *ptr, size_t bytes, bool on)
+{
+	struct soak_slot *slot = soak_self;
+	(void)ctx;
+	soak_guarded(slot, pfn, on);
+#if SOAK_ASAN
+	if (on)
+		ASAN_POISON_MEMORY_REGION(ptr, bytes);
+	else
+		ASAN_UNPOISON_MEMORY_REGION(ptr, bytes);
+#else
+	(void)ptr;
+	(void)bytes;
+#endif
+	return on && soak_chance(&slot->rng, 5) ? PFA_EDEVICE : PFA_OK;
+}
+
 static void geometry_platform(struct pfa_platform *out)
 {
 	pfa_posix_platform(&geometry_posix);
@@ -81,6 +99,7 @@ static void geometry_platform(struct pfa_platform *out)
 	out->wait = geometry_wait;
 	out->now_ns = geometry_now;
 	out->random = NULL; /* equal seeds, equal keys */
+	out->guard = geometry_guard;
 	out->fatal = soak_fatal_op;
 	out->log = geometry_log;
 #if SOAK_ASAN
@@ -169,10 +188,28 @@ static void geometry_caches(struct soak_rng *rng, struct pfa_config *config)
 		config->cache_max_order = config->max_order < 3 ? config->max_order : 3;
 }
 
-/* What an instance remembers and verifies besides. */
-static void geometry_hardening(struct soak_rng *rng, struct pfa_config *config)
+/* What only level 3 has. */
+static void geometry_full(struct soak_rng *rng, struct soak_geometry *geo)
 {
-	config->hardening = soak_chance(rng, 50) ? 1 : 2;
+	static const enum pfa_poison poisons[] = {PFA_POISON_DEFAULT, PFA_POISON_NONE, PFA_POISON_ZERO, PFA_POISON_LINES,
+	                                          PFA_POISON_ALL};
+	static const uint32_t queues[] = {0, 0, PFA_EXPLICIT_0, 1, 5, 30, 2000};
+	struct pfa_config *config = &geo->config;
+	bool zero = config->flags & (PFA_CONFIG_ZEROED_POOL | PFA_CONFIG_TRACK_ZERO);
+	config->poison = poisons[soak_below(rng, zero ? 3 : 5)];
+	config->quarantine = queues[soak_below(rng, sizeof(queues) / sizeof(queues[0]))];
+	geo->guards = soak_chance(rng, 60);
+}
+
+/* What an instance remembers and verifies besides. */
+static void geometry_hardening(struct soak_rng *rng, struct soak_geometry *geo)
+{
+	struct pfa_config *config = &geo->config;
+	config->hardening = 1 + soak_below(rng, 3);
+	if (config->hardening == 3)
+		geometry_full(rng, geo);
+	if (soak_chance(rng, 50))
+		config->flags |= PFA_CONFIG_NO_SHADOW;
 	if (soak_chance(rng, 30))
 		config->flags |= PFA_CONFIG_GENERATIONS;
 	if (soak_chance(rng, 70))
@@ -225,7 +262,7 @@ void soak_geometry_make(struct soak_geometry *geo, uint64_t seed, unsigned round
 			at += soak_below(&rng, 600);
 	}
 	config->nr_zones = nr_zones;
-	geometry_hardening(&rng, config);
+	geometry_hardening(&rng, geo);
 }
 
 /* Pointers into the geometry itself: set once it lies where it stays. */
@@ -271,10 +308,11 @@ static void geometry_describe(const struct soak_geometry *geo)
 	size_t at = 0;
 	geometry_put(text, &at,
 	             "  frame_shift=%u max_order=%u pageblock_order=%u nr_cpus=%u cache_high=%d cache_batch=%u "
-	             "cache_max_order=%d flags=%u cpu_mode=%s pressure=%u%% hardening=%u history=%u nr_traces=%u\n",
+	             "cache_max_order=%d flags=%u cpu_mode=%s pressure=%u%% hardening=%u history=%u nr_traces=%u poison=%d quarantine=%d "
+	             "guards=%d\n",
 	             c->frame_shift, c->max_order, c->pageblock_order, c->nr_cpus, (int)c->cache_high, c->cache_batch,
 	             (int)c->cache_max_order, c->flags, geometry_cpu_modes[geo->cpu_mode], geo->pressure,
-	             c->hardening, c->history, c->nr_traces);
+	             c->hardening, c->history, c->nr_traces, (int)c->poison, (int)c->quarantine, geo->guards);
 	for (unsigned z = 0; z < c->nr_zones; z++) {
 		const struct pfa_zone_config *zone = &geo->zones[z];
 		geometry_put(text, &at, "  zone %u: pfn %zu..%zu marks %zu/%zu/%zu highatomic %zu", z, zone->start,
@@ -353,8 +391,11 @@ void soak_instance_make(void)
 	if (!(geo->config.flags & PFA_CONFIG_ZEROED_POOL))
 		memset(soak.pool, 0x5A, soak.pool_bytes);
 	rc = geometry_init(&problem, &index);
-	if (rc == PFA_EINVAL && problem == PFA_CONFIG_HARDENING && geo->config.hardening > 1) {
-		geo->config.hardening = 1; /* more is not built in */
+	while (rc == PFA_EINVAL && problem == PFA_CONFIG_HARDENING && geo->config.hardening > 1) {
+		geo->config.hardening--; /* more is not built in */
+		geo->config.poison = PFA_POISON_DEFAULT;
+		geo->config.quarantine = 0;
+		geo->guards = false;
 		rc = geometry_init(&problem, &index);
 	}
 	if (rc != PFA_OK) {
@@ -364,9 +405,10 @@ void soak_instance_make(void)
 	rc = pfa_posix_fork_safe(soak.pfa, false);
 	if (rc != PFA_OK)
 		geometry_give_up("no fork handlers", rc);
-#if SOAK_ASAN
-	ASAN_POISON_MEMORY_REGION(soak.pool, soak.pool_bytes);
-#endif
+	/* Else the library does, who then also writes to frames that are nobody's. */
+	soak.poisons = SOAK_ASAN && (geo->config.flags & PFA_CONFIG_NO_SHADOW) &&
+	               (geo->config.hardening < 3 || geo->config.poison == PFA_POISON_NONE);
+	soak_shadow_poison(geo->base, geo->span, true);
 	soak.quota = geo->present * geo->pressure / 100 / soak.opt.threads;
 }
 

@@ -53,8 +53,9 @@ static void quiet_sums(void)
 		quiet_zone_stats(z, &stats);
 		if (soak_canary(SOAK_CANARY_sum))
 			stats.allocated++;
+		sums[z] += atomic_load(&soak.nr_guards[z]);
 		if (shadow != sums[z])
-			soak_fail("leak", "zone %u: the threads hold %zu frames, the shadow knows %zu owned ones", z,
+			soak_fail("leak", "zone %u: %zu frames are held or guard one that is, the shadow knows %zu", z,
 			          sums[z], shadow);
 		if (shadow != stats.allocated)
 			soak_fail("sum", "zone %u: %zu frames are owned, the library counts %zu as allocated", z,
@@ -68,18 +69,21 @@ static void quiet_frames(struct soak_slot *slot)
 	uint32_t nr = soak.geo.span < 512 ? (uint32_t)soak.geo.span : 512;
 	for (uint32_t i = 0; i < nr; i++) {
 		size_t rel = soak_below(&slot->rng, (uint32_t)soak.geo.span);
-		bool owned = atomic_load_explicit(&soak.shadow[rel], memory_order_relaxed) != 0;
+		uint32_t owner = atomic_load_explicit(&soak.shadow[rel], memory_order_relaxed);
+		bool guards = owner >> 20 == SOAK_GUARD_ID, owned = owner != 0;
 		bool absent = soak.attr[rel] == SOAK_ABSENT;
 		struct pfa_frame_info info;
 		soak_expect(slot, "pfa_frame_info", pfa_frame_info(soak.pfa, soak.geo.base + rel, &info), PFA_OK);
-		if (absent  ? info.state != PFA_FRAME_ABSENT
-		    : owned ? info.state != PFA_FRAME_HEAD && info.state != PFA_FRAME_TAIL
-		            : info.state != PFA_FRAME_FREE && info.state != PFA_FRAME_CACHED &&
-		                      info.state != PFA_FRAME_TAIL)
+		if (absent   ? info.state != PFA_FRAME_ABSENT
+		    : guards ? info.state != PFA_FRAME_GUARD
+		    : owned  ? info.state != PFA_FRAME_HEAD && info.state != PFA_FRAME_TAIL
+		             : info.state != PFA_FRAME_FREE && info.state != PFA_FRAME_CACHED &&
+		                       info.state != PFA_FRAME_QUARANTINE && info.state != PFA_FRAME_TAIL)
 			soak_fail("shadow", "frame %zu is %s, and the library says state %d", soak.geo.base + rel,
-			          absent  ? "absent"
-			          : owned ? "owned"
-			                  : "not owned",
+			          absent   ? "absent"
+			          : guards ? "a guard"
+			          : owned  ? "owned"
+			                   : "not owned",
 			          (int)info.state);
 	}
 }
@@ -111,12 +115,12 @@ static void quiet_liveness_query(struct soak_slot *slot, uint32_t flags)
 	soak_give(slot, grant);
 }
 
-/* Frames of a zone that a plain MOVABLE order-0 request may count on: it drains caches before it fails. */
+/* Frames of a zone that a plain MOVABLE order-0 request may count on: it empties caches and quarantines before it fails. */
 static bool quiet_movable_fits(unsigned zone)
 {
 	struct pfa_zone_stats s;
 	quiet_zone_stats(zone, &s);
-	return s.free + s.cached > s.free_highatomic + s.mark_min;
+	return s.free + s.cached + s.quarantined > s.free_highatomic + s.mark_min;
 }
 
 static void quiet_liveness_zone(struct soak_slot *slot, unsigned zone)
@@ -282,8 +286,9 @@ static void quiet_must_coalesce(struct soak_slot *slot)
 		struct pfa_zone_stats s;
 		quiet_zone_stats(z, &s);
 		if (s.free != s.present)
-			soak_fail("sum", "zone %u at the end: %zu of %zu frames are free, %zu cached, %zu allocated", z,
-			          s.free, s.present, s.cached, s.allocated);
+			soak_fail("sum", "zone %u at the end: %zu of %zu frames are free, %zu cached, %zu quarantined, %zu "
+			          "allocated", z,
+			          s.free, s.present, s.cached, s.quarantined, s.allocated);
 	}
 	quiet_census(&quiet_end);
 	if (soak_canary(SOAK_CANARY_coalesce))

@@ -15,6 +15,19 @@ void *soak_frame(pfa_pfn pfn)
 	return soak.pool + (pfn - soak.geo.base) * soak.frame_bytes;
 }
 
+void soak_shadow_poison(pfa_pfn first, size_t nr, bool poisoned)
+{
+	(void)first;
+	(void)nr;
+	(void)poisoned;
+#if SOAK_ASAN
+	if (soak.poisons && poisoned)
+		ASAN_POISON_MEMORY_REGION(soak_frame(first), nr * soak.frame_bytes);
+	else if (soak.poisons)
+		ASAN_UNPOISON_MEMORY_REGION(soak_frame(first), nr * soak.frame_bytes);
+#endif
+}
+
 /* Three words of each frame: the first, the last, and one in between whose place depends on the stamp. */
 static void shadow_places(pfa_pfn pfn, uint64_t stamp, uint64_t *out[3])
 {
@@ -108,9 +121,7 @@ void soak_granted(struct soak_slot *slot, struct soak_grant *grant, uint32_t fla
 	shadow_own(slot, grant);
 	if (soak_canary(SOAK_CANARY_grant))
 		shadow_own(slot, grant);
-#if SOAK_ASAN
-	ASAN_UNPOISON_MEMORY_REGION(soak_frame(grant->first), grant->nr * soak.frame_bytes);
-#endif
+	soak_shadow_poison(grant->first, grant->nr, false);
 	if (flags & PFA_ZERO)
 		shadow_verify_zero(grant);
 	for (size_t i = 0; i < grant->nr; i++)
@@ -148,12 +159,24 @@ void soak_release(struct soak_slot *slot, pfa_pfn first, uint32_t nr, uint32_t t
 			          first + i, tag >> 20, tag & 0xFFFFF, old >> 20, old & 0xFFFFF);
 		*(uint64_t *)soak_frame(first + i) = ~(uint64_t)tag; /* dirty, and no longer a stamp */
 	}
-#if SOAK_ASAN
-	ASAN_POISON_MEMORY_REGION(soak_frame(first), nr * soak.frame_bytes);
-#endif
-	if (soak_canary(SOAK_CANARY_poison))
+	soak_shadow_poison(first, nr, true);
+	if (soak.poisons && soak_canary(SOAK_CANARY_poison))
 		*(volatile unsigned char *)soak_frame(first) = 1;
 	slot->held -= nr;
+}
+
+/* A frame begins to guard a block, or no longer does. */
+void soak_guarded(struct soak_slot *slot, pfa_pfn pfn, bool on)
+{
+	size_t rel = pfn - soak.geo.base;
+	uint32_t guard = SOAK_GUARD_ID << 20, from = on ? 0 : guard, old;
+	if (pfn < soak.geo.base || rel >= soak.geo.span || soak.attr[rel] == SOAK_ABSENT)
+		soak_fail("guard", "frame %zu is to guard a block, and is absent", pfn);
+	old = atomic_exchange_explicit(&soak.shadow[rel], on ? guard : 0, memory_order_relaxed);
+	if ((old != from) != soak_canary(SOAK_CANARY_guard))
+		soak_fail("guard", "frame %zu %s a guard, told by thread %u, while it belongs to %u:%u", pfn,
+		          on ? "becomes" : "is no longer", slot->id, old >> 20, old & 0xFFFFF);
+	atomic_fetch_add_explicit(&soak.nr_guards[soak_zone_of(pfn)], on ? 1 : SIZE_MAX, memory_order_relaxed);
 }
 
 /* Frames of a zone that somebody owns. Exact while everybody is parked. */
