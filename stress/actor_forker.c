@@ -4,7 +4,7 @@
  * the other threads: it goes on alone, is judged like everybody, and ends. What it finds is a finding of its own; a parent
  * whose child does not end, or dies, has one too.
  */
-#include "soak.h"
+#include "soak_movable.h"
 
 #include <errno.h>
 #include <string.h>
@@ -12,6 +12,31 @@
 #include <unistd.h>
 
 #define FORKER_STEPS 40u
+
+/* Movable blocks: page locks are free, whoever held them; the blocks can be moved and freed. Their content is not looked at, since a
+ * thread that is not here may have been writing. */
+static void forker_movable(struct soak_slot *slot)
+{
+	struct pfa_dest dest = {.size = sizeof(dest), .flags = PFA_MOVABLE};
+	for (uint32_t i = 0; soak_common.owner && i < soak_common.nr_cells; i++) {
+		size_t at = soak_cell_at(&soak_common, i);
+		pfa_pfn head = soak_cell_place(at);
+		int result = PFA_OK;
+		if (at == SOAK_NOWHERE || at == SOAK_BUSY)
+			continue;
+		soak_expect(slot, "pfa_page_lock in a child", pfa_page_lock(soak.pfa, head), PFA_OK);
+		soak_cell_unlock(slot, at);
+		dest.mode = (enum pfa_migrate_mode)soak_below(&slot->rng, PFA_MIGRATE_MODES);
+		soak_migrate(slot, &head, 1, &dest, &result);
+		at = soak_cell_at(&soak_common, i);
+		if (at == SOAK_NOWHERE) /* freed by an op */
+			continue;
+		soak_shadow_pass(slot, soak_cell_place(at), (size_t)1 << soak_cell_order(at), soak_cell_tag(&soak_common, i), 0);
+		atomic_store(&soak_common.cells[i].at, SOAK_NOWHERE);
+		soak_expect(slot, "a free of a movable block in a child",
+		            pfa_free(soak.pfa, soak_cell_place(at), soak_cell_order(at)), PFA_OK);
+	}
+}
 
 /* Its own blocks, new ones, and the whole instance. Mailboxes are left alone: another thread may hold their mutex. */
 static void forker_work(struct soak_slot *slot)
@@ -26,6 +51,7 @@ static void forker_work(struct soak_slot *slot)
 		if (soak_bag(slot)->nr && soak_chance(&slot->rng, 60))
 			soak_give(slot, soak_bag_take(slot));
 	}
+	forker_movable(slot);
 	for (unsigned a = 0; a < soak_nr_actors; a++)
 		soak_bag_empty(slot, a);
 	soak_expect(slot, "pfa_cache_disable in a child", pfa_cache_disable(soak.pfa), PFA_OK);
@@ -41,7 +67,29 @@ static void forker_work(struct soak_slot *slot)
 	}
 }
 
-static _Noreturn void forker_child(struct soak_slot *slot, bool hangs, bool spoils)
+/* Is the instance closed here? It must be if a thread that is not here was moving blocks, and only then. The counts are of calls that
+ * may move: nobody can tell from outside whether they were about to. */
+static bool forker_closed(struct soak_slot *slot, bool lies)
+{
+	struct pfa_stats stats;
+	bool may = false;
+	pfa_pfn pfn = 0;
+	int rc = pfa_stats_get(soak.pfa, &stats, sizeof(stats));
+	for (unsigned i = 0; i < soak.nr_slots; i++)
+		may = may || (&soak.slots[i] != slot && atomic_load(&soak.slots[i].may_move));
+	if (lies)
+		rc = PFA_EBUSY;
+	if (rc == PFA_OK)
+		return false;
+	if (rc != PFA_ENOTSUP || !may)
+		soak_fail("fork", "a child is told %s, and %s may have been moving blocks", pfa_error_name(rc),
+		          may ? "another thread" : "nobody");
+	soak_expect(slot, "pfa_alloc in a closed child", pfa_alloc(soak.pfa, 0, PFA_MOVABLE, &pfn), PFA_ENOTSUP);
+	soak_expect(slot, "pfa_fini in a closed child", pfa_fini(soak.pfa), PFA_ENOTSUP);
+	return true;
+}
+
+static _Noreturn void forker_child(struct soak_slot *slot, bool hangs, bool spoils, bool lies)
 {
 	double limit_s = soak.opt.watchdog_s / 2;
 	alarm(limit_s < 1 ? 1 : (unsigned)limit_s); /* before the watchdog sees that the parent waits */
@@ -52,7 +100,8 @@ static _Noreturn void forker_child(struct soak_slot *slot, bool hangs, bool spoi
 		pause();
 	if (spoils && soak_bag(slot)->nr)
 		*(unsigned char *)soak_frame(soak_bag(slot)->grants[0].first) ^= 1;
-	forker_work(slot);
+	if (!forker_closed(slot, lies))
+		forker_work(slot);
 	_exit(0);
 }
 
@@ -76,7 +125,7 @@ static void forker_wait(struct soak_slot *slot, pid_t pid)
 
 static void forker_step(struct soak_slot *slot, void *state)
 {
-	bool hangs = soak_canary(SOAK_CANARY_fork), spoils;
+	bool hangs = soak_canary(SOAK_CANARY_fork), lies = soak_canary(SOAK_CANARY_closed), spoils;
 	struct soak_grant grant;
 	struct soak_record *record;
 	pid_t pid;
@@ -88,7 +137,7 @@ static void forker_step(struct soak_slot *slot, void *state)
 	record = soak_record(slot, SOAK_OP_fork, 0, 0, 0);
 	pid = fork();
 	if (pid == 0)
-		forker_child(slot, hangs, spoils);
+		forker_child(slot, hangs, spoils, lies);
 	if (pid < 0) {
 		soak_recorded(record, PFA_ENOMEM);
 		return;

@@ -4,17 +4,6 @@
  */
 #include "soak.h"
 
-static void service_call(struct soak_slot *slot)
-{
-	uint64_t next_ns = 0;
-	unsigned budget = 1 + soak_below(&slot->rng, 8);
-	struct soak_record *record = soak_record(slot, SOAK_OP_service, budget, 0, 0);
-	int rc = pfa_service(soak.pfa, budget, soak_chance(&slot->rng, 80) ? &next_ns : NULL);
-	soak_recorded(record, rc);
-	if (rc != PFA_OK && rc != PFA_EAGAIN && rc != PFA_EBUSY)
-		soak_fail("result", "pfa_service returned %s", pfa_error_name(rc));
-}
-
 static void service_query(struct soak_slot *slot)
 {
 	unsigned largest = 99, order = soak_order(slot);
@@ -62,7 +51,7 @@ static void service_step(struct soak_slot *slot, void *state)
 	(void)state;
 	switch (soak_below(&slot->rng, 3)) {
 	case 0:
-		service_call(slot);
+		soak_service(slot, 1 + soak_below(&slot->rng, 8));
 		break;
 	case 1:
 		service_query(slot);

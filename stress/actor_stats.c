@@ -7,7 +7,10 @@
 
 #include <string.h>
 
+/* Events lie in two runs, with what movable blocks there are between them. */
 #define STATS_FIRST_EVENT offsetof(struct pfa_zone_stats, nr_refill)
+#define STATS_NO_EVENT offsetof(struct pfa_zone_stats, movable)
+#define STATS_SECOND_EVENT offsetof(struct pfa_zone_stats, nr_migrated)
 
 struct stats {
 	struct pfa_zone_stats zones[SOAK_ZONES_MAX];
@@ -60,7 +63,8 @@ static void stats_zone(struct soak_slot *slot, struct stats *st, unsigned zone)
 	if (soak_canary(SOAK_CANARY_conserve))
 		now.free++;
 	soak_conservation(&now, zone);
-	stats_monotonic("zone", &st->zones[zone], &now, STATS_FIRST_EVENT, sizeof(now));
+	stats_monotonic("zone", &st->zones[zone], &now, STATS_FIRST_EVENT, STATS_NO_EVENT);
+	stats_monotonic("zone", &st->zones[zone], &now, STATS_SECOND_EVENT, sizeof(now));
 	st->zones[zone] = now;
 	soak_count(&soak_tally(slot)->checks, 1);
 }
@@ -72,7 +76,7 @@ static void stats_instance(struct soak_slot *slot, struct stats *st)
 	if (now.nr_zones != soak.geo.config.nr_zones || now.nr_cpus != soak.geo.config.nr_cpus || now.nr_corrupt)
 		soak_fail("conservation", "instance statistics: %zu zones, %zu cpus, %zu corruptions", now.nr_zones,
 		          now.nr_cpus, now.nr_corrupt);
-	stats_monotonic("instance", &st->instance, &now, 0, sizeof(now));
+	stats_monotonic("instance", &st->instance, &now, 0, offsetof(struct pfa_stats, nr_owners));
 	st->instance = now;
 }
 

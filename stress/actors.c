@@ -5,10 +5,11 @@
 #include "soak.h"
 
 const struct soak_actor *const soak_actors[] = {
-	&soak_actor_mixed,   &soak_actor_remote,  &soak_actor_bulk,    &soak_actor_exact,
-	&soak_actor_window,  &soak_actor_urgent,  &soak_actor_caches,  &soak_actor_stats,
+	&soak_actor_mixed, &soak_actor_remote, &soak_actor_bulk, &soak_actor_exact,
+	&soak_actor_window, &soak_actor_urgent, &soak_actor_caches, &soak_actor_stats,
 	&soak_actor_checker, &soak_actor_service, &soak_actor_misuser, &soak_actor_churn,
-	&soak_actor_forker,  &soak_actor_signals,
+	&soak_actor_forker, &soak_actor_signals, &soak_actor_owner, &soak_actor_pinner,
+	&soak_actor_migrator, &soak_actor_compactor, &soak_actor_brief,
 };
 const unsigned soak_nr_actors = sizeof(soak_actors) / sizeof(soak_actors[0]);
 

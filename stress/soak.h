@@ -114,6 +114,19 @@ struct soak_bag {
 	X(query, "kind", "order", "flags")                                                                             \
 	X(info, "pfn", "", "")                                                                                         \
 	X(misuse, "case", "pfn", "order")                                                                              \
+	X(movable_set, "pfn", "order", "cell")                                                                         \
+	X(movable_clear, "pfn", "cell", "")                                                                            \
+	X(page_lock, "pfn", "cell", "wait")                                                                            \
+	X(page_unlock, "pfn", "", "")                                                                                  \
+	X(pin, "pfn", "cell", "")                                                                                      \
+	X(unpin, "pfn", "cell", "")                                                                                    \
+	X(migrate, "pfn", "nr", "mode")                                                                                \
+	X(compact, "zone", "order", "mode")                                                                            \
+	X(owner_create, "id", "first", "")                                                                             \
+	X(owner_destroy, "owner", "", "")                                                                              \
+	X(op_isolate, "pfn", "cell", "mode")                                                                           \
+	X(op_migrate, "dst", "src", "cell")                                                                            \
+	X(op_putback, "pfn", "cell", "")                                                                               \
 	X(fork, "pid", "", "")                                                                                         \
 	X(thread, "slot", "", "")                                                                                      \
 	X(park, "epoch", "", "")                                                                                       \
@@ -139,7 +152,7 @@ struct soak_record {
 };
 
 /* Counters per slot and actor. One writer, any reader. */
-#define SOAK_TALLY(X) X(steps) X(calls) X(grants) X(frames) X(enomem) X(eagain) X(frees) X(stamps) X(checks) X(refused)
+#define SOAK_TALLY(X) X(steps) X(calls) X(grants) X(frames) X(enomem) X(eagain) X(frees) X(stamps) X(checks) X(refused) X(moves)
 
 struct soak_tally {
 #define SOAK_X(name) _Atomic size_t name;
@@ -154,7 +167,7 @@ static inline void soak_count(_Atomic size_t *counter, size_t n)
 
 /* ---- slots and actors ------------------------------------------------------------------------------------------- */
 
-#define SOAK_ACTORS_MAX 16u
+#define SOAK_ACTORS_MAX 32u
 
 enum soak_slot_state { SOAK_SLOT_GONE, SOAK_SLOT_RUNNING, SOAK_SLOT_PARKED };
 
@@ -173,6 +186,7 @@ struct soak_slot {
 	unsigned nr_faults; /* told by platform.fatal while expected */
 	enum pfa_fault_kind fault;
 	volatile uint32_t nr_signals; /* handled; by the thread itself */
+	_Atomic uint32_t may_move; /* the call in flight may move blocks */
 	uint32_t weights[SOAK_ACTORS_MAX];
 	uint32_t weights_sum;
 	void *actor_state[SOAK_ACTORS_MAX];
@@ -180,6 +194,14 @@ struct soak_slot {
 	struct soak_tally tally[SOAK_ACTORS_MAX];
 	_Atomic uint32_t ring_next;
 	struct soak_record ring[SOAK_RING];
+};
+
+/* What actors hold that is in no bag, at rest. */
+struct soak_owned {
+	size_t tracked[SOAK_ZONES_MAX]; /* frames that are theirs in the shadow */
+	size_t hidden;                  /* frames of owners that do not say which ones */
+	size_t movable;                 /* frames in movable blocks, of both kinds */
+	size_t owners;
 };
 
 /*
@@ -191,7 +213,11 @@ struct soak_actor {
 	uint32_t weight; /* chances in 1000, before each thread's own variation */
 	unsigned bag_cap;
 	size_t state_bytes;
-	void (*init)(struct soak_slot *slot, void *state); /* may be NULL, like all but step */
+	void (*begin)(struct soak_slot *slot); /* by the main thread, of an instance's life; may be NULL, like all but step */
+	void (*end)(struct soak_slot *slot);   /* by the main thread, after all others have ended */
+	/* Adds up what it holds besides the bags, and looks at it. By the main thread, while all others are parked */
+	void (*owned)(struct soak_slot *slot, struct soak_owned *owned);
+	void (*init)(struct soak_slot *slot, void *state);
 	void (*step)(struct soak_slot *slot, void *state);
 	void (*rest)(struct soak_slot *slot, void *state); /* nothing may be under way afterwards; the thread parks */
 	void (*quiet)(struct soak_slot *slot);             /* by the main thread, while all others are parked */
@@ -202,7 +228,8 @@ extern const struct soak_actor *const soak_actors[];
 extern const unsigned soak_nr_actors;
 extern const struct soak_actor soak_actor_mixed, soak_actor_remote, soak_actor_bulk, soak_actor_exact,
 	soak_actor_window, soak_actor_urgent, soak_actor_caches, soak_actor_stats, soak_actor_checker,
-	soak_actor_service, soak_actor_misuser, soak_actor_churn, soak_actor_forker, soak_actor_signals;
+	soak_actor_service, soak_actor_misuser, soak_actor_churn, soak_actor_forker, soak_actor_signals, soak_actor_owner,
+	soak_actor_pinner, soak_actor_migrator, soak_actor_compactor, soak_actor_brief;
 
 static inline struct soak_bag *soak_bag(struct soak_slot *slot)
 {
@@ -227,7 +254,8 @@ struct soak_mailbox {
 	X(none)                                                                                                        \
 	X(stamp) X(grant) X(stall) X(sum) X(zero) X(accepted) X(fatal) X(conserve) X(leak) X(check) X(segv) X(abort)   \
 		X(placement) X(disabled) X(coalesce) X(fini) X(liveness) X(result) X(race) X(poison) X(shadow)         \
-			X(corruption) X(marks) X(fork) X(inherit) X(handler) X(guard)
+			X(corruption) X(marks) X(fork) X(inherit) X(handler) X(guard)            \
+				X(twice) X(copy) X(lost) X(pin) X(moves) X(dest) X(closed)
 
 enum soak_canary {
 #define SOAK_X(name) SOAK_CANARY_##name,
@@ -260,6 +288,9 @@ struct soak_geometry {
 
 /* Owners of frames that are no threads; threads' ids are smaller. */
 #define SOAK_GUARD_ID 0xFFFu
+#define SOAK_COMMON_ID 0xFFEu /* the scripted owner */
+#define SOAK_BRIEF_ID 0xFFDu
+#define SOAK_DEST_ID 0xFFCu   /* a destination that nobody uses yet */
 
 #define SOAK_ABSENT 0xFFu
 #define SOAK_IN_CMA 0x80u
@@ -298,6 +329,7 @@ struct soak {
 	unsigned char *attr;      /* per frame of the span: zone | SOAK_IN_CMA, or SOAK_ABSENT */
 	_Atomic uint32_t *shadow; /* per frame of the span: tag, 0 when nobody's */
 	_Atomic size_t nr_guards[SOAK_ZONES_MAX]; /* frames that guard a block */
+	_Atomic uint8_t *moving;  /* per frame of the span: soak_movable.c's */
 	bool poisons;             /* frames that are nobody's are poisoned by us (AddressSanitizer) */
 	size_t quota;             /* frames a worker tries to hold */
 
@@ -352,6 +384,9 @@ void soak_verify(struct soak_slot *slot, const struct soak_grant *grant);
 size_t soak_shadow_count(unsigned zone);
 void soak_shadow_poison(pfa_pfn first, size_t nr, bool poisoned);
 void soak_guarded(struct soak_slot *slot, pfa_pfn pfn, bool on);
+uint32_t soak_shadow_tag(pfa_pfn pfn);
+/* Frames change hands. */
+void soak_shadow_pass(struct soak_slot *slot, pfa_pfn first, size_t nr, uint32_t from, uint32_t to);
 void *soak_frame(pfa_pfn pfn);
 
 /* soak_api.c: the library's calls, recorded and judged. take: true when granted. */
@@ -366,6 +401,8 @@ void soak_give_bulk(struct soak_slot *slot, const struct soak_grant grants[], si
 void soak_split(struct soak_slot *slot, struct soak_grant *grant, unsigned new_order);
 void soak_post(struct soak_slot *slot, struct soak_grant grant);
 bool soak_fetch(struct soak_slot *slot, struct soak_grant *out);
+void soak_service(struct soak_slot *slot, unsigned budget);
+void soak_may_move(struct soak_slot *slot, bool may);
 unsigned soak_order(struct soak_slot *slot);
 uint32_t soak_flags(struct soak_slot *slot);
 void soak_bag_put(struct soak_slot *slot, struct soak_grant grant);

@@ -41,6 +41,18 @@ static bool api_judge_request(struct soak_slot *slot, const char *what, int rc, 
 	soak_fail("result", "%s with flags %#x returned %s", what, flags, pfa_error_name(rc));
 }
 
+/* The call that follows may move blocks, or has returned. For whoever forks meanwhile. */
+void soak_may_move(struct soak_slot *slot, bool may)
+{
+	atomic_store(&slot->may_move, may);
+}
+
+static inline void api_request_moves(struct soak_slot *slot, uint32_t flags, bool begins)
+{
+	if (flags & PFA_COMPACT)
+		soak_may_move(slot, begins);
+}
+
 /* platform.fatal: misuse is expected from the misuser only, corruption from nobody. */
 void soak_fatal_op(void *ctx, const struct pfa_fault *fault)
 {
@@ -62,7 +74,10 @@ bool soak_take(struct soak_slot *slot, unsigned order, uint32_t flags, struct so
 {
 	pfa_pfn pfn = 0;
 	struct soak_record *record = soak_record(slot, SOAK_OP_alloc, order, flags, 0);
-	int rc = pfa_alloc(soak.pfa, order, flags, &pfn);
+	int rc;
+	api_request_moves(slot, flags, true);
+	rc = pfa_alloc(soak.pfa, order, flags, &pfn);
+	api_request_moves(slot, flags, false);
 	atomic_store_explicit(&record->c, pfn, memory_order_relaxed);
 	soak_recorded(record, rc);
 	if (!api_judge_request(slot, "pfa_alloc", rc, flags))
@@ -77,7 +92,10 @@ bool soak_take_ptr(struct soak_slot *slot, unsigned order, uint32_t flags, struc
 	void *ptr = NULL, *again = NULL;
 	pfa_pfn pfn = 0;
 	struct soak_record *record = soak_record(slot, SOAK_OP_alloc_ptr, order, flags, 0);
-	int rc = pfa_alloc_ptr(soak.pfa, order, flags, &ptr);
+	int rc;
+	api_request_moves(slot, flags, true);
+	rc = pfa_alloc_ptr(soak.pfa, order, flags, &ptr);
+	api_request_moves(slot, flags, false);
 	soak_recorded(record, rc);
 	if (!api_judge_request(slot, "pfa_alloc_ptr", rc, flags))
 		return false;
@@ -99,7 +117,9 @@ bool soak_take_window(struct soak_slot *slot, unsigned order, uint32_t flags, st
 	int rc;
 	soak_recorded(soak_record(slot, SOAK_OP_window, window.first, window.nr_frames, 0), PFA_OK);
 	record = soak_record(slot, SOAK_OP_alloc_window, order, flags, 0);
+	api_request_moves(slot, flags, true);
 	rc = pfa_alloc_window(soak.pfa, order, flags, window, &pfn);
+	api_request_moves(slot, flags, false);
 	atomic_store_explicit(&record->c, pfn, memory_order_relaxed);
 	soak_recorded(record, rc);
 	if (!api_judge_request(slot, "pfa_alloc_window", rc, flags))
@@ -118,7 +138,10 @@ bool soak_take_exact(struct soak_slot *slot, uint32_t nr, unsigned align_order, 
 {
 	pfa_pfn pfn = 0;
 	struct soak_record *record = soak_record(slot, SOAK_OP_alloc_exact, nr, flags, 0);
-	int rc = pfa_alloc_exact(soak.pfa, nr, align_order, flags, &pfn);
+	int rc;
+	api_request_moves(slot, flags, true);
+	rc = pfa_alloc_exact(soak.pfa, nr, align_order, flags, &pfn);
+	api_request_moves(slot, flags, false);
 	atomic_store_explicit(&record->c, pfn, memory_order_relaxed);
 	soak_recorded(record, rc);
 	if (!api_judge_request(slot, "pfa_alloc_exact", rc, flags))
@@ -133,7 +156,10 @@ size_t soak_take_bulk(struct soak_slot *slot, unsigned order, uint32_t flags, si
 	pfa_pfn pfns[64];
 	size_t got = SIZE_MAX;
 	struct soak_record *record = soak_record(slot, SOAK_OP_alloc_bulk, order, flags, nr);
-	int rc = pfa_alloc_bulk(soak.pfa, order, flags, nr, pfns, &got);
+	int rc;
+	api_request_moves(slot, flags, true);
+	rc = pfa_alloc_bulk(soak.pfa, order, flags, nr, pfns, &got);
+	api_request_moves(slot, flags, false);
 	soak_recorded(record, rc);
 	if (got > nr || api_judge_request(slot, "pfa_alloc_bulk", rc, flags) != (got == nr))
 		soak_fail("result", "pfa_alloc_bulk of %zu blocks returned %s and gave %zu", nr, pfa_error_name(rc),
@@ -275,6 +301,21 @@ bool soak_fetch(struct soak_slot *slot, struct soak_grant *out)
 		soak_recorded(soak_record(slot, SOAK_OP_fetch, out->first, out->nr, out->tag), PFA_OK);
 	}
 	return got;
+}
+
+/* ---- background work -------------------------------------------------------------------------------------------- */
+
+void soak_service(struct soak_slot *slot, unsigned budget)
+{
+	uint64_t next_ns = 0;
+	struct soak_record *record = soak_record(slot, SOAK_OP_service, budget, 0, 0);
+	int rc;
+	soak_may_move(slot, true);
+	rc = pfa_service(soak.pfa, budget, soak_chance(&slot->rng, 80) ? &next_ns : NULL);
+	soak_may_move(slot, false);
+	soak_recorded(record, rc);
+	if (rc != PFA_OK && rc != PFA_EAGAIN && rc != PFA_EBUSY)
+		soak_fail("result", "pfa_service returned %s", pfa_error_name(rc));
 }
 
 /* ---- distributions ---------------------------------------------------------------------------------------------- */

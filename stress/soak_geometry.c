@@ -210,6 +210,8 @@ static void geometry_hardening(struct soak_rng *rng, struct soak_geometry *geo)
 		geometry_full(rng, geo);
 	if (soak_chance(rng, 50))
 		config->flags |= PFA_CONFIG_NO_SHADOW;
+	if (soak_chance(rng, 75))
+		config->max_owners = 4 + soak_below(rng, 12);
 	if (soak_chance(rng, 30))
 		config->flags |= PFA_CONFIG_GENERATIONS;
 	if (soak_chance(rng, 70))
@@ -309,10 +311,10 @@ static void geometry_describe(const struct soak_geometry *geo)
 	geometry_put(text, &at,
 	             "  frame_shift=%u max_order=%u pageblock_order=%u nr_cpus=%u cache_high=%d cache_batch=%u "
 	             "cache_max_order=%d flags=%u cpu_mode=%s pressure=%u%% hardening=%u history=%u nr_traces=%u poison=%d quarantine=%d "
-	             "guards=%d\n",
+	             "guards=%d max_owners=%u\n",
 	             c->frame_shift, c->max_order, c->pageblock_order, c->nr_cpus, (int)c->cache_high, c->cache_batch,
 	             (int)c->cache_max_order, c->flags, geometry_cpu_modes[geo->cpu_mode], geo->pressure,
-	             c->hardening, c->history, c->nr_traces, (int)c->poison, (int)c->quarantine, geo->guards);
+	             c->hardening, c->history, c->nr_traces, (int)c->poison, (int)c->quarantine, geo->guards, c->max_owners);
 	for (unsigned z = 0; z < c->nr_zones; z++) {
 		const struct pfa_zone_config *zone = &geo->zones[z];
 		geometry_put(text, &at, "  zone %u: pfn %zu..%zu marks %zu/%zu/%zu highatomic %zu", z, zone->start,
@@ -387,10 +389,15 @@ void soak_instance_make(void)
 	geo->config.pool_pfn = geo->base;
 	soak.attr = geometry_map(geo->span);
 	soak.shadow = geometry_map(geo->span * sizeof(*soak.shadow));
+	soak.moving = geometry_map(geo->span);
 	geometry_attributes(geo, soak.attr);
 	if (!(geo->config.flags & PFA_CONFIG_ZEROED_POOL))
 		memset(soak.pool, 0x5A, soak.pool_bytes);
 	rc = geometry_init(&problem, &index);
+	if (rc == PFA_EINVAL && problem == PFA_CONFIG_OWNERS) { /* not built in */
+		geo->config.max_owners = 0;
+		rc = geometry_init(&problem, &index);
+	}
 	while (rc == PFA_EINVAL && problem == PFA_CONFIG_HARDENING && geo->config.hardening > 1) {
 		geo->config.hardening--; /* more is not built in */
 		geo->config.poison = PFA_POISON_DEFAULT;
@@ -420,6 +427,7 @@ void soak_instance_unmap(void)
 	munmap(soak.pool, soak.pool_bytes);
 	munmap(soak.meta, soak.meta_bytes);
 	munmap(soak.attr, soak.geo.span);
+	munmap((void *)soak.moving, soak.geo.span);
 	munmap((void *)soak.shadow, soak.geo.span * sizeof(*soak.shadow));
 	soak.pfa = NULL;
 	soak.pool = NULL;

@@ -32,7 +32,8 @@ bool soak_canary(enum soak_canary which)
 {
 	bool rare = which == SOAK_CANARY_sum || which == SOAK_CANARY_check || which == SOAK_CANARY_coalesce ||
 	            which == SOAK_CANARY_fini || which == SOAK_CANARY_leak || which == SOAK_CANARY_marks ||
-	            which == SOAK_CANARY_liveness || which == SOAK_CANARY_fork || which == SOAK_CANARY_inherit;
+	            which == SOAK_CANARY_liveness || which == SOAK_CANARY_fork || which == SOAK_CANARY_inherit ||
+	            which == SOAK_CANARY_closed || which == SOAK_CANARY_lost;
 	if (which != soak.opt.canary)
 		return false;
 	return atomic_fetch_add_explicit(&soak.canary_calls, 1, memory_order_relaxed) == (rare ? 0u : 50u);
@@ -258,6 +259,18 @@ static double main_now_s(void)
 	return (double)(soak_now_ns() - soak.start_ns) / 1e9;
 }
 
+static void main_actors(bool begin)
+{
+	struct soak_slot *slot = &soak.slots[0];
+	for (unsigned a = 0; a < soak_nr_actors; a++) {
+		void (*call)(struct soak_slot *) = begin ? soak_actors[a]->begin : soak_actors[a]->end;
+		slot->actor = a;
+		if (call)
+			call(slot);
+	}
+	slot->actor = 0;
+}
+
 /* One instance's life: at least two rests, until_s permitting or not. */
 static void main_round(double until_s)
 {
@@ -269,6 +282,7 @@ static void main_round(double until_s)
 	soak_instance_make();
 	atomic_store(&soak.epoch, soak.round << 16);
 	soak_start_census();
+	main_actors(true);
 	main_workers_start();
 	while (!soak.interrupted && (main_now_s() < until_s || rests < 2)) {
 		double next_s = main_now_s() + pause_s;
@@ -284,6 +298,7 @@ static void main_round(double until_s)
 		pthread_join(soak_worker(i)->thread, NULL);
 		atomic_store(&soak.slots[0].state, SOAK_SLOT_RUNNING);
 	}
+	main_actors(false);
 	soak_end_check();
 	soak_instance_unmap();
 }

@@ -100,17 +100,17 @@ void soak_summary(void (*print)(const char *fmt, ...))
 {
 	struct report_sums total = report_total();
 	double s = report_elapsed_s();
-	print("\n%-10s %10s %10s %10s %12s %9s %8s %10s %12s %8s %8s\n", "actor", "steps", "requests", "grants",
-	      "frames", "ENOMEM", "EAGAIN", "frees", "stamps", "checks", "refused");
+	print("\n%-10s %10s %10s %10s %12s %9s %8s %10s %12s %8s %8s %8s\n", "actor", "steps", "requests", "grants",
+	      "frames", "ENOMEM", "EAGAIN", "frees", "stamps", "checks", "refused", "moves");
 	for (unsigned a = 0; a <= soak_nr_actors; a++) {
 		struct report_sums t = {0};
 		if (a < soak_nr_actors)
 			report_sum(a, &t);
 		else
 			t = total;
-		print("%-10s %10zu %10zu %10zu %12zu %9zu %8zu %10zu %12zu %8zu %8zu\n",
+		print("%-10s %10zu %10zu %10zu %12zu %9zu %8zu %10zu %12zu %8zu %8zu %8zu\n",
 		      a < soak_nr_actors ? soak_actors[a]->name : "all", t.steps, t.calls, t.grants, t.frames, t.enomem,
-		      t.eagain, t.frees, t.stamps, t.checks, t.refused);
+		      t.eagain, t.frees, t.stamps, t.checks, t.refused, t.moves);
 	}
 	print("%.1f s, %u threads, %u rounds, %zu rests, %zu operations (%.0f/s)%s\n", s, soak.opt.threads,
 	      soak.round - soak.opt.first_round + 1, atomic_load_explicit(&soak.nr_quiesced, memory_order_relaxed),

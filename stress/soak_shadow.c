@@ -165,6 +165,27 @@ void soak_release(struct soak_slot *slot, pfa_pfn first, uint32_t nr, uint32_t t
 	slot->held -= nr;
 }
 
+uint32_t soak_shadow_tag(pfa_pfn pfn)
+{
+	return atomic_load_explicit(&soak.shadow[pfn - soak.geo.base], memory_order_relaxed);
+}
+
+void soak_shadow_pass(struct soak_slot *slot, pfa_pfn first, size_t nr, uint32_t from, uint32_t to)
+{
+	size_t rel = first - soak.geo.base;
+	if (first < soak.geo.base || rel >= soak.geo.span || soak.geo.span - rel < nr)
+		soak_fail("placement", "pfn %zu + %zu lies outside of the instance", first, nr);
+	for (size_t i = 0; i < nr; i++) {
+		uint32_t old = atomic_exchange_explicit(&soak.shadow[rel + i], to, memory_order_relaxed);
+		if (soak.attr[rel + i] == SOAK_ABSENT)
+			soak_fail("placement", "frame %zu is absent", first + i);
+		if (old != from)
+			soak_fail(from ? "shadow" : "double-grant",
+			          "frame %zu should pass from %u:%u to %u:%u by thread %u, and belongs to %u:%u", first + i,
+			          from >> 20, from & 0xFFFFF, to >> 20, to & 0xFFFFF, slot->id, old >> 20, old & 0xFFFFF);
+	}
+}
+
 /* A frame begins to guard a block, or no longer does. */
 void soak_guarded(struct soak_slot *slot, pfa_pfn pfn, bool on)
 {
