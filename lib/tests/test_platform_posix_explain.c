@@ -216,6 +216,58 @@ static void events_have_backtraces(void **state)
 	assert_int_equal(pfa_posix_destroy(&arena), PFA_OK);
 }
 
+static atomic_bool walks_end;
+static atomic_uint nr_walks;
+
+static void *walks(void *arg)
+{
+	uintptr_t at[PFA_TRACE_DEPTH];
+
+	while (!atomic_load(&walks_end)) {
+		(void)ops.backtrace(ops.ctx, at, PFA_TRACE_DEPTH);
+		atomic_fetch_add(&nr_walks, 1);
+	}
+	return arg;
+}
+
+/* The C library's unwinder has locks of its own (glibc with 32 bits: the list of loaded objects). */
+static void children_of_threads_that_unwind_do_too(void **state)
+{
+	enum { WALKERS = 2, FORKS = 100, CHILD_SECONDS = 20 };
+	pthread_t threads[WALKERS];
+	uintptr_t at[PFA_TRACE_DEPTH];
+	int bad = 0;
+
+	(void)state;
+	if (!ops.backtrace) {
+		assert_true(TEST_PLAIN);
+		skip();
+	}
+	create();
+	assert_int_equal(pfa_posix_fork_safe(arena.pfa, false), PFA_OK);
+	atomic_store(&walks_end, false);
+	for (unsigned i = 0; i < WALKERS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, walks, NULL), 0);
+	while (atomic_load(&nr_walks) == 0)
+		;
+	for (unsigned i = 0; i < FORKS && bad == 0; i++) {
+		pid_t pid = fork();
+		if (pid == 0) {
+			(void)alarm(CHILD_SECONDS); /* one that hangs is killed, and that is seen */
+			_exit(ops.backtrace(ops.ctx, at, PFA_TRACE_DEPTH) != 0 ? 0 : 1);
+		}
+		while (waitpid(pid, &bad, 0) < 0 && errno == EINTR)
+			;
+	}
+	atomic_store(&walks_end, true);
+	for (unsigned i = 0; i < WALKERS; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	assert_int_equal(bad, 0); /* the children's statuses */
+	/* nor is the parent left without */
+	assert_in_range(ops.backtrace(ops.ctx, at, PFA_TRACE_DEPTH), 1, PFA_TRACE_DEPTH);
+	assert_int_equal(pfa_posix_destroy(&arena), PFA_OK);
+}
+
 /* In a child: reads a frame that it has given back. */
 static int act_use_after_free(void *arg)
 {
@@ -274,6 +326,7 @@ int main(void)
 		cmocka_unit_test(addresses_are_explained),
 		cmocka_unit_test(as_many_are_watched_as_there_is_room),
 		cmocka_unit_test(events_have_backtraces),
+		cmocka_unit_test(children_of_threads_that_unwind_do_too),
 		cmocka_unit_test(sanitizer_reports_come_with_history),
 	};
 
