@@ -94,13 +94,21 @@ uint32_t pfai_posix_tag(void *ctx)
 /* Frames on top that tell nothing: this op. */
 #define POSIX_TRACE_SKIP 1u
 
+/* The unwinder of the C library may take a lock of its own (glibc with 32 bits: that of the list of loaded objects). A child
+ * would wait for it in vain if another thread had it at the fork, to unwind, or to start: so children of processes that
+ * have threads never unwind. */
+static atomic_bool posix_no_unwind;
+
 static size_t posix_backtrace(void *ctx, uintptr_t out[], size_t max)
 {
 	void *at[POSIX_TRACE_SKIP + PFA_TRACE_DEPTH];
-	int saved = errno, nr = backtrace(at, (int)(sizeof(at) / sizeof(at[0])));
+	int saved = errno, nr;
 	size_t kept = 0;
 
 	(void)ctx;
+	if (atomic_load_explicit(&posix_no_unwind, memory_order_relaxed))
+		return 0;
+	nr = backtrace(at, (int)(sizeof(at) / sizeof(at[0])));
 	for (size_t i = POSIX_TRACE_SKIP; nr > 0 && i < (size_t)nr && kept < max; i++)
 		out[kept++] = (uintptr_t)at[i];
 	errno = saved;
@@ -115,6 +123,16 @@ pfai_posix_backtrace_op *pfai_posix_backtrace(void)
 	return posix_backtrace;
 #else
 	return NULL;
+#endif
+}
+
+void pfai_posix_unwind_forked(bool had_threads)
+{
+#ifdef POSIX_HAVE_BACKTRACE
+	if (had_threads)
+		atomic_store_explicit(&posix_no_unwind, true, memory_order_relaxed);
+#else
+	(void)had_threads;
 #endif
 }
 

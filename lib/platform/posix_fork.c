@@ -12,6 +12,13 @@
 
 #include <pthread.h>
 
+#if !defined(PFA_POSIX_PLAIN) && defined(__has_include)
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#define POSIX_SINGLE_THREADED 1
+#endif
+#endif
+
 struct posix_fork {
 	struct pfa *pfa;  /* NULL: none, or held back while it is being ended */
 	bool taken;
@@ -23,10 +30,22 @@ static struct posix_fork posix_forks[PFA_POSIX_FORK_LIMIT];
 /* Held from prepare to parent or child. A thread that waits for it holds no lock of an instance. */
 static pthread_mutex_t posix_fork_mutex = PTHREAD_MUTEX_INITIALIZER;
 static bool posix_fork_installed;
+static bool posix_fork_has_threads; /* when the fork under way began; the C library may answer otherwise in the child */
+
+/* Or had some: the C library does not always notice that they are gone. */
+static bool posix_has_threads(void)
+{
+#ifdef POSIX_SINGLE_THREADED
+	return !__libc_single_threaded;
+#else
+	return true;
+#endif
+}
 
 static void posix_fork_prepare(void)
 {
 	(void)pthread_mutex_lock(&posix_fork_mutex);
+	posix_fork_has_threads = posix_has_threads();
 	for (unsigned i = 0; i < PFA_POSIX_FORK_LIMIT; i++) {
 		struct posix_fork *f = &posix_forks[i];
 		/* One that is closed in this process already, or cannot wait, is left as it is. */
@@ -48,6 +67,7 @@ static void posix_fork_child(void)
 		if (posix_forks[i].prepared)
 			pfa_fork_child(posix_forks[i].pfa, posix_forks[i].shared);
 	pfai_posix_self_forked();
+	pfai_posix_unwind_forked(posix_fork_has_threads);
 	(void)pthread_mutex_unlock(&posix_fork_mutex);
 }
 

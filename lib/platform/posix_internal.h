@@ -32,6 +32,8 @@ typedef size_t pfai_posix_backtrace_op(void *ctx, uintptr_t out[], size_t max);
 uint32_t pfai_posix_tag(void *ctx);
 void pfai_posix_log(void *ctx, const char *text);
 pfai_posix_backtrace_op *pfai_posix_backtrace(void);
+/* In the child of a fork. */
+void pfai_posix_unwind_forked(bool had_threads);
 
 /* The guard unit where the configuration names none; guards and seals a fresh instance (err and failed of arena->meta
  * say why not); unmaps metadata of which a part is sealed for good. */

@@ -56,7 +56,8 @@ extern "C" {
  *   cut), then a line for each event of the fault's history, keeps errno, and returns. Async-signal-safe.
  * - tag: what the thread has set with pfa_posix_set_tag().
  * - log: a line "libpfa: <text>" as above.
- * - backtrace: glibc's backtrace(), which may call malloc() the first time.
+ * - backtrace: glibc's backtrace(), which may call malloc() the first time. Says nothing in the child of a process that had
+ *   threads, where unwinding could wait for a thread that is not there (pfa_posix_fork_safe()'s handlers tell it).
  * @context any thread, any time.
  */
 PFA_API void pfa_posix_platform(struct pfa_platform *out);
