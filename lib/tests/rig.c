@@ -383,6 +383,13 @@ void *rig_region(const struct rig *rig, const char *name, size_t *out_bytes)
 	return wanted.start ? (char *)rig->memory + ((const char *)wanted.start - (const char *)rig->memory) : NULL;
 }
 
+unsigned char *rig_frame_byte(const struct rig *rig, pfa_pfn pfn)
+{
+	unsigned char *bytes = rig_region(rig, "frame_bytes", NULL);
+	MUST(bytes);
+	return bytes + pfn;
+}
+
 size_t rig_take_all(struct rig *rig, unsigned order, uint32_t flags, int end, pfa_pfn out[], size_t limit)
 {
 	for (size_t nr = 0;; nr++) {

@@ -141,6 +141,8 @@ uint64_t rig_digest(const struct rig *rig);
 
 /* A region of the metadata by name; NULL if there is none of that name. */
 void *rig_region(const struct rig *rig, const char *name, size_t *out_bytes);
+/* The byte of a frame of an instance whose zones lie without a gap from pfn 0 on. */
+unsigned char *rig_frame_byte(const struct rig *rig, pfa_pfn pfn);
 
 /* Takes blocks of one order until the first refusal, which must be `end`; returns how many. */
 size_t rig_take_all(struct rig *rig, unsigned order, uint32_t flags, int end, pfa_pfn out[], size_t limit);

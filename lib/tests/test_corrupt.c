@@ -21,13 +21,6 @@ static void base(struct rig *rig, uint32_t high)
 	rig_start(rig);
 }
 
-static unsigned char *byte_of(struct rig *rig, pfa_pfn pfn)
-{
-	unsigned char *bytes = rig_region(rig, "frame_bytes", NULL);
-	MUST(bytes);
-	return bytes + pfn;
-}
-
 /* A block that lies in the cache of cpu 0. */
 static pfa_pfn cached_block(struct rig *rig, unsigned order)
 {
@@ -81,7 +74,7 @@ static void test_cached_byte_met_by_alloc(void **state)
 	base(&rig, 8);
 	EXPECT(pfa_alloc_window, PFA_OK, rig.pfa, 8, PFA_MOVABLE, ((struct pfa_run){512, 256}), &live);
 	pfa_pfn victim = cached_block(&rig, 0);
-	*byte_of(&rig, victim) = 0;
+	*rig_frame_byte(&rig, victim) = 0;
 	EXPECT(pfa_alloc, PFA_ECORRUPT, rig.pfa, 0, PFA_MOVABLE, &pfn);
 	told(&rig, 1, PFA_FAULT_CORRUPT_CACHE);
 	EXPECT(pfa_cache_drain, PFA_OK, rig.pfa, 1);
@@ -97,7 +90,7 @@ static void test_cached_byte_met_by_drain(void **state)
 		struct rig rig;
 		base(&rig, 8);
 		pfa_pfn victim = cached_block(&rig, 1);
-		*byte_of(&rig, victim) = 0x21; /* HEAD again, as a late write of its last owner's */
+		*rig_frame_byte(&rig, victim) = 0x21; /* HEAD again, as a late write of its last owner's */
 		switch (way) {
 		case 0:
 			EXPECT(pfa_cache_drain, PFA_ECORRUPT, rig.pfa, 0);
@@ -125,7 +118,7 @@ static void test_cached_byte_met_by_service(void **state)
 	struct rig rig;
 	base(&rig, 8);
 	pfa_pfn victim = cached_block(&rig, 0);
-	*byte_of(&rig, victim) = 0xFF;
+	*rig_frame_byte(&rig, victim) = 0xFF;
 	int err = PFA_OK;
 	for (unsigned i = 0; i < 20 && (err == PFA_OK || err == PFA_EAGAIN); i++) {
 		rig.now_ns += PFA_SERVICE_IDLE_NS;
@@ -154,7 +147,7 @@ static void test_cached_byte_met_by_free(void **state)
 		EXPECT(pfa_cache_drain, PFA_OK, rig.pfa, 0);
 		for (unsigned i = 0; i < 16; i++)
 			EXPECT(pfa_free, PFA_OK, rig.pfa, pfns[i], 0);
-		*byte_of(&rig, pfns[0]) = 0;
+		*rig_frame_byte(&rig, pfns[0]) = 0;
 		int err = PFA_OK;
 		for (unsigned i = 16; i < 63 && err == PFA_OK; i++)
 			err = pfa_free(rig.pfa, pfns[i], 0);
@@ -181,7 +174,7 @@ static void test_cached_byte_met_by_last_resort(void **state)
 		rig.cfg.cache_high = 8;
 		rig.cfg.max_order = 10; /* all of the zone */
 		rig_start(&rig);
-		*byte_of(&rig, cached_block(&rig, 0)) = 0;
+		*rig_frame_byte(&rig, cached_block(&rig, 0)) = 0;
 		EXPECT(pfa_alloc, PFA_ECORRUPT, rig.pfa, 10, flags[i], &pfn);
 		told(&rig, 1, PFA_FAULT_CORRUPT_CACHE);
 		rig_drop(&rig);
@@ -197,7 +190,7 @@ static void stray_write(void *ctx, struct pfa *pfa, unsigned zone)
 	pfa_pfn at = 0;
 	if (rig->nr_zero_calls++)
 		return;
-	while (!*byte_of(rig, at))
+	while (!*rig_frame_byte(rig, at))
 		at++;
 	unsigned char *map = rig_region(rig, "not_free", NULL);
 	map[(at + 3) / 8] = (unsigned char)(map[(at + 3) / 8] & ~(1u << (at + 3) % 8));
@@ -249,7 +242,7 @@ static void test_fini_compares(void **state)
 	struct rig rig;
 	base(&rig, 8);
 	pfa_pfn victim = cached_block(&rig, 2);
-	*byte_of(&rig, victim) = 0;
+	*rig_frame_byte(&rig, victim) = 0;
 	EXPECT(pfa_fini, PFA_ECORRUPT, rig.pfa);
 	struct pfa_violation v;
 	EXPECT(pfa_check, PFA_ECORRUPT, rig.pfa, PFA_CHECK_QUIESCENT | PFA_CHECK_FRAMES, &v); /* it goes on */
@@ -273,7 +266,7 @@ static void test_pointer_forms(void **state)
 	rig_start(&rig);
 	EXPECT(pfa_alloc_ptr, PFA_OK, rig.pfa, 8, PFA_MOVABLE, &live);
 	pfn = cached_block(&rig, 0);
-	*byte_of(&rig, pfn) = 0;
+	*rig_frame_byte(&rig, pfn) = 0;
 	EXPECT(pfa_alloc_ptr, PFA_ECORRUPT, rig.pfa, 0, PFA_MOVABLE, &ptr);
 	EXPECT(pfa_free_ptr, PFA_ECORRUPT, rig.pfa, live, 8);
 	rig_drop(&rig);
@@ -351,8 +344,8 @@ static void test_tail_that_says_guard(void **state)
 	while (pfa_alloc(rig.pfa, 3, PFA_MOVABLE, &pfn) == PFA_OK)
 		nr++;
 	assert_int_equal(nr, FRAMES / 8);
-	assert_int_equal(*byte_of(&rig, 23), TAIL);
-	*byte_of(&rig, 23) = GUARD_BELOW;
+	assert_int_equal(*rig_frame_byte(&rig, 23), TAIL);
+	*rig_frame_byte(&rig, 23) = GUARD_BELOW;
 	EXPECT(pfa_free, PFA_ECORRUPT, rig.pfa, 24, 3);
 	while (pfa_alloc(rig.pfa, 0, PFA_MOVABLE, &pfn) == PFA_OK)
 		assert_int_not_equal(pfn, 23);

@@ -23,13 +23,6 @@ static void base(struct rig *rig, uint32_t level, uint32_t high)
 	rig_start(rig);
 }
 
-static unsigned char *byte_of(struct rig *rig, pfa_pfn pfn)
-{
-	unsigned char *bytes = rig_region(rig, "frame_bytes", NULL);
-	MUST(bytes);
-	return bytes + pfn;
-}
-
 static void clear_bit(struct rig *rig, pfa_pfn pfn)
 {
 	unsigned char *map = rig_region(rig, "not_free", NULL);
@@ -41,8 +34,8 @@ static void clear_bit(struct rig *rig, pfa_pfn pfn)
 static void inside_says(struct rig *rig, pfa_pfn pfn, unsigned order, unsigned value)
 {
 	for (pfa_pfn at = pfn + 1; at < pfn + ((pfa_pfn)1 << order); at++)
-		if (*byte_of(rig, at) != value)
-			rig_fail(__FILE__, __LINE__, "frame %zu of block %zu says %u instead of %u", at, pfn, *byte_of(rig, at), value);
+		if (*rig_frame_byte(rig, at) != value)
+			rig_fail(__FILE__, __LINE__, "frame %zu of block %zu says %u instead of %u", at, pfn, *rig_frame_byte(rig, at), value);
 }
 
 static void told(struct rig *rig, enum pfa_fault_kind kind, const char *function)
@@ -96,7 +89,7 @@ static void test_checker_sees_tails(void **state)
 		base(&rig, level, 8);
 		EXPECT(pfa_alloc, PFA_OK, rig.pfa, 4, PFA_MOVABLE, &pfn);
 		for (pfa_pfn at = pfn + 1; at < pfn + 16; at++) {
-			unsigned char *byte = byte_of(&rig, at), good = *byte;
+			unsigned char *byte = rig_frame_byte(&rig, at), good = *byte;
 			*byte = good ? 0 : TAIL;
 			for (unsigned how = 0; how < 2; how++) {
 				EXPECT(pfa_check, PFA_ECORRUPT, rig.pfa, PFA_CHECK_FRAMES | (how ? PFA_CHECK_QUIESCENT : 0), &v);
@@ -176,7 +169,7 @@ static void test_damaged_inside_is_not_freed(void **state)
 				base(&rig, level, PFA_EXPLICIT_0);
 				EXPECT(pfa_alloc, PFA_OK, rig.pfa, 5, PFA_MOVABLE, &pfn);
 				const pfa_pfn at = pfn + (i % 3 == 0 ? 1 : i % 3 == 1 ? 16 : 31);
-				*byte_of(&rig, at) = values[i];
+				*rig_frame_byte(&rig, at) = values[i];
 				switch (way) {
 				case 0:
 					EXPECT(pfa_free, PFA_ECORRUPT, rig.pfa, pfn, 5);
@@ -195,7 +188,7 @@ static void test_damaged_inside_is_not_freed(void **state)
 					EXPECT(pfa_split, PFA_ECORRUPT, rig.pfa, pfn, 5, 2);
 					told(&rig, PFA_FAULT_CORRUPT_FREE, "pfa_split");
 				}
-				assert_int_equal(*byte_of(&rig, pfn), 0x25);
+				assert_int_equal(*rig_frame_byte(&rig, pfn), 0x25);
 				assert_int_equal(rig_info(&rig, pfn).state, PFA_FRAME_HEAD);
 				rig_drop(&rig);
 			}
@@ -214,7 +207,7 @@ static void test_damaged_inside_is_not_flushed(void **state)
 		EXPECT(pfa_alloc, PFA_OK, rig.pfa, 3, PFA_MOVABLE, &pfn);
 		EXPECT(pfa_free, PFA_OK, rig.pfa, pfn, 3);
 		assert_int_equal(rig_info(&rig, pfn).state, PFA_FRAME_CACHED);
-		*byte_of(&rig, pfn + 7) = 0;
+		*rig_frame_byte(&rig, pfn + 7) = 0;
 		EXPECT(pfa_cache_drain, PFA_ECORRUPT, rig.pfa, PFA_ALL_CPUS);
 		told(&rig, PFA_FAULT_CORRUPT_CACHE, "pfa_cache_drain");
 		/* The other zone goes on. */
