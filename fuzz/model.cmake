@@ -13,6 +13,12 @@ add_library(pfa_fuzz_exec STATIC
 	common/exec_ops.c
 	common/exec_oracle.c
 	common/exec_owner.c
+	common/exec_real.c
+	common/exec_real_balloon.c
+	common/exec_real_look.c
+	common/exec_real_mapped.c
+	common/exec_real_ops.c
+	common/exec_real_zstore.c
 	common/exec_report.c
 	common/exec_requests.c
 	common/exec_state.c
@@ -35,7 +41,15 @@ set_target_properties(pfa_fuzz_exec PROPERTIES C_STANDARD 11 C_STANDARD_REQUIRED
 # The locals that GCC worries about are not changed between setjmp and longjmp (EXEC_CALL).
 target_compile_options(pfa_fuzz_exec PRIVATE $<$<C_COMPILER_ID:GNU>:-Wno-clobbered>)
 
-foreach(name core config migrate misuse diff)
+# The owners that ship. On Linux alone, as the mapped arena is; the compressed store where LZ4 is.
+if(TARGET pfa_zstore)
+	target_link_libraries(pfa_fuzz_exec PUBLIC pfa_zstore)
+	target_compile_definitions(pfa_fuzz_exec PUBLIC FUZZ_ZSTORE)
+endif()
+target_link_libraries(pfa_fuzz_exec PUBLIC pfa_balloon pfa_mapped)
+target_link_options(pfa_fuzz_exec INTERFACE -Wl,--wrap=mmap,--wrap=mmap64,--wrap=mprotect)
+
+foreach(name core config migrate misuse diff owners)
 	pfa_fuzz_target(fuzz_${name} SOURCES fuzz_${name}.c LIBS pfa_fuzz_exec pfa_fuzz_lang MUTATOR pfa_fuzz_mutator)
 endforeach()
 

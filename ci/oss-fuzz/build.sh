@@ -20,10 +20,15 @@ case $CFLAGS in
 *fuzzer-no-link*) CFLAGS="$CFLAGS -fsanitize-coverage-ignorelist=$source/fuzz/no-coverage.txt" ;;
 esac
 
+# Targets may rely on no library at run time: the archive, where there is one.
+lz4=$("$CC" -print-file-name=liblz4.a)
+zstore=()
+[ ! -e "$lz4" ] || zstore=("-DPFA_LZ4_LIBRARY=$lz4")
+
 rm -rf "$build"
 cmake -S "$source" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=None -DPFA_FUZZ_ENGINE=external -DPFA_DEBUG=ON \
 	-DPFA_INSTALL=OFF -DPFA_BUILD_FUZZ=ON -DPFA_BUILD_TESTS=OFF -DPFA_BUILD_STRESS=OFF -DPFA_BUILD_BENCH=OFF \
-	-DPFA_BUILD_CHECKS=OFF
+	-DPFA_BUILD_CHECKS=OFF "${zstore[@]}"
 cmake --build "$build" -j "${PFA_JOBS:-$(nproc)}"
 
 # Tools run at build time: what they leak or cover is of no interest.

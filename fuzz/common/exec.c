@@ -420,6 +420,8 @@ enum exec_outcome exec_run(const struct program *p, const struct exec_options *o
 	struct exec_run *run = &exec_one;
 	bool fine;
 
+	if (o->real)
+		return real_exec_run(run, p, o, out);
 	exec_prepare(run, p, o, out);
 	fine = exec_begin(run);
 	for (unsigned i = 0; fine && i < p->nr_ops && i < o->stop_before; i++)

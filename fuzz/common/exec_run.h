@@ -201,6 +201,10 @@ uint32_t exec_census(struct exec_run *run);
 bool exec_teardown(struct exec_run *run);
 unsigned char *exec_frame(struct exec_run *run, pfa_pfn pfn);
 
+/* exec_real.c: the run of exec_options.real */
+enum exec_outcome real_exec_run(struct exec_run *run, const struct program *p, const struct exec_options *o,
+                                struct exec_result *out);
+
 /* exec.c: makes the instance and everything that goes with it; ends it. */
 bool exec_begin(struct exec_run *run);
 

@@ -134,6 +134,8 @@ static unsigned random_kind(struct mutator *m)
 
 	for (unsigned tries = 0; tries < 16; tries++) {
 		kind = one_in(m, 2) ? staple[below(m, sizeof(staple))] : kinds[below(m, nr)];
+		if (m->p->config.version >= 2 && one_in(m, 2)) /* such programs are about owners */
+			kind = OP_BALLOON_CREATE + below(m, OP_LOOK - OP_BALLOON_CREATE + 1);
 		if (prog_enabled(&m->p->config, kind))
 			return kind;
 	}

@@ -255,7 +255,7 @@ size_t prog_print_raw(const char *target, const uint8_t *bytes, size_t nr, char 
 {
 	struct sink s = { out, capacity, 0 };
 
-	put(&s, "pfa-trace %u target=%s\n", PROG_VERSION, target);
+	put(&s, "pfa-trace 1 target=%s\n", target);
 	for (size_t i = 0; i < nr; i++)
 		put(&s, "%s%02x%s", i % 48 == 0 ? "raw " : "", bytes[i], i % 48 == 47 && i + 1 < nr ? "\n" : "");
 	put(&s, nr ? "\n" : "raw\n");

@@ -16,7 +16,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define PROG_VERSION 1u          /* the newest version of the format */
+#define PROG_VERSION 2u          /* the newest version of the format; 2 has the operations of fuzz_owners */
 #define PROG_HEADER_BYTES 64u
 #define PROG_OP_BYTES 4u
 #define PROG_OPS_MAX 2048u

@@ -21,7 +21,7 @@
 #include <pfa/compact.h>
 #include <pfa/pfa.h>
 
-#include "exec_run.h"
+#include "exec_real.h"
 
 #define REACH_ROWS 512u
 #define REACH_FILE_MAX ((size_t)1 << 20)
@@ -156,6 +156,15 @@ bool __wrap_exec_operation(struct exec_run *run, const struct prog_op *op, unsig
 	return fine;
 }
 
+bool __real_real_operation(struct real_run *r, const struct prog_op *op, unsigned index);
+bool __wrap_real_operation(struct real_run *r, const struct prog_op *op, unsigned index);
+bool __wrap_real_operation(struct real_run *r, const struct prog_op *op, unsigned index)
+{
+	const bool fine = __real_real_operation(r, op, index);
+	reach_ops[op->kind] += !r->run->step.skipped;
+	return fine;
+}
+
 static unsigned long reach_faults[PFA_FAULT_KINDS];
 
 void __real_exec_judge_told(struct exec_run *run, const struct pfa_fault *fault);
@@ -168,7 +177,7 @@ void __wrap_exec_judge_told(struct exec_run *run, const struct pfa_fault *fault)
 
 /* ---- the targets, each with its own part --------------------------------------------------------------------------- */
 
-#define REACH_TARGETS(X) X(core) X(misuse) X(config) X(migrate) X(diff) X(text) X(repair)
+#define REACH_TARGETS(X) X(core) X(misuse) X(config) X(migrate) X(diff) X(text) X(repair) X(owners)
 #define REACH_DECLARE(name) int pfa_target_##name(const uint8_t *data, size_t size);
 REACH_TARGETS(REACH_DECLARE)
 #undef REACH_DECLARE

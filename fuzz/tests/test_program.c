@@ -347,7 +347,7 @@ static const struct {
 } refusals[] = {
 	{ "", 1, 1, "pfa-trace 1" },
 	{ "hello\n", 1, 1, "found 'hello'" },
-	{ "pfa-trace 9\n", 1, 11, "version: expected a number 1..1" },
+	{ "pfa-trace 9\n", 1, 11, "version: expected a number 1..2" },
 	{ "pfa-trace 1 target=Core\n", 1, 20, "target's name" },
 	{ "pfa-trace 1 seed=256\n", 1, 18, "0..255" },
 	{ "pfa-trace 1\n", 2, 1, "expected a line 'zone 0" },

@@ -45,11 +45,12 @@ static bool seeds_read(const char *path)
 
 static bool seeds_one(const char *path, const struct sut_ops *sut)
 {
-	const struct exec_options options = { .sut = sut, .stop_before = SIZE_MAX };
+	struct exec_options options = { .sut = sut, .stop_before = SIZE_MAX };
 
 	if (!seeds_read(path))
 		return true;
 	seeds_nr++;
+	options.real = sut == &sut_pfa && strcmp(program.target, "owners") == 0; /* as fuzz_owners.c */
 	if (exec_run(&program, &options, &result) == EXEC_FINDING) {
 		fprintf(stderr, "%s:\n", path);
 		exec_report(&program, &options, &result);

@@ -19,6 +19,7 @@ int pfa_target_migrate(const uint8_t *data, size_t size);
 int pfa_target_misuse(const uint8_t *data, size_t size);
 int pfa_target_diff(const uint8_t *data, size_t size);
 int pfa_target_text(const uint8_t *data, size_t size);
+int pfa_target_owners(const uint8_t *data, size_t size);
 int pfa_target_repair(const uint8_t *data, size_t size);
 
 static const struct {
@@ -27,7 +28,7 @@ static const struct {
 } targets[] = {
 	{ "core", pfa_target_core }, { "config", pfa_target_config }, { "misuse", pfa_target_misuse },
 	{ "diff", pfa_target_diff }, { "text", pfa_target_text },
-	{ "repair", pfa_target_repair }, { "migrate", pfa_target_migrate },
+	{ "repair", pfa_target_repair }, { "migrate", pfa_target_migrate }, { "owners", pfa_target_owners },
 };
 
 bool trace_exec_options(const struct trace_options *o, const struct program *p, struct exec_options *out)
@@ -39,6 +40,8 @@ bool trace_exec_options(const struct trace_options *o, const struct program *p, 
 	}
 	if (strcmp(p->target, "migrate") == 0) /* as fuzz_migrate.c */
 		out->moves = 3;
+	if (strcmp(p->target, "owners") == 0) /* as fuzz_owners.c */
+		out->real = true;
 	if (o->sut) {
 		out->sut = sut_find(o->sut);
 		if (!out->sut) {
