@@ -43,7 +43,7 @@ endif()
 # What the targets reach with the corpus, of the API and of the operations (reach_test.py says what must be). The
 # linker's --wrap puts the counters of reach.c in between; the names are those of its table.
 find_package(Python3 COMPONENTS Interpreter)
-if(Python3_FOUND AND UNIX AND NOT APPLE AND PFA_FUZZ_ENGINE MATCHES "^(replay)?$" AND NOT PFA_SANITIZE MATCHES "fuzzer")
+if(TARGET pfa_zstore AND Python3_FOUND AND UNIX AND NOT APPLE AND PFA_FUZZ_ENGINE MATCHES "^(replay)?$" AND NOT PFA_SANITIZE MATCHES "fuzzer")
 	add_executable(pfa_reach ${CMAKE_CURRENT_LIST_DIR}/reach.c)
 	target_link_libraries(pfa_reach PRIVATE pfa_fuzz_exec pfa_fuzz_lang)
 	foreach(target core config migrate misuse diff text repair owners)
