@@ -266,11 +266,12 @@ int pfa_mapped_alloc(struct pfa_mapped *a, size_t bytes, uint32_t flags, void **
 		return PFA_OK;
 	}
 	pfai_owner_lock(&a->os, &a->lock);
-	bool unmapped = done == 0 || mapped_unmap_locked(a, first, done);
+	/* What cannot be unmapped is lost until the end: it shows frames that are somebody else's, so nobody gets it. */
+	size_t lost = done == 0 || mapped_unmap_locked(a, first, done) ? 0 : done;
+	a->nr_live -= lost;
 	pfai_owner_unlock(&a->os, &a->lock);
 	int freed = mapped_free_frames(a, first, done);
-	if (unmapped) /* else these addresses are lost: they show frames that are somebody else's */
-		mapped_mark(a, first, nr, MAPPED_FREE);
+	mapped_mark(a, first + lost, nr - lost, MAPPED_FREE);
 	return freed == PFA_OK ? code : freed;
 }
 

@@ -95,7 +95,8 @@ PFA_API enum pfa_mapped_way pfa_mapped_way_of(const struct pfa_mapped *arena);
  * @param flags  of the requests for frames: type (usually PFA_MOVABLE), PFA_ZERO and others of pfa_alloc()
  * @param out    where it is: whole units, contiguous here, in any frames
  * @return PFA_OK; PFA_EINVAL: bytes or flags; PFA_ENOMEM: no addresses, no frames, or too many mappings; PFA_EAGAIN,
- *         PFA_ENOTSUP, PFA_ECORRUPT: as pfa_alloc(); PFA_EDEADLK: inside an op. Nothing changed on failure.
+ *         PFA_ENOTSUP, PFA_ECORRUPT: as pfa_alloc(); PFA_EDEADLK: inside an op. Nothing changed on failure; but where the
+ *         kernel refuses to undo what it did of it, these addresses are not given again before the arena ends.
  * @context as pfa_alloc(). @cost O(units), and a search for addresses of O(nr_units); a system call for each run of frames.
  */
 PFA_NODISCARD PFA_API int pfa_mapped_alloc(struct pfa_mapped *arena, size_t bytes, uint32_t flags, void **out);
