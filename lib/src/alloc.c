@@ -459,6 +459,11 @@ static int request_serve(struct pfa *p, struct pfai_cpu *c, struct pfai_request 
 	return result;
 }
 
+int pfai_request_first(struct pfa *p, struct pfai_request *rq)
+{
+	return request_try(p, NULL, rq, false);
+}
+
 int pfai_request_again(struct pfa *p, struct pfai_request *rq)
 {
 	return request_try(p, NULL, rq, true);

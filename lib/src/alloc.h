@@ -37,6 +37,9 @@ void pfai_request_capture_locked(struct pfa *p, struct pfai_zone *z, struct pfai
 /* The last resort of a request with PFA_COMPACT (compact.c). @return PFA_OK; PFA_ENOMEM, ... as pfai_request_serve(). */
 int pfai_request_compact(struct pfa *p, struct pfai_request *rq);
 
+/* Tries all zones as a request does at first, past the caches, and no more. @return as below. */
+int pfai_request_first(struct pfa *p, struct pfai_request *rq);
+
 /* Tries all zones once more, past the caches. @return PFA_OK, PFA_ENOMEM, PFA_EBUSY, PFA_ECORRUPT (not told). */
 int pfai_request_again(struct pfa *p, struct pfai_request *rq);
 

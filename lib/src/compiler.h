@@ -12,6 +12,7 @@
 #define PFAI_LIKELY(x) __builtin_expect(!!(x), 1)
 #define PFAI_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define PFAI_NOINLINE __attribute__((noinline))
+#define pfai_prefetch(at) __builtin_prefetch(at)
 #define PFAI_COLD __attribute__((noinline, cold))
 #define PFAI_ALWAYS_INLINE static inline __attribute__((always_inline))
 

@@ -288,8 +288,8 @@ struct pfai_state {
 
 	/* events */
 	pfai_aword nr_fail, nr_drain, nr_misuse, nr_corrupt, nr_zeroed, nr_zero_skipped;
-	/* movers: the platform.self of those inside an owner's op, OP_NONE of the others; nr_ops: how many are inside */
-	pfai_a32 nr_ops, op_self[PFAI_OPS_LIMIT];
+	/* movers: the platform.self of those inside an owner's op, OP_NONE of the others; nr_movers: how many there are */
+	pfai_a32 nr_movers, op_self[PFAI_OPS_LIMIT];
 	pfai_a32 nr_owners;
 
 	pfai_aword nr_records; /* number of the last event of the history */

@@ -11,6 +11,9 @@
 /* Looks at a lock that cannot be waited for, before its block is given up on: whoever has it is another thread that runs. */
 #define MIGRATE_SPINS (1u << 20)
 
+/* Blocks between the one that is moved and the one whose metadata is asked for: one move takes longer than memory does. */
+#define MIGRATE_AHEAD 1u
+
 unsigned pfa_migrate_tries(enum pfa_migrate_mode mode)
 {
 	switch (mode) {
@@ -93,8 +96,16 @@ int pfai_move_isolate(struct pfa *p, struct pfai_move *m)
 	bool released = pfai_load_relaxed(&src->lock) & PFAI_ENTRY_RELEASED;
 	if (result != PFA_OK || released)
 		return move_unlock(p, m, result);
-	(void)pfai_add32(&src->refs, PFAI_REF_ISOLATED);
+	/* A plain store: without a pin nobody but the lock's holder changes the references. */
+	pfai_store_relaxed(&src->refs, pfai_load_relaxed(&src->refs) | PFAI_REF_ISOLATED);
 	pfai_movable_count(m->zone, 0, move_frames(m));
+	m->held = true;
+	return PFA_OK;
+}
+
+int pfai_move_unlock(struct pfa *p, struct pfai_move *m)
+{
+	m->held = false;
 	return pfai_movable_unlock(p, m->src, m->function);
 }
 
@@ -108,6 +119,18 @@ static int move_lock(struct pfa *p, const struct pfai_move *m)
 	for (uint32_t tries = 0; tries < MIGRATE_SPINS && result == PFA_EBUSY; tries++)
 		result = pfai_page_lock(p, pfai_entry_at(p, m->src), true);
 	return result == PFA_EINVAL ? PFA_ESTOP : result;
+}
+
+/* The same where the mover may have kept the lock since it isolated the block. */
+static int move_lock_again(struct pfa *p, struct pfai_move *m)
+{
+	if (!m->held)
+		return move_lock(p, m);
+	m->held = false;
+	if (!(pfai_load_relaxed(&pfai_entry_at(p, m->src)->lock) & PFAI_ENTRY_RELEASED))
+		return PFA_OK;
+	(void)pfai_movable_unlock(p, m->src, m->function); /* takes the owner out; the mover's reference is left */
+	return PFA_ESTOP;
 }
 
 /* The block was released: the mover's reference goes. */
@@ -136,7 +159,7 @@ static int move_putback_locked(struct pfa *p, struct pfai_move *m, bool unlock, 
 
 static int move_putback(struct pfa *p, struct pfai_move *m, int result)
 {
-	int locked = move_lock(p, m);
+	int locked = move_lock_again(p, m);
 	if (locked == PFA_ESTOP)
 		return move_let_go(p, m);
 	if (locked == PFA_EBUSY) { /* not told that it is put back: there is no way to */
@@ -154,14 +177,13 @@ int pfai_move_putback(struct pfa *p, struct pfai_move *m)
 
 /* ---- migrate ----------------------------------------------------------------------------------------------------- */
 
-/* The destination becomes a movable block of the source's owner, locked and isolated by the mover. Source locked. */
+/* The destination becomes a movable block of the source's owner, locked and isolated by the mover. Source locked. The owner's
+ * total counts both as one, since one of them will remain. */
 static int move_prepare(struct pfa *p, struct pfai_move *m)
 {
 	const struct pfai_entry *src = pfai_entry_at(p, m->src);
 	uint32_t owner = pfai_load_relaxed(&src->refs) >> PFAI_REF_OWNER_SHIFT;
-	pfai_owner_gain(p, owner);
 	if (!pfai_claim_block(p, m->dst, m->order)) {
-		pfai_owner_lose(p, owner);
 		move_fault(m, PFA_FAULT_DESTINATION, m->dst);
 		m->dst = PFAI_NONE;
 		return PFA_EMISUSE;
@@ -188,7 +210,6 @@ static void move_unprepare(struct pfa *p, struct pfai_move *m)
 	}
 	if (claimed)
 		pfai_unclaim_block(p, m->dst, m->order);
-	pfai_owner_lose(p, owner);
 }
 
 /* The content has moved. The source is released by the mover, unless its owner was faster: then false. Both locked. */
@@ -199,13 +220,14 @@ static bool move_done(struct pfa *p, struct pfai_move *m)
 	struct pfai_zone *to = pfai_zone_of(p, p->base + m->dst);
 	if (pfai_page_release(p, src, false) == PFA_EMISUSE)
 		return false;
-	pfai_movable_count(to, 0, 0 - move_frames(m));
-	(void)pfai_refs_drop(dst, PFAI_REF_ISOLATED); /* its owner is left */
-	(void)pfai_movable_unlock(p, m->dst, m->function);
-	pfai_movable_count(m->zone, 0, 0 - move_frames(m));
+	pfai_movable_count(to, 0, 0 - move_frames(m) * (to == m->zone ? 2 : 1));
+	if (to != m->zone)
+		pfai_movable_count(m->zone, 0, 0 - move_frames(m));
 	pfai_add_relaxed(&m->zone->st->moves.migrated, 1u);
-	(void)pfai_page_unlock(p, src);
-	(void)pfai_movable_moved(p, m->src, owner | PFAI_REF_ISOLATED, m->capture, m->function);
+	pfai_store_relaxed(&src->refs, PFAI_REF_ISOLATED);
+	pfai_store_relaxed(&dst->refs, owner);
+	(void)pfai_movable_unlock(p, m->dst, m->function);
+	(void)pfai_movable_moved(p, m->src, m->capture, m->function);
 	return true;
 }
 
@@ -226,7 +248,7 @@ static int move_once(struct pfa *p, struct pfai_move *m)
 static int move_try(struct pfa *p, struct pfai_move *m, bool first, bool last, bool *more)
 {
 	struct pfai_entry *src = pfai_entry_at(p, m->src);
-	int locked = move_lock(p, m), result = locked == PFA_OK ? PFA_OK : PFA_EBUSY;
+	int locked = move_lock_again(p, m), result = locked == PFA_OK ? PFA_OK : PFA_EBUSY;
 	*more = false;
 	if (result == PFA_OK && (pfai_load_relaxed(&src->refs) & PFAI_REF_PINS))
 		result = PFA_EBUSY;
@@ -266,7 +288,14 @@ int pfai_move_to(struct pfa *p, struct pfai_move *m)
 
 #define MIGRATE_FLAGS (PFA_TYPE_MASK | PFA_NOWAIT | PFA_HIGH | PFA_NORETRY | PFA_EXACT_ZONE | 0xFF000000u)
 
-static bool dest_fine(const struct pfa *p, const struct pfa_dest *dest)
+/* What is the same for all blocks of a call. */
+struct migration {
+	const struct pfa_dest *dest;
+	struct pfai_request rq; /* where dest has no take(): for each destination, but for its order */
+	uint32_t slot;
+};
+
+static bool dest_fine(const struct pfa *p, const struct pfa_dest *dest, struct pfai_request *rq)
 {
 	const unsigned char *bytes = (const unsigned char *)dest;
 	if (dest->size < sizeof(*dest) || !pfa_migrate_tries(dest->mode))
@@ -274,15 +303,26 @@ static bool dest_fine(const struct pfa *p, const struct pfa_dest *dest)
 	for (size_t i = sizeof(*dest); i < dest->size; i++)
 		if (bytes[i])
 			return false;
-	struct pfai_request rq;
-	return dest->take || (!(dest->flags & ~MIGRATE_FLAGS) &&
-	                      pfai_request_parse(p, &rq, 0, dest->flags, "pfa_migrate") == PFA_OK);
+	uint32_t flags = dest->flags | (dest->mode == PFA_MIGRATE_ASYNC ? PFA_NOWAIT : 0);
+	return dest->take || (!(dest->flags & ~MIGRATE_FLAGS) && pfai_request_parse(p, rq, 0, flags, "pfa_migrate") == PFA_OK);
+}
+
+/* While the mover has the page lock of src: nobody may be waited for, and nothing told. True: m->dst, HEAD and ours. */
+static bool dest_take_held(struct pfa *p, const struct migration *call, struct pfai_move *m)
+{
+	struct pfai_request rq = call->rq;
+	rq.order = m->order;
+	if (call->dest->take || p->hooks || (rq.flags & PFA_HIGH) || pfai_request_first(p, &rq) != PFA_OK)
+		return false;
+	m->dst = rq.pfn - p->base;
+	return true;
 }
 
 /* A block of m->order in m->dst, HEAD and ours. */
-static int dest_take(struct pfa *p, const struct pfa_dest *dest, struct pfai_move *m)
+static int dest_take(struct pfa *p, const struct migration *call, struct pfai_move *m)
 {
-	struct pfai_request rq;
+	const struct pfa_dest *dest = call->dest;
+	struct pfai_request rq = call->rq;
 	pfa_pfn pfn = 0;
 	if (dest->take) {
 		if (dest->take(dest->ctx, p->base + m->src, m->order, &pfn) != PFA_OK)
@@ -293,10 +333,8 @@ static int dest_take(struct pfa *p, const struct pfa_dest *dest, struct pfai_mov
 		move_fault(m, PFA_FAULT_DESTINATION, m->dst);
 		return PFA_EMISUSE;
 	}
-	uint32_t flags = dest->flags | (dest->mode == PFA_MIGRATE_ASYNC ? PFA_NOWAIT : 0);
-	int result = pfai_request_parse(p, &rq, m->order, flags, m->function);
-	if (result == PFA_OK)
-		result = pfai_request_serve(p, &rq);
+	rq.order = m->order;
+	int result = pfai_request_serve(p, &rq);
 	if (result == PFA_OK)
 		result = pfai_request_finish(p, &rq, rq.pfn, move_frames(m), m->order);
 	if (result == PFA_OK)
@@ -312,10 +350,10 @@ static void dest_give(struct pfa *p, const struct pfa_dest *dest, const struct p
 		(void)pfai_free_block(p, p->base + m->dst, m->order, m->function);
 }
 
-static int migrate_one(struct pfa *p, pfa_pfn head, const struct pfa_dest *dest, uint32_t slot)
+static int migrate_one(struct pfa *p, pfa_pfn head, const struct migration *call)
 {
-	struct pfai_move m = { .src = head - p->base, .zone = pfai_zone_of(p, head), .mode = dest->mode, .slot = slot,
-		               .function = "pfa_migrate" };
+	struct pfai_move m = { .src = head - p->base, .zone = pfai_zone_of(p, head), .mode = call->dest->mode,
+		               .slot = call->slot, .function = "pfa_migrate" };
 	if (!m.zone)
 		return PFA_ERANGE;
 	if (pfai_load_relaxed(&m.zone->st->corrupt))
@@ -325,15 +363,31 @@ static int migrate_one(struct pfa *p, pfa_pfn head, const struct pfa_dest *dest,
 	int result = pfai_move_isolate(p, &m);
 	if (result != PFA_OK)
 		return result;
-	result = dest_take(p, dest, &m);
+	if (!dest_take_held(p, call, &m)) {
+		(void)pfai_move_unlock(p, &m); /* frees nothing: the mover's reference is left */
+		result = dest_take(p, call, &m);
+	}
 	if (result != PFA_OK) {
 		int back = pfai_move_putback(p, &m);
 		return back == PFA_OK ? result : back;
 	}
 	result = pfai_move_to(p, &m);
 	if (result != PFA_OK && m.dst != PFAI_NONE) /* what is no such block is left alone, whatever else happened */
-		dest_give(p, dest, &m);
+		dest_give(p, call->dest, &m);
 	return result;
+}
+
+/* What will be looked at when this block is moved. */
+static void migrate_ahead(const struct pfa *p, pfa_pfn head)
+{
+	const struct pfai_zone *z = pfai_zone_of(p, head);
+	if (!z)
+		return;
+	pfai_prefetch(pfai_entry_at(p, head - p->base));
+	pfai_prefetch((const void *)(uintptr_t)&p->bytes[head - p->base]);
+	pfai_prefetch(&z->not_free[(head - z->origin) >> PFAI_WORD_SHIFT]);
+	pfai_prefetch(&z->leaf[(head - z->origin) >> p->leaf_order]);
+	pfai_prefetch(pfai_pb_at(p, z, head - z->origin));
 }
 
 int pfa_migrate(struct pfa *p, const pfa_pfn heads[], size_t nr, const struct pfa_dest *dest, int out_results[])
@@ -343,16 +397,18 @@ int pfa_migrate(struct pfa *p, const pfa_pfn heads[], size_t nr, const struct pf
 		return result;
 	if (!p->table)
 		return PFA_ENOTSUP;
-	if (!dest_fine(p, dest))
+	struct migration call = { .dest = dest };
+	if (!dest_fine(p, dest, &call.rq))
 		return PFA_EINVAL;
-	uint32_t slot = 0;
-	bool mover = pfai_mover_begin(p, &slot);
+	bool mover = pfai_mover_begin(p, &call.slot);
 	for (size_t i = 0; i < nr; i++) {
-		out_results[i] = mover ? migrate_one(p, heads[i], dest, slot) : PFA_EBUSY;
+		if (i + MIGRATE_AHEAD < nr)
+			migrate_ahead(p, heads[i + MIGRATE_AHEAD]);
+		out_results[i] = mover ? migrate_one(p, heads[i], &call) : PFA_EBUSY;
 		if (out_results[i] != PFA_OK)
 			result = PFA_EAGAIN;
 	}
 	if (mover)
-		pfai_mover_end(p, slot);
+		pfai_mover_end(p, call.slot);
 	return result;
 }

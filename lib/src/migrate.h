@@ -14,6 +14,7 @@ struct pfai_move {
 	unsigned order;
 	enum pfa_migrate_mode mode;
 	struct pfai_request *capture; /* NULL, or a request that takes what becomes free when the block has moved */
+	bool held;            /* src is isolated, and its page lock is still the mover's */
 	uint32_t slot;        /* of pfai_mover_begin() */
 	const char *function; /* for faults */
 	/* A broken promise, told when the page locks are given up. NONE: none. */
@@ -22,9 +23,12 @@ struct pfai_move {
 };
 
 /* Isolates the block at m->src (m->zone, m->mode and m->function are set); m->order is its own then.
- * @return PFA_OK; else nothing is held: PFA_EINVAL: no movable block; PFA_EBUSY, PFA_EAGAIN: refused; PFA_ESTOP: released;
+ * @return PFA_OK: its page lock is held, too; else nothing is held: PFA_EINVAL: no movable block; PFA_EBUSY, PFA_EAGAIN: refused; PFA_ESTOP: released;
  *         PFA_ECORRUPT. */
 int pfai_move_isolate(struct pfa *p, struct pfai_move *m);
+
+/* Gives the page lock of the isolated block up; what comes next takes it again. @return as pfai_movable_unlock(). */
+int pfai_move_unlock(struct pfa *p, struct pfai_move *m);
 
 /* The isolated block is put back, or let go if it was released. @return PFA_OK; PFA_ESTOP: released; PFA_ECORRUPT. */
 int pfai_move_putback(struct pfa *p, struct pfai_move *m);

@@ -68,9 +68,9 @@ int pfai_movable_drop(struct pfa *p, size_t offset, uint32_t what, const char *f
 	return movable_drop(p, offset, what) ? movable_end(p, offset, false, NULL, function) : PFA_OK;
 }
 
-int pfai_movable_moved(struct pfa *p, size_t offset, uint32_t what, struct pfai_request *capture, const char *function)
+int pfai_movable_moved(struct pfa *p, size_t offset, struct pfai_request *capture, const char *function)
 {
-	return movable_drop(p, offset, what) ? movable_end(p, offset, true, capture, function) : PFA_OK;
+	return movable_end(p, offset, true, capture, function);
 }
 
 static int movable_drop_owner(struct pfa *p, size_t offset, const char *function)

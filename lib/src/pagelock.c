@@ -94,6 +94,7 @@ bool pfai_mover_begin(struct pfa *p, uint32_t *slot)
 	for (uint32_t i = 0; i < PFAI_OPS_LIMIT; i++) {
 		if (pfai_load_relaxed(&p->st->op_self[i]) || !pfai_cas32(&p->st->op_self[i], 0, PFAI_OP_NONE))
 			continue;
+		pfai_add_relaxed(&p->st->nr_movers, 1u);
 		*slot = i;
 		return true;
 	}
@@ -102,17 +103,16 @@ bool pfai_mover_begin(struct pfa *p, uint32_t *slot)
 
 void pfai_mover_end(struct pfa *p, uint32_t slot)
 {
+	pfai_sub_relaxed(&p->st->nr_movers, 1u);
 	pfai_store_release(&p->st->op_self[slot], 0u);
 }
 
 void pfai_op_enter(struct pfa *p, uint32_t slot)
 {
 	pfai_store_relaxed(&p->st->op_self[slot], pfai_self(p));
-	pfai_add_relaxed(&p->st->nr_ops, 1u);
 }
 
 void pfai_op_leave(struct pfa *p, uint32_t slot)
 {
-	pfai_sub_relaxed(&p->st->nr_ops, 1u);
 	pfai_store_relaxed(&p->st->op_self[slot], PFAI_OP_NONE);
 }

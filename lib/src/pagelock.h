@@ -75,7 +75,7 @@ bool pfai_op_running(const struct pfa *p);
 /* Is the calling thread inside an owner's op, or the platform's low_memory? */
 static inline bool pfai_op_inside(const struct pfa *p)
 {
-	return PFAI_UNLIKELY(p->table != NULL || p->os.low_memory != NULL) && PFAI_UNLIKELY(pfai_load_relaxed(&p->st->nr_ops)) && pfai_op_running(p);
+	return PFAI_UNLIKELY(p->table != NULL || p->os.low_memory != NULL) && PFAI_UNLIKELY(pfai_load_relaxed(&p->st->nr_movers)) && pfai_op_running(p);
 }
 
 /* A mover's place in the list of ops; each mover runs one at a time. False: there are PFAI_OPS_LIMIT movers. */

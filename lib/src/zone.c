@@ -176,7 +176,12 @@ static void zone_take_in_leaf(struct pfa *p, struct pfai_zone *z, unsigned code,
 	bool whole = zone_leaf_is_whole(p, z, leaf);
 	if (whole)
 		zone_open_leaf(p, z, code, leaf);
+	/* Where the leaf has more than what the block is part of, its class stays, and is not looked for. */
+	unsigned at = (unsigned)(rel & (((size_t)1 << p->leaf_order) - 1));
+	bool smaller = !whole && (int)pfai_leaf_grow(pfai_leaf_at(p, z, leaf), at, order, z->leaf_top) < leaf_order_of(z, leaf);
 	pfai_map_fill(z->not_free, rel, (size_t)1 << order, true);
+	if (smaller)
+		return;
 	if (!whole)
 		top = pfai_leaf_fold(pfai_leaf_at(p, z, leaf), pfai_leaf_words(p), z->leaf_top);
 	leaf_reclass(p, z, code, leaf, leaf_order_of(z, leaf), top);

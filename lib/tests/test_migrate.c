@@ -566,10 +566,37 @@ static void test_busy_lock(void **state)
 	done(&rig);
 }
 
+/* Freed by another thread, as it were, while the mover takes a destination under the page lock. */
+static void free_at_unlock(void *ctx, struct pfa *pfa, unsigned zone)
+{
+	if (zone != 1)
+		return; /* the ops look at frames of zone 0 */
+	pfa_debug_on_unlock(pfa, NULL, NULL);
+	scripted_free(ctx, 0);
+	s.blocks[0].state = BLOCK_RELEASED;
+}
+
+static void test_released_while_held(void **state)
+{
+	(void)state;
+	for (unsigned order = 0; order < 9; order++) {
+		struct rig rig;
+		base(&rig, 512);
+		MUST_EQ(scripted_take(&s, order), 0);
+		pfa_debug_on_unlock(rig.pfa, free_at_unlock, &s);
+		assert_int_equal(scripted_move(&s, 0, order % PFA_MIGRATE_MODES, PFA_MOVABLE | PFA_ZONE(1)), PFA_ESTOP);
+		assert_int_equal(s.calls[OP_ISOLATE], 1);
+		assert_int_equal(s.calls[OP_MIGRATE] + s.calls[OP_PUTBACK], 0);
+		assert_int_equal(rig_stats(&rig, 0).allocated + rig_stats(&rig, 1).allocated, 0);
+		s.blocks[0].state = BLOCK_NONE;
+		done(&rig);
+	}
+}
+
 static const struct unit_test tests[] = {
 	TEST(test_tries), TEST(test_arguments), TEST(test_moves), TEST(test_many_at_once), TEST(test_owner_says_no),
 	TEST(test_again_is_bounded), TEST(test_garbage), TEST(test_no_destination), TEST(test_released_inside),
 	TEST(test_destination_freed_inside), TEST(test_policy), TEST(test_policy_gives_rubbish), TEST(test_between),
-	TEST(test_isolated_once), TEST(test_damaged), TEST(test_busy_lock),
+	TEST(test_isolated_once), TEST(test_damaged), TEST(test_busy_lock), TEST(test_released_while_held),
 };
 UNIT_MAIN(tests)

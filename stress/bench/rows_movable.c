@@ -21,7 +21,7 @@
 #define FRAME ((size_t)1 << BENCH_FRAME_SHIFT)
 #define MOVE_CHUNK 128u
 #define MOVE_FRAMES 65536u /* 256 MiB: beyond every cache */
-#define MOVE_NS 2000000000u
+#define MOVE_NS 4000000000u /* no more chunks after that */
 #define PINNED 64u
 
 /* A zone of single frames, half of them movable, at random places. */
@@ -231,7 +231,7 @@ static bool move_chunk(struct field *f, const bench_block *cookies, struct bench
 static bool move_rounds(struct field *f, const struct bench_options *o, char *mirror, struct bench_series *s)
 {
 	struct bench_timer timer = {.series = mirror == NULL ? s : NULL};
-	uint64_t rng = o->seed, deadline = bench_now() + MOVE_NS;
+	uint64_t rng = o->seed;
 	bench_block *cookies = bench_array(f->frames * sizeof(*cookies));
 	size_t next = 0;
 	bool ok = field_mix(f, &rng);
@@ -239,7 +239,7 @@ static bool move_rounds(struct field *f, const struct bench_options *o, char *mi
 	for (size_t i = 0; i < f->live; i++)
 		cookies[i] = i;
 	bench_shuffle(cookies, f->live, &rng);
-	for (size_t done = 0; ok && done < o->operations && bench_now() < deadline; done += MOVE_CHUNK) {
+	for (uint64_t done = 0, deadline = bench_now() + MOVE_NS; ok && done < o->operations && bench_now() < deadline; done += MOVE_CHUNK) {
 		double ns;
 		ok = move_chunk(f, &cookies[next], &timer, &ns);
 		if (ok && mirror != NULL)
@@ -258,6 +258,19 @@ static bool migrate_books(const struct bench_options *o)
 
 	finish(s);
 	return field_close(&f, ok);
+}
+
+/* The same for callgrind. */
+static bool instr_migrate(const struct bench_options *o, size_t n)
+{
+	struct bench_options all = *o;
+	struct bench_series *none = bench_series_new("migrate");
+	struct field f;
+
+	all.operations = n;
+	bool ok = field_open(&f, "migrate", MOVE_FRAMES, false) && move_rounds(&f, &all, NULL, none);
+	bench_series_free(none);
+	return ok;
 }
 
 static int by_size(const void *a, const void *b)
@@ -403,6 +416,14 @@ static const struct bench_workload workloads[] = {
 	{"compact_1g", "compact_1g compact_1g_moves compact_1g_steps", 0, compact_1g, NULL},
 };
 
+static const struct bench_instr instrs[] = {
+	{"migrate_books", 0, instr_migrate},
+};
+
 const struct bench_area bench_area_movable = {
-	.name = "movable", .workloads = workloads, .nr_workloads = sizeof(workloads) / sizeof(workloads[0]),
+	.name = "movable",
+	.workloads = workloads,
+	.instrs = instrs,
+	.nr_workloads = sizeof(workloads) / sizeof(workloads[0]),
+	.nr_instrs = sizeof(instrs) / sizeof(instrs[0]),
 };
