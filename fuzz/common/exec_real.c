@@ -25,11 +25,11 @@
 
 struct real_run real_one;
 struct real_calls real_calls = {
-	.inflate = pfa_balloon_inflate, .deflate = pfa_balloon_deflate, .balloon_destroy = pfa_balloon_destroy, .tell = real_device,
+	.inflate = pfa_balloon_inflate, .deflate = pfa_balloon_deflate, .tell = real_device,
 #ifdef FUZZ_ZSTORE
 	.z_put = pfa_zstore_put, .z_get = pfa_zstore_get, .z_delete = pfa_zstore_delete,
 #endif
-	.m_free = pfa_mapped_free, .m_pin = pfa_mapped_pin, .m_move = pfa_mapped_move, .migrate = pfa_migrate, .check = pfa_check,
+	.m_free = pfa_mapped_free, .m_move = pfa_mapped_move, .migrate = pfa_migrate, .check = pfa_check,
 };
 
 /* ---- findings ------------------------------------------------------------------------------------------------------- */
@@ -315,10 +315,10 @@ static bool real_end(struct real_run *r)
 	for (unsigned i = 0; i < REAL_EACH; i++) {
 		r->balloon[i].times = 0;
 		if ((r->mapped[i].it && !real_mapped_end(r, &r->mapped[i])) || (r->zstore[i].it && !real_zstore_end(r, &r->zstore[i])) ||
-		    (r->balloon[i].it && !real_balloon_end(r, &r->balloon[i])) || !real_look(r, true))
+		    (r->balloon[i].it && !real_balloon_end(r, &r->balloon[i])))
 			return false;
 	}
-	if (!real_end_cores(r))
+	if (!real_look(r, true) || !real_end_cores(r))
 		return false;
 	while (pfa_cache_enable(r->pfa) == PFA_OK)
 		;

@@ -119,13 +119,11 @@ extern struct real_run real_one;
 struct real_calls {
 	int (*inflate)(struct pfa_balloon *b, size_t frames, size_t *out);
 	int (*deflate)(struct pfa_balloon *b, size_t frames, size_t *out);
-	int (*balloon_destroy)(struct pfa_balloon *b);
 	int (*tell)(void *ctx, enum pfa_balloon_event event, const struct pfa_run runs[], size_t nr);
 	int (*z_put)(struct pfa_zstore *z, const void *data, size_t bytes, pfa_zobject *out);
 	int (*z_get)(struct pfa_zstore *z, pfa_zobject object, void *out, size_t room, size_t *bytes);
 	int (*z_delete)(struct pfa_zstore *z, pfa_zobject object);
 	int (*m_free)(struct pfa_mapped *a, void *at, size_t bytes);
-	int (*m_pin)(struct pfa_mapped *a, const void *at, size_t bytes);
 	int (*m_move)(struct pfa_mapped *a, const void *at, size_t bytes, const struct pfa_dest *dest, size_t *moved);
 	int (*migrate)(struct pfa *pfa, const pfa_pfn heads[], size_t nr, const struct pfa_dest *dest, int results[]);
 	int (*check)(struct pfa *pfa, unsigned level, struct pfa_violation *out);

@@ -89,7 +89,7 @@ static bool create(struct real_run *r, struct real_balloon *b, const uint64_t a[
 
 bool real_balloon_end(struct real_run *r, struct real_balloon *b)
 {
-	const int code = real_calls.balloon_destroy(b->it);
+	const int code = pfa_balloon_destroy(b->it);
 	if (!real_may(r, code, REAL_MAY(PFA_OK), "pfa_balloon_destroy()"))
 		return false;
 	if (b->frames && !r->failed)

@@ -190,7 +190,7 @@ bool real_mapped_pin(struct real_run *r, struct real_mapped *a, size_t at, size_
 	bool fine = run == nr;
 	for (size_t i = at; i < at + run && !on; i++)
 		fine &= a->units[i].pins != 0;
-	const int code = on ? real_calls.m_pin(a->it, a->units[at].at, nr * a->unit_bytes)
+	const int code = on ? pfa_mapped_pin(a->it, a->units[at].at, nr * a->unit_bytes)
 	                    : pfa_mapped_unpin(a->it, a->units[at].at, nr * a->unit_bytes);
 	if (!real_may(r, code, fine ? REAL_MAY(PFA_OK) : REAL_MAY(PFA_EINVAL), on ? "pfa_mapped_pin()" : "pfa_mapped_unpin()"))
 		return false;
@@ -278,9 +278,13 @@ bool real_mapped_look(struct real_run *r, struct real_mapped *a, bool all)
 	a->moves = s.moves;
 	if (!all && a->nr)
 		return unit_same(r, a, r->run->step.index % a->nr);
-	for (size_t i = 0; i < a->nr; i++)
+	for (size_t i = 0; i < a->nr; i++) {
+		pfa_pfn head;
 		if (!unit_same(r, a, i))
 			return false;
+		if (a->units[i].pins && (pfa_mapped_head(a->it, a->units[i].at, &head) != PFA_OK || head != a->units[i].pinned_at))
+			return real_fail(r, "owners pins", "a pinned unit of an arena was moved (unit)", a->units[i].pinned_at, 0, i);
+	}
 	return true;
 }
 

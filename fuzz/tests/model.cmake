@@ -28,6 +28,15 @@ foreach(row IN LISTS rows)
 	set_tests_properties(fuzz.canary.${lower} PROPERTIES LABELS fuzz TIMEOUT 300)
 endforeach()
 
+# The same for fuzz_owners: it breaks the owners' calls.
+if(TARGET pfa_zstore)
+	add_executable(test_owners_canary ${CMAKE_CURRENT_LIST_DIR}/test_owners_canary.c)
+	target_link_libraries(test_owners_canary PRIVATE pfa_fuzz_exec)
+	set_target_properties(test_owners_canary PROPERTIES C_STANDARD 11 C_EXTENSIONS ON)
+	add_test(NAME fuzz.canary.owners COMMAND test_owners_canary ${CMAKE_CURRENT_LIST_DIR}/../../corpus/owners/seed)
+	set_tests_properties(fuzz.canary.owners PROPERTIES LABELS fuzz TIMEOUT 300)
+endif()
+
 file(GLOB seed_folders LIST_DIRECTORIES true ${CMAKE_CURRENT_LIST_DIR}/../../corpus/*/seed
 	${CMAKE_CURRENT_LIST_DIR}/../../corpus/*/regress)
 if(seed_folders)
