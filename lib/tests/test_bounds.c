@@ -16,7 +16,7 @@
 /* ---- the letters of bounds.def ----------------------------------------------------------------------------------- */
 
 static struct rig rig;
-static size_t C, Z, O, M, L, W, w, G, P, PB, E, S, A, R, U, V, K, X, SB, J, Q, Y;
+static size_t C, Z, O, M, L, W, w, G, P, PB, E, S, A, R, U, V, K, X, SB, J, Q, Y, I;
 static size_t N, D; /* of the request; at this moment */
 
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
@@ -129,6 +129,7 @@ static void letters(void)
 		V = MAX(V, z->nr_rel);
 	}
 	J = pfai_level(p, 3);
+	I = p->table ? PFAI_OPS_LIMIT : 0;
 	Q = p->quarantine;
 	Y = (size_t)1 << (O - 1);
 	U = MAX(PB, MIN((size_t)1 << p->cached_orders, (size_t)2 << p->max_order) / 2);
@@ -284,6 +285,7 @@ static void begin(unsigned zones, size_t frames, unsigned max_order, unsigned pa
 	rig.cfg.pageblock_order = pageblock_order;
 	rig.cfg.nr_cpus = 3;
 	rig.cfg.cache_high = 64;
+	rig.cfg.max_owners = 4; /* BOUNDS_OWNERS */
 	rig_start(&rig);
 	letters();
 	nr_live = 0;
@@ -605,6 +607,8 @@ static void random_step(void)
 	}
 }
 
+#include "bounds_movable.h"
+
 static void situations(void)
 {
 	one_frame_a_leaf();
@@ -620,6 +624,7 @@ static void situations(void)
 	handles();
 	full_by_handle();
 	bad_frames();
+	movable_blocks();
 }
 
 /* ---- the document ------------------------------------------------------------------------------------------------ */
@@ -645,7 +650,7 @@ static char *read_file(const char *path)
 /* Every function of these headers has a row, or is named where the document says what it does not state. */
 static void compare_headers(const char *dir)
 {
-	static const char *const headers[] = { "pfa.h", "harden.h", "stats.h", "debug.h" };
+	static const char *const headers[] = { "pfa.h", "harden.h", "stats.h", "debug.h", "movable.h", "compact.h" };
 	for (unsigned i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
 		char path[4096], name[64], quoted[80];
 		snprintf(path, sizeof(path), "%s/%s", dir, headers[i]);
