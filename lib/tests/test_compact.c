@@ -271,6 +271,17 @@ static void test_keeps_out(void **state)
 
 /* ---- for a request ----------------------------------------------------------------------------------------------- */
 
+static size_t direct_fails;
+
+static void direct_inside(struct scripted *owner, enum scripted_op op, uint64_t cookie, pfa_pfn dst, pfa_pfn src)
+{
+	(void)op;
+	(void)cookie;
+	(void)dst;
+	(void)src;
+	direct_fails = rig_events(owner->rig).nr_fail;
+}
+
 static void test_direct(void **state)
 {
 	(void)state;
@@ -284,6 +295,7 @@ static void test_direct(void **state)
 	assert_int_equal(pfa_alloc(rig.pfa, 5, PFA_MOVABLE | PFA_COMPACT | PFA_NOWAIT, &pfn), PFA_ENOMEM);
 	assert_int_equal(rig_events(&rig).nr_fail, fails + 2);
 	assert_int_equal(s.calls[OP_ISOLATE], 0);
+	s.inside = direct_inside;
 	for (unsigned type = 0; type < 3; type++) {
 		struct pfa_zone_stats before = rig_stats(&rig, 0);
 		EXPECT(pfa_alloc, PFA_OK, rig.pfa, 5, type | PFA_COMPACT, &pfn);
@@ -294,7 +306,9 @@ static void test_direct(void **state)
 		assert_int_equal(s.mode, PFA_MIGRATE_SYNC_LIGHT);
 		rig_check(&rig);
 		EXPECT(pfa_free, PFA_OK, rig.pfa, pfn, 5);
+		assert_int_equal(direct_fails, fails + 2); /* nor for a while */
 	}
+	s.inside = NULL;
 	assert_int_equal(rig_events(&rig).nr_fail, fails + 2);
 	/* alloc_exact goes the same way */
 	fragment(&rig, &rng, 1);
