@@ -356,11 +356,11 @@ static bool request_compacts(const struct pfa *p, const struct pfai_request *rq)
 	return p->table && (rq->flags & (PFA_COMPACT | PFA_NOWAIT)) == PFA_COMPACT && rq->order && !rq->windowed;
 }
 
-static int request_failed(struct pfa *p, const struct pfai_request *rq, int code)
+static int request_failed(struct pfa *p, struct pfai_request *rq, int code)
 {
 	if (p->table)
 		pfai_compact_wanted(p, rq);
-	pfai_add_relaxed(&p->st->nr_fail, 1u);
+	rq->failed = true;
 	return rq->met_corrupt ? PFA_ECORRUPT : code;
 }
 
@@ -430,7 +430,7 @@ static int PFAI_NOINLINE request_low_memory(struct pfa *p, struct pfai_request *
 		pfai_mover_end(p, slot);
 		if (given == 0)
 			break;
-		pfai_sub_relaxed(&p->st->nr_fail, 1u);
+		rq->failed = false;
 		result = request_retry(p, rq);
 	}
 	return result;
@@ -439,6 +439,7 @@ static int PFAI_NOINLINE request_low_memory(struct pfa *p, struct pfai_request *
 /* Serves the request; c: this cpu's cache, locked, or NULL. It is unlocked on return. */
 static int request_serve(struct pfa *p, struct pfai_cpu *c, struct pfai_request *rq)
 {
+	rq->failed = false;
 	int result = request_try(p, c, rq, false);
 	if (c)
 		pfai_cpu_unlock(p, c);
@@ -448,6 +449,8 @@ static int request_serve(struct pfa *p, struct pfai_cpu *c, struct pfai_request 
 		result = pfai_request_compact(p, rq);
 	if (result == PFA_ENOMEM && p->os.low_memory)
 		result = request_low_memory(p, rq);
+	if (rq->failed) /* not before: what is counted cannot be taken back */
+		pfai_add_relaxed(&p->st->nr_fail, 1u);
 	if (PFAI_UNLIKELY(result == PFA_ECORRUPT))
 		return pfai_tell(p, rq->function);
 	if (result == PFA_OK && PFAI_UNLIKELY(rq->reserved != NULL)) {

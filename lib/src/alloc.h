@@ -20,6 +20,7 @@ struct pfai_request {
 	struct pfai_zone *zone;  /* PFA_OK: that served it */
 	struct pfai_zone *reserved; /* the zone in which the block's pageblock became HIGHATOMIC: purge it */
 	bool met_corrupt;        /* a zone refused because of damage */
+	bool failed;             /* as things are it fails, and is to be counted */
 	const char *function;    /* for faults */
 };
 

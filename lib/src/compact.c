@@ -382,8 +382,7 @@ int pfai_request_compact(struct pfa *p, struct pfai_request *rq)
 	if (mover)
 		pfai_mover_end(p, slot);
 	int result = rq->zone ? PFA_OK : pfai_request_again(p, rq);
-	if (result != PFA_ENOMEM) /* it counts as failed so far */
-		pfai_sub_relaxed(&p->st->nr_fail, 1u);
+	rq->failed = result == PFA_ENOMEM;
 	return result;
 }
 
