@@ -46,7 +46,8 @@ static void forker_work(struct soak_slot *slot)
 	for (unsigned i = 0; i < FORKER_STEPS; i++) {
 		struct soak_grant grant;
 		slot->cpu = soak_below(&slot->rng, soak.geo.config.nr_cpus + 1);
-		if (soak_take(slot, soak_order(slot), soak_flags(slot), &grant))
+		/* nothing may move but the scripted owner's blocks: other owners' locks may be those of threads that are not here */
+		if (soak_take(slot, soak_order(slot), soak_flags(slot) & ~PFA_COMPACT, &grant))
 			soak_bag_put(slot, grant);
 		if (soak_bag(slot)->nr && soak_chance(&slot->rng, 60))
 			soak_give(slot, soak_bag_take(slot));
@@ -67,19 +68,19 @@ static void forker_work(struct soak_slot *slot)
 	}
 }
 
-/* Is the instance closed here? It must be if a thread that is not here was moving blocks, and only then. The counts are of calls that
+/* Is the instance closed here? It must be if its frames are the parent's, or a thread that is not here was moving blocks, and only then. The counts are of calls that
  * may move: nobody can tell from outside whether they were about to. */
 static bool forker_closed(struct soak_slot *slot, bool lies)
 {
 	struct pfa_stats stats;
-	bool may = false;
+	bool may = soak.geo.mapped, must = soak.geo.mapped;
 	pfa_pfn pfn = 0;
 	int rc = pfa_stats_get(soak.pfa, &stats, sizeof(stats));
 	for (unsigned i = 0; i < soak.nr_slots; i++)
 		may = may || (&soak.slots[i] != slot && atomic_load(&soak.slots[i].may_move));
 	if (lies)
 		rc = PFA_EBUSY;
-	if (rc == PFA_OK)
+	if (rc == PFA_OK && !must)
 		return false;
 	if (rc != PFA_ENOTSUP || !may)
 		soak_fail("fork", "a child is told %s, and %s may have been moving blocks", pfa_error_name(rc),
@@ -93,6 +94,7 @@ static _Noreturn void forker_child(struct soak_slot *slot, bool hangs, bool spoi
 {
 	double limit_s = soak.opt.watchdog_s / 2;
 	alarm(limit_s < 1 ? 1 : (unsigned)limit_s); /* before the watchdog sees that the parent waits */
+	soak.in_child = true;
 	for (unsigned i = 0; i < soak.nr_slots; i++)
 		if (&soak.slots[i] != slot)
 			atomic_store(&soak.slots[i].state, SOAK_SLOT_GONE);

@@ -10,6 +10,13 @@ const struct soak_actor *const soak_actors[] = {
 	&soak_actor_checker, &soak_actor_service, &soak_actor_misuser, &soak_actor_churn,
 	&soak_actor_forker, &soak_actor_signals, &soak_actor_owner, &soak_actor_pinner,
 	&soak_actor_migrator, &soak_actor_compactor, &soak_actor_brief,
+	&soak_actor_balloon,
+#if SOAK_ZSTORE
+	&soak_actor_zstore,
+#endif
+#if SOAK_MAPPED
+	&soak_actor_mapped,
+#endif
 };
 const unsigned soak_nr_actors = sizeof(soak_actors) / sizeof(soak_actors[0]);
 

@@ -127,6 +127,17 @@ struct soak_bag {
 	X(op_isolate, "pfn", "cell", "mode")                                                                           \
 	X(op_migrate, "dst", "src", "cell")                                                                            \
 	X(op_putback, "pfn", "cell", "")                                                                               \
+	X(device, "pfn", "nr", "event")                                                                                \
+	X(inflate, "nr", "", "")                                                                                       \
+	X(deflate, "nr", "", "")                                                                                       \
+	X(low_memory, "order", "nr", "")                                                                               \
+	X(put, "object", "bytes", "")                                                                                  \
+	X(get, "object", "bytes", "")                                                                                  \
+	X(delete, "object", "", "")                                                                                    \
+	X(arena_alloc, "bytes", "flags", "")                                                                           \
+	X(arena_free, "units", "", "")                                                                                 \
+	X(arena_move, "units", "pins", "mode")                                                                         \
+	X(arena_use, "units", "pins", "")                                                                              \
 	X(fork, "pid", "", "")                                                                                         \
 	X(thread, "slot", "", "")                                                                                      \
 	X(park, "epoch", "", "")                                                                                       \
@@ -229,7 +240,8 @@ extern const unsigned soak_nr_actors;
 extern const struct soak_actor soak_actor_mixed, soak_actor_remote, soak_actor_bulk, soak_actor_exact,
 	soak_actor_window, soak_actor_urgent, soak_actor_caches, soak_actor_stats, soak_actor_checker,
 	soak_actor_service, soak_actor_misuser, soak_actor_churn, soak_actor_forker, soak_actor_signals, soak_actor_owner,
-	soak_actor_pinner, soak_actor_migrator, soak_actor_compactor, soak_actor_brief;
+	soak_actor_pinner, soak_actor_migrator, soak_actor_compactor, soak_actor_brief, soak_actor_balloon,
+	soak_actor_zstore, soak_actor_mapped;
 
 static inline struct soak_bag *soak_bag(struct soak_slot *slot)
 {
@@ -255,7 +267,8 @@ struct soak_mailbox {
 	X(stamp) X(grant) X(stall) X(sum) X(zero) X(accepted) X(fatal) X(conserve) X(leak) X(check) X(segv) X(abort)   \
 		X(placement) X(disabled) X(coalesce) X(fini) X(liveness) X(result) X(race) X(poison) X(shadow)         \
 			X(corruption) X(marks) X(fork) X(inherit) X(handler) X(guard)            \
-				X(twice) X(copy) X(lost) X(pin) X(moves) X(dest) X(closed)
+				X(twice) X(copy) X(lost) X(pin) X(moves) X(dest) X(closed) X(device)      \
+					X(object) X(arena)
 
 enum soak_canary {
 #define SOAK_X(name) SOAK_CANARY_##name,
@@ -281,6 +294,7 @@ struct soak_geometry {
 	pfa_pfn base; /* of pool, shadow and attributes */
 	size_t span;  /* frames */
 	size_t present;
+	bool mapped;  /* the pool is a memfd, which children share */
 	bool guards;  /* PFA_GUARD requests are made */
 	unsigned pressure; /* percent of the present frames that all threads together try to hold */
 	enum soak_cpu_mode cpu_mode;
@@ -291,6 +305,7 @@ struct soak_geometry {
 #define SOAK_COMMON_ID 0xFFEu /* the scripted owner */
 #define SOAK_BRIEF_ID 0xFFDu
 #define SOAK_DEST_ID 0xFFCu   /* a destination that nobody uses yet */
+#define SOAK_BALLOON_ID 0xFFBu
 
 #define SOAK_ABSENT 0xFFu
 #define SOAK_IN_CMA 0x80u
@@ -325,6 +340,7 @@ struct soak {
 	size_t meta_bytes;
 	unsigned char *pool;
 	size_t pool_bytes;
+	int pool_fd; /* geo.mapped */
 	size_t frame_bytes;
 	unsigned char *attr;      /* per frame of the span: zone | SOAK_IN_CMA, or SOAK_ABSENT */
 	_Atomic uint32_t *shadow; /* per frame of the span: tag, 0 when nobody's */
@@ -343,6 +359,7 @@ struct soak {
 	unsigned nr_parked;
 	unsigned nr_workers;
 
+	bool in_child; /* of a fork() */
 	_Atomic size_t nr_quiesced;
 	_Atomic size_t nr_log_lines; /* that the library has written by its op log */
 	_Atomic uint32_t failing;
@@ -410,6 +427,7 @@ struct soak_grant soak_bag_take(struct soak_slot *slot);
 void soak_bag_empty(struct soak_slot *slot, unsigned actor);
 void soak_expect(struct soak_slot *slot, const char *what, int rc, int wanted);
 void soak_fatal_op(void *ctx, const struct pfa_fault *fault);
+size_t soak_low_memory(void *ctx, unsigned order, uint32_t flags); /* actor_balloon.c */
 
 /* soak_record.c */
 struct soak_record *soak_record(struct soak_slot *slot, enum soak_op op, uintptr_t a, uintptr_t b, uintptr_t c);

@@ -49,7 +49,8 @@ void soak_may_move(struct soak_slot *slot, bool may)
 
 static inline void api_request_moves(struct soak_slot *slot, uint32_t flags, bool begins)
 {
-	if (flags & PFA_COMPACT)
+	/* a place in the list of movers is also taken for platform.low_memory */
+	if ((flags & PFA_COMPACT) || (soak.geo.platform.low_memory && !(flags & (PFA_NOWAIT | PFA_NORETRY))))
 		soak_may_move(slot, begins);
 }
 

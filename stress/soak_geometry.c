@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #if SOAK_ASAN
 #include <sanitizer/asan_interface.h>
@@ -100,6 +101,7 @@ static void geometry_platform(struct pfa_platform *out)
 	out->now_ns = geometry_now;
 	out->random = NULL; /* equal seeds, equal keys */
 	out->guard = geometry_guard;
+	out->low_memory = soak_low_memory;
 	out->fatal = soak_fatal_op;
 	out->log = geometry_log;
 #if SOAK_ASAN
@@ -210,8 +212,6 @@ static void geometry_hardening(struct soak_rng *rng, struct soak_geometry *geo)
 		geometry_full(rng, geo);
 	if (soak_chance(rng, 50))
 		config->flags |= PFA_CONFIG_NO_SHADOW;
-	if (soak_chance(rng, 75))
-		config->max_owners = 4 + soak_below(rng, 12);
 	if (soak_chance(rng, 30))
 		config->flags |= PFA_CONFIG_GENERATIONS;
 	if (soak_chance(rng, 70))
@@ -221,6 +221,20 @@ static void geometry_hardening(struct soak_rng *rng, struct soak_geometry *geo)
 		config->nr_traces = 64;
 		config->trace_shift = 4 + soak_below(rng, 8);
 	}
+}
+
+/* Frames that a mapped arena can have: whole pages of the system, in a memfd; not too many, since they are touched. */
+static void geometry_mapped(struct soak_rng *rng, struct soak_geometry *geo, size_t *frames)
+{
+	bool asked = soak.opt.canary == SOAK_CANARY_arena;
+	if (!SOAK_MAPPED || (!soak_chance(rng, 15) && !asked))
+		return;
+	geo->mapped = true;
+	geo->config.frame_shift = 12;
+	while ((long)1 << geo->config.frame_shift < sysconf(_SC_PAGESIZE))
+		geo->config.frame_shift++;
+	if (*frames > 8192)
+		*frames = 8192;
 }
 
 void soak_geometry_make(struct soak_geometry *geo, uint64_t seed, unsigned round, size_t frames)
@@ -247,6 +261,12 @@ void soak_geometry_make(struct soak_geometry *geo, uint64_t seed, unsigned round
 	if (soak_chance(&rng, 60))
 		config->flags |= soak_chance(&rng, 50) ? PFA_CONFIG_ZEROED_POOL : PFA_CONFIG_TRACK_ZERO;
 	geometry_caches(&rng, config);
+	if (soak_chance(&rng, 75) || soak.opt.canary == SOAK_CANARY_arena)
+		config->max_owners = 4 + soak_below(&rng, 12);
+	if (config->max_owners)
+		geometry_mapped(&rng, geo, &total);
+	if (!config->max_owners || soak_chance(&rng, 30))
+		geo->platform.low_memory = NULL;
 	geo->base = at;
 	for (unsigned z = 0; z < nr_zones; z++) {
 		size_t nr = z + 1 == nr_zones ? total : total / 4 + soak_below(&rng, (uint32_t)(total / 2 + 1));
@@ -311,10 +331,11 @@ static void geometry_describe(const struct soak_geometry *geo)
 	geometry_put(text, &at,
 	             "  frame_shift=%u max_order=%u pageblock_order=%u nr_cpus=%u cache_high=%d cache_batch=%u "
 	             "cache_max_order=%d flags=%u cpu_mode=%s pressure=%u%% hardening=%u history=%u nr_traces=%u poison=%d quarantine=%d "
-	             "guards=%d max_owners=%u\n",
+	             "guards=%d max_owners=%u mapped=%d low_memory=%d\n",
 	             c->frame_shift, c->max_order, c->pageblock_order, c->nr_cpus, (int)c->cache_high, c->cache_batch,
 	             (int)c->cache_max_order, c->flags, geometry_cpu_modes[geo->cpu_mode], geo->pressure,
-	             c->hardening, c->history, c->nr_traces, (int)c->poison, (int)c->quarantine, geo->guards, c->max_owners);
+	             c->hardening, c->history, c->nr_traces, (int)c->poison, (int)c->quarantine, geo->guards, c->max_owners,
+	             geo->mapped, geo->platform.low_memory != NULL);
 	for (unsigned z = 0; z < c->nr_zones; z++) {
 		const struct pfa_zone_config *zone = &geo->zones[z];
 		geometry_put(text, &at, "  zone %u: pfn %zu..%zu marks %zu/%zu/%zu highatomic %zu", z, zone->start,
@@ -343,6 +364,22 @@ static void *geometry_map(size_t bytes)
 	if (p == MAP_FAILED)
 		geometry_give_up("no memory", PFA_ENOMEM);
 	return p;
+}
+
+/* All of it reads as zero. */
+static void geometry_pool(const struct soak_geometry *geo)
+{
+	struct pfa_posix_region region;
+	int rc;
+	if (!geo->mapped) {
+		soak.pool = geometry_map(soak.pool_bytes);
+		return;
+	}
+	rc = pfa_posix_map(&region, soak.pool_bytes, 0, PFA_POSIX_MEMFD);
+	if (rc != PFA_OK)
+		geometry_give_up("no memfd", rc);
+	soak.pool = region.base;
+	soak.pool_fd = region.fd;
 }
 
 static void geometry_attributes(const struct soak_geometry *geo, unsigned char *attr)
@@ -383,7 +420,7 @@ void soak_instance_make(void)
 		geo->config.cpu_offset = pfa_posix_cpu_offset();
 	soak.frame_bytes = (size_t)1 << geo->config.frame_shift;
 	soak.pool_bytes = geo->span * soak.frame_bytes;
-	soak.pool = geometry_map(soak.pool_bytes);
+	geometry_pool(geo);
 	geo->config.pool = soak.pool;
 	geo->config.pool_bytes = soak.pool_bytes;
 	geo->config.pool_pfn = geo->base;
@@ -409,11 +446,11 @@ void soak_instance_make(void)
 		fprintf(stderr, "soak: the library refuses this geometry: problem %d, index %u\n", (int)problem, index);
 		geometry_give_up("no instance", rc);
 	}
-	rc = pfa_posix_fork_safe(soak.pfa, false);
+	rc = pfa_posix_fork_safe(soak.pfa, geo->mapped);
 	if (rc != PFA_OK)
 		geometry_give_up("no fork handlers", rc);
-	/* Else the library does, who then also writes to frames that are nobody's. */
-	soak.poisons = SOAK_ASAN && (geo->config.flags & PFA_CONFIG_NO_SHADOW) &&
+	/* Not where the library writes to frames that are nobody's, nor where owners do not say which ones they have. */
+	soak.poisons = SOAK_ASAN && (geo->config.flags & PFA_CONFIG_NO_SHADOW) && !geo->config.max_owners &&
 	               (geo->config.hardening < 3 || geo->config.poison == PFA_POISON_NONE);
 	soak_shadow_poison(geo->base, geo->span, true);
 	soak.quota = geo->present * geo->pressure / 100 / soak.opt.threads;
@@ -425,6 +462,8 @@ void soak_instance_unmap(void)
 	ASAN_UNPOISON_MEMORY_REGION(soak.pool, soak.pool_bytes);
 #endif
 	munmap(soak.pool, soak.pool_bytes);
+	if (soak.geo.mapped)
+		close(soak.pool_fd);
 	munmap(soak.meta, soak.meta_bytes);
 	munmap(soak.attr, soak.geo.span);
 	munmap((void *)soak.moving, soak.geo.span);

@@ -120,6 +120,7 @@ static void quiet_frames(struct soak_slot *slot)
 		size_t rel = soak_below(&slot->rng, (uint32_t)soak.geo.span);
 		uint32_t owner = atomic_load_explicit(&soak.shadow[rel], memory_order_relaxed);
 		bool guards = owner >> 20 == SOAK_GUARD_ID, owned = owner != 0;
+		struct pfa_movable_info movable;
 		bool absent = soak.attr[rel] == SOAK_ABSENT;
 		struct pfa_frame_info info;
 		soak_expect(slot, "pfa_frame_info", pfa_frame_info(soak.pfa, soak.geo.base + rel, &info), PFA_OK);
@@ -127,7 +128,8 @@ static void quiet_frames(struct soak_slot *slot)
 		    : guards ? info.state != PFA_FRAME_GUARD
 		    : owned  ? info.state != PFA_FRAME_HEAD && info.state != PFA_FRAME_TAIL
 		             : info.state != PFA_FRAME_FREE && info.state != PFA_FRAME_CACHED &&
-		                       info.state != PFA_FRAME_QUARANTINE && info.state != PFA_FRAME_TAIL)
+		                       info.state != PFA_FRAME_QUARANTINE && info.state != PFA_FRAME_TAIL &&
+		                       pfa_movable_info(soak.pfa, soak.geo.base + rel, &movable) != PFA_OK)
 			soak_fail("shadow", "frame %zu is %s, and the library says state %d", soak.geo.base + rel,
 			          absent   ? "absent"
 			          : guards ? "a guard"
