@@ -18,14 +18,19 @@
 static void forker_movable(struct soak_slot *slot)
 {
 	struct pfa_dest dest = {.size = sizeof(dest), .flags = PFA_MOVABLE};
+	for (pfa_pfn pfn = soak.geo.base; pfn < soak.geo.base + soak.geo.span; pfn++) {
+		struct pfa_movable_info info;
+		if (pfa_movable_info(soak.pfa, pfn, &info) != PFA_OK || info.released)
+			continue;
+		soak_expect(slot, "pfa_page_lock in a child", pfa_page_lock(soak.pfa, pfn), PFA_OK);
+		soak_cell_unlock(slot, pfn << 4);
+	}
 	for (uint32_t i = 0; soak_common.owner && i < soak_common.nr_cells; i++) {
 		size_t at = soak_cell_at(&soak_common, i);
 		pfa_pfn head = soak_cell_place(at);
 		int result = PFA_OK;
 		if (at == SOAK_NOWHERE || at == SOAK_BUSY)
 			continue;
-		soak_expect(slot, "pfa_page_lock in a child", pfa_page_lock(soak.pfa, head), PFA_OK);
-		soak_cell_unlock(slot, at);
 		dest.mode = (enum pfa_migrate_mode)soak_below(&slot->rng, PFA_MIGRATE_MODES);
 		soak_migrate(slot, &head, 1, &dest, &result);
 		at = soak_cell_at(&soak_common, i);
