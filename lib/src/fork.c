@@ -41,7 +41,8 @@ void pfa_fork_parent(struct pfa *p)
 }
 
 /* Did another thread move blocks? Then their owners' ops were half-way. Page locks that users held are free again: whoever
- * held them is not here, or (the thread that forked) has forgotten. */
+ * held them is not here, or (the thread that forked) has forgotten. A block that was just being made movable, or ordinary, is
+ * FREEING for good, and must not be found by its entry. */
 static bool fork_movers(struct pfa *p)
 {
 	for (unsigned i = 0; i < PFAI_OPS_LIMIT; i++)
@@ -50,7 +51,9 @@ static bool fork_movers(struct pfa *p)
 	for (size_t offset = 0; offset < p->span;) {
 		uint8_t byte = pfai_load_relaxed(&p->bytes[offset]);
 		struct pfai_entry *e = pfai_entry_at(p, offset);
-		if ((byte & PFAI_STATE_MASK) == PFAI_MOVABLE)
+		if ((byte & PFAI_STATE_MASK) == PFAI_FREEING)
+			(void)pfai_entry_clear(p, e);
+		else if ((byte & PFAI_STATE_MASK) == PFAI_MOVABLE)
 			pfai_store_relaxed(&e->lock, pfai_load_relaxed(&e->lock) & ~(PFAI_ENTRY_SELF | PFAI_ENTRY_WAITERS));
 		offset += byte & PFAI_STATE_MASK ? (size_t)1 << (byte & PFAI_ORDER_MASK) : 1;
 	}
@@ -72,8 +75,10 @@ void pfa_fork_child(struct pfa *p, bool shared)
 	pfai_store_relaxed(&p->st->serving, 0u);
 	for (uint32_t i = 0; i < p->nr_zones; i++)
 		pfai_store_relaxed(&p->zones[i].st->compaction.busy, 0u);
-	if (p->table && fork_movers(p))
-		shared = true;
+	if (p->table) {
+		pfai_store_relaxed(&p->st->orphaned, 1u);
+		shared |= fork_movers(p);
+	}
 	if (shared)
 		pfai_close(p, PFAI_FORKED);
 }

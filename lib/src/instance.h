@@ -291,6 +291,7 @@ struct pfai_state {
 	/* movers: the platform.self of those inside an owner's op, OP_NONE of the others; nr_movers: how many there are */
 	pfai_a32 nr_movers, op_self[PFAI_OPS_LIMIT];
 	pfai_a32 nr_owners;
+	pfai_a32 orphaned;      /* a child of fork(), where movable blocks may be half-way for good */
 
 	pfai_aword nr_records; /* number of the last event of the history */
 };

@@ -5,6 +5,8 @@
 
 #define OWNER_STATE 0xFFFFu
 #define OWNER_GENERATION_SHIFT 16u
+/* Waits of PFAI_TRY_WAIT_NS at most in the child of a fork(): there may be movers there, too. */
+#define OWNER_ORPHAN_WAITS 64u
 
 uint32_t pfai_owner_of_handle(const struct pfa *p, pfa_owner handle)
 {
@@ -70,7 +72,8 @@ int pfa_owner_create(struct pfa *p, const struct pfa_owner_ops *ops, void *ctx, 
 	return PFA_ENOMEM;
 }
 
-/* Until nobody is inside an op of this owner for a block that was released. False: the platform cannot wait. */
+/* Until nobody is inside an op of this owner for a block that was released. False: the platform cannot wait, or waiting does not
+ * end. */
 static bool owner_wait(struct pfa *p, struct pfai_owner *o)
 {
 	for (unsigned tries = 0;; tries++) {
@@ -79,6 +82,9 @@ static bool owner_wait(struct pfa *p, struct pfai_owner *o)
 			return true;
 		if (tries < PFAI_SPINS)
 			continue;
+		/* What a thread that is not in this process has begun is not finished by anybody. */
+		if (tries >= PFAI_SPINS + OWNER_ORPHAN_WAITS && pfai_load_relaxed(&p->st->orphaned))
+			return false;
 		uint64_t now = p->os.now_ns ? p->os.now_ns(p->os.ctx) : 0;
 		if (!p->os.wait ||
 		    p->os.wait(p->os.ctx, (const void *)(uintptr_t)&o->total, total, now + PFAI_TRY_WAIT_NS) == PFA_EDEADLK)

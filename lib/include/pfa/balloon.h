@@ -7,7 +7,8 @@
  * means nothing and is not copied. A device may be told of each frame that goes in or out, or moves.
  *
  * Needs config.max_owners >= 1 of the instance. No malloc: memory comes from the caller. No thread of its own. Freestanding.
- * Any number of threads may call at once, unless stated.
+ * Any number of threads may call at once, unless stated. Not for the child of a fork(), where another thread may have had its lock
+ * (harden.h): there its frames stay in it.
  */
 #ifndef PFA_BALLOON_H
 #define PFA_BALLOON_H

@@ -169,6 +169,16 @@ PFA_NODISCARD PFA_API int pfa_free_checked(struct pfa *pfa, const struct pfa_han
  *   with PFA_CHECK_QUIESCENT names it. It counts as allocated, and pfa_fini() answers PFA_EBUSY, until pfa_repair();
  * - a piece of pfa_service() begins again.
  *
+ * Movable blocks (movable.h). If another thread was moving blocks (pfa_migrate(), pfa_compact(), a request with PFA_COMPACT, compaction in
+ * pfa_service()) or was in platform.low_memory, the child's instance is closed as below: ops were half-way. Else:
+ * - page locks are free, also those of the thread that forked; pins are there, and are undone by pfa_unpin() as ever;
+ * - a block that another thread was freeing, or had freed with its page lock held, stays released and allocated; one that was just being
+ *   made movable or ordinary is PFA_FRAME_FREEING. pfa_owner_destroy() of their owner answers PFA_EBUSY;
+ * - the content is what the other thread had written so far, under its page lock;
+ * - locks of an owner's own are the owner's affair. Those that ship (balloon.h, zstore.h, mapped.h) are not to be used in a child, nor
+ *   their blocks to be moved there but in async mode, in which no op waits: no PFA_COMPACT, no balloon in platform.low_memory.
+ *   pfa_service() moves in async mode only.
+ *
  * Where parent and child share the frames themselves (a pool in a memfd, a device), only one of them can go on: shared
  * makes that the parent. Every function then answers PFA_ENOTSUP in the child, pfa_fini() too, and nothing is told or
  * changed; the memory may be unmapped.

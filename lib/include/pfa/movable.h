@@ -87,8 +87,8 @@ PFA_NODISCARD PFA_API int pfa_owner_create(struct pfa *pfa, const struct pfa_own
  * Ends an owner whose blocks are all freed, or no longer movable. Waits until movers have let go of blocks that were
  * released; no op of this owner is called or running any more when it returns PFA_OK. A block that was freed and is still
  * pinned does not count: it needs its owner no more.
- * @return PFA_OK; PFA_EBUSY: a block is still movable for this owner; PFA_EINVAL: no such owner; PFA_ENOTSUP;
- *         PFA_EDEADLK: inside an op. Nothing changed in all but the first.
+ * @return PFA_OK; PFA_EBUSY: a block is still movable for this owner, or in the child of a fork() is half-way for good
+ *         (harden.h); PFA_EINVAL: no such owner; PFA_ENOTSUP; PFA_EDEADLK: inside an op. Nothing changed in all but the first.
  * @context waits for page locks. Not at once with another call that names this owner.
  */
 PFA_NODISCARD PFA_API int pfa_owner_destroy(struct pfa *pfa, pfa_owner owner);

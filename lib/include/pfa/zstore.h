@@ -9,7 +9,8 @@
  * Needs the system's LZ4 (CMake component zstore), config.max_owners >= 1 and an addressable pool. No malloc: all but the
  * blocks is in the caller's memory. Any number of threads may call at once, unless stated; none of it inside an op of
  * movable.h. Calls of one object are ordered by their handle: a get that runs while the object is deleted gives all of it, or
- * PFA_EINVAL.
+ * PFA_EINVAL. Not for the child of a fork(), where another thread may have had its locks (harden.h): objects that it needs must be read
+ * before.
  */
 #ifndef PFA_ZSTORE_H
 #define PFA_ZSTORE_H
