@@ -17,7 +17,7 @@ from copies import Setup, Tree, run, what
 from witness import witness
 
 # Shares of the time; the target of all operations comes first, as one who does not know the bug would do it.
-SHARES = (("core", 0.4), ("migrate", 0.2), ("misuse", 0.1), ("diff", 0.2), ("config", 0.1))
+SHARES = (("core", 0.4), ("migrate", 0.15), ("misuse", 0.1), ("repair", 0.1), ("diff", 0.15), ("config", 0.1))
 
 
 class Targets:

@@ -109,6 +109,27 @@ static void test_stale(void **state)
 	rig_stop(&rig);
 }
 
+/* Parts begin a generation each, also where blocks began and were freed before. */
+static void test_parts_where_blocks_were(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct pfa_handle h;
+	pfa_pfn pfn;
+	prepare(&rig, PFA_EXPLICIT_0);
+	rig_start(&rig);
+	for (unsigned round = 0; round < 3; round++) {
+		EXPECT(pfa_alloc_window, PFA_OK, rig.pfa, 2, PFA_MOVABLE, ((struct pfa_run){64, 4}), &pfn);
+		EXPECT(pfa_split, PFA_OK, rig.pfa, pfn, 2, 0);
+		for (unsigned i = 0; i < 4; i++) {
+			EXPECT(pfa_handle_of, PFA_OK, rig.pfa, pfn + i, 0, &h);
+			EXPECT(pfa_free_checked, PFA_OK, rig.pfa, &h);
+		}
+	}
+	assert_int_equal(rig.fault.nr, 0);
+	rig_stop(&rig);
+}
+
 static void test_every_way_to_free_and_split(void **state)
 {
 	(void)state;
@@ -319,7 +340,8 @@ static void test_corrupt_zone(void **state)
 int main(int argc, char **argv)
 {
 	static const struct unit_test tests[] = {
-		TEST(test_not_configured), TEST(test_requests), TEST(test_stale), TEST(test_every_way_to_free_and_split),
+		TEST(test_not_configured), TEST(test_requests), TEST(test_stale), TEST(test_parts_where_blocks_were),
+		TEST(test_every_way_to_free_and_split),
 		TEST(test_forged), TEST(test_million_stale), TEST(test_wrap), TEST(test_damaged), TEST(test_corrupt_zone),
 	};
 	return unit_main(argc, argv, tests, sizeof(tests) / sizeof(tests[0]));

@@ -337,6 +337,80 @@ static void test_disabled(void **state)
 					switched(level, nested, values[i], flags);
 }
 
+static unsigned char *region(const char *name)
+{
+	unsigned char *bytes = rig_region(&t.rig, name, NULL);
+	MUST(bytes);
+	return bytes;
+}
+
+/* A pageblock's type has three witnesses: where one says something else, the others are believed. */
+static void test_types(void **state)
+{
+	(void)state;
+	enum { RECORD = 16, CODE = 4 }; /* bytes of a pageblock's record, and where its type is */
+	for (uint32_t level = 1; level <= 3; level++) {
+		for (unsigned code = 0; code < 8; code++) {
+			for (unsigned route = 0; route < 2; route++) {
+				struct pfa_repair said;
+				build(level);
+				const pfa_pfn pfn = FIRST + 128; /* of the movable blocks; the first ones are unmovable */
+				const enum pfa_type first = rig_type(&t.rig, FIRST), type = rig_type(&t.rig, pfn);
+				size_t bytes;
+				(void)rig_region(&t.rig, "pageblocks", &bytes);
+				MUST(bytes % RECORD == 0 && first == PFA_TYPE_UNMOVABLE && type == PFA_TYPE_MOVABLE);
+				unsigned char *at = route ? region("routes") + (pfn - FIRST) / 64 : region("pageblocks") + pfn / 64 * RECORD + CODE;
+				MUST(*at == 0); /* movable, and as a route in zone 0 */
+				*at = (unsigned char)code;
+				EXPECT(pfa_repair, PFA_OK, t.rig.pfa, PFA_REPAIR_QUIESCENT, &said);
+				assert_int_equal(said.zones, code != 0);
+				assert_int_equal(rig_type(&t.rig, pfn), type);
+				assert_int_equal(rig_type(&t.rig, FIRST), first);
+				rig_check(&t.rig);
+				drop();
+			}
+		}
+	}
+}
+
+/* What is known of the content of free frames is forgotten: it was free in a map that was not to be believed. */
+static void test_content_is_forgotten(void **state)
+{
+	(void)state;
+	for (uint32_t level = 1; level <= 3; level++) {
+		size_t nr;
+		build(level);
+		unsigned char *known = rig_region(&t.rig, "zero", &nr);
+		MUST(known);
+		memset(known, 0xFF, nr);
+		EXPECT(pfa_cache_drain, PFA_OK, t.rig.pfa, PFA_ALL_CPUS);
+		*region("leaves") ^= 2;
+		EXPECT(pfa_repair, PFA_OK, t.rig.pfa, PFA_REPAIR_QUIESCENT, NULL);
+		for (pfa_pfn pfn = FIRST; pfn < FIRST + FRAMES; pfn++)
+			assert_int_equal(rig_info(&t.rig, pfn).known_zero, 0);
+		drop();
+	}
+}
+
+/* A frame that was to become bad with its block, and which nobody's block has any more: bad, and no longer to become so. */
+static void test_doomed(void **state)
+{
+	(void)state;
+	for (uint32_t level = 1; level <= 3; level++) {
+		build(level);
+		const pfa_pfn pfn = t.owned[4].pfn; /* its second frame is recorded */
+		const size_t bad = rig_stats(&t.rig, 0).bad;
+		assert_int_equal(*region("routes"), 2);
+		memset(region("frame_bytes") + (pfn - FIRST), 0, 4); /* from the first pageblock on */
+		EXPECT(pfa_repair, PFA_OK, t.rig.pfa, PFA_REPAIR_QUIESCENT, NULL);
+		assert_int_equal(rig_info(&t.rig, pfn + 1).state, PFA_FRAME_BAD);
+		assert_int_equal(rig_stats(&t.rig, 0).bad, bad + 4);
+		MUST(*region("routes") != 2); /* SLOW: as long as there is one that is to become so */
+		rig_check(&t.rig);
+		drop();
+	}
+}
+
 static void test_arguments(void **state)
 {
 	(void)state;
@@ -352,6 +426,6 @@ static void test_arguments(void **state)
 
 static const struct unit_test tests[] = {
 	TEST(test_frame_bytes), TEST(test_free_map), TEST(test_derived), TEST(test_scrubber), TEST(test_quarantine), TEST(test_disabled),
-	TEST(test_arguments),
+	TEST(test_types), TEST(test_content_is_forgotten), TEST(test_doomed), TEST(test_arguments),
 };
 UNIT_MAIN(tests)

@@ -135,6 +135,20 @@ static void count_any(void)
 	count(0);
 }
 
+/* A slot says that its entries are where another one's are. The fast paths do not ask it. */
+static void start_elsewhere(void)
+{
+	pfa_pfn pfn;
+	(void)grant(0, PFA_UNMOVABLE);
+	const size_t other = slot_of(0, PFAI_CODE_UNMOVABLE, 0);
+	struct pfai_slot *s = fill(0);
+	MUST(t.c->slots[other].n);
+	s->start = t.p->homes[other].start;
+	s->n = t.c->slots[other].n;
+	EXPECT(pfa_alloc, PFA_ECORRUPT, t.p, 0, PFA_MOVABLE | PFA_EXACT_ZONE, &pfn);
+	told(PFA_FAULT_CORRUPT_CACHE, "pfa_alloc");
+}
+
 /* A slot's entry names a cached block of the other zone, which has it in its own slot. */
 static void entry(void)
 {
@@ -166,6 +180,7 @@ static void entry_drained(void)
 	const uint32_t foreign = entries((size_t)(other - t.c->slots))[0];
 	MUST(other->n);
 	entries((size_t)(s - t.c->slots))[0] = foreign;
+	entries((size_t)(s - t.c->slots))[1] = UINT32_MAX;
 	EXPECT(pfa_cache_drain, PFA_ECORRUPT, t.p, 0);
 	told(PFA_FAULT_CORRUPT_CACHE, "pfa_cache_drain");
 	assert_int_equal(t.p->zones[1].st->corrupt, PFAI_DAMAGE_NONE);
@@ -425,6 +440,72 @@ static void queue_entry(void)
 	assert_int_equal(rig_info(&t.rig, live).state, PFA_FRAME_HEAD);
 }
 
+/* While a request is about to fail nothing joins the queue: what it drains could wander on behind its back. */
+static void starving(void)
+{
+	if (t.level < 3)
+		return;
+	const pfa_pfn pfn = grant(0, PFA_MOVABLE), other = grant(4, PFA_MOVABLE);
+	t.p->st->starving = 1;
+	EXPECT(pfa_free, PFA_OK, t.p, pfn, 0);
+	EXPECT(pfa_free, PFA_OK, t.p, other, 4);
+	assert_int_equal(rig_stats(&t.rig, 0).quarantined, 0);
+	t.p->st->starving = 0;
+	rig_check(&t.rig);
+}
+
+/* ---- what level 3 is about, on every path ----------------------------------------------------------------------------- */
+
+/* As long as there is memory, a grant leaves enough in the slot to choose from. */
+static void choice(void)
+{
+	const struct pfai_slot *s = &t.c->slots[slot_of(0, PFAI_CODE_MOVABLE, 0)];
+	for (unsigned i = 0; i < FRAMES / 4 && t.level == 3; i++) {
+		(void)grant(0, PFA_MOVABLE);
+		MUST(s->n >= t.p->homes[s - t.c->slots].keep);
+	}
+}
+
+/* Each part of a guarded block that was split has one of the guards, and takes it along. */
+static void guards(void)
+{
+	if (t.level < 3)
+		return;
+	for (unsigned upper_first = 0; upper_first < 2; upper_first++) {
+		const pfa_pfn pfn = grant(1, PFA_MOVABLE | PFA_GUARD);
+		assert_int_equal(t.z->st->guards, 2);
+		EXPECT(pfa_split, PFA_OK, t.p, pfn, 1, 0);
+		EXPECT(pfa_free, PFA_OK, t.p, pfn + upper_first, 0);
+		assert_int_equal(t.z->st->guards, 1);
+		rig_check(&t.rig);
+		EXPECT(pfa_free, PFA_OK, t.p, pfn + !upper_first, 0);
+		assert_int_equal(t.z->st->guards, 0);
+		rig_check(&t.rig);
+	}
+}
+
+/* Half of each leaf is free: which one is served first is left to chance. */
+static void places(void)
+{
+	enum { LEAVES = FRAMES >> 7 };
+	pfa_pfn pfns[2 * LEAVES], last = 0;
+	unsigned falls = 0;
+	if (t.level < 3)
+		return;
+	assert_int_equal(t.p->leaf_order, 7);
+	for (unsigned i = 0; i < 2 * LEAVES; i++)
+		EXPECT(pfa_alloc_window, PFA_OK, t.p, 6, PFA_MOVABLE, ((struct pfa_run){64 * i, 64}), &pfns[i]);
+	for (unsigned i = 0; i < 2 * LEAVES; i += 2)
+		EXPECT(pfa_free, PFA_OK, t.p, pfns[i], 6);
+	EXPECT(pfa_cache_drain, PFA_OK, t.p, 0);
+	for (unsigned i = 0; i < LEAVES; i++) {
+		const pfa_pfn pfn = grant(6, PFA_MOVABLE | PFA_EXACT_ZONE);
+		falls += pfn < last;
+		last = pfn;
+	}
+	MUST(falls > 0);
+}
+
 /* ---- */
 
 #define EACH(name, high)                     \
@@ -436,6 +517,7 @@ static void queue_entry(void)
 EACH(row, CAP)
 EACH(count_exact, CAP)
 EACH(count_any, CAP)
+EACH(start_elsewhere, CAP)
 EACH(entry, CAP)
 EACH(entry_beyond, CAP)
 EACH(entry_drained, CAP)
@@ -457,12 +539,16 @@ EACH(queue_first, CAP)
 EACH(queue_n, CAP)
 EACH(queue_first_wraps, CAP)
 EACH(queue_entry, CAP)
+EACH(starving, CAP)
+EACH(choice, CAP)
+EACH(guards, CAP)
+EACH(places, PFA_EXPLICIT_0)
 
 static const struct unit_test tests[] = {
-	TEST(test_row), TEST(test_count_exact), TEST(test_count_any), TEST(test_entry), TEST(test_entry_beyond), TEST(test_entry_drained),
+	TEST(test_row), TEST(test_count_exact), TEST(test_count_any), TEST(test_start_elsewhere), TEST(test_entry), TEST(test_entry_beyond), TEST(test_entry_drained),
 	TEST(test_cached_byte), TEST(test_route_other_zone), TEST(test_route_beyond), TEST(test_slot_n), TEST(test_slot_start),
 	TEST(test_slot_cap), TEST(test_merge), TEST(test_code), TEST(test_leaf), TEST(test_used_below_zero), TEST(test_free_beyond),
 	TEST(test_used_beyond), TEST(test_index_lost), TEST(test_index_double), TEST(test_queue_first), TEST(test_queue_n),
-	TEST(test_queue_first_wraps), TEST(test_queue_entry),
+	TEST(test_queue_first_wraps), TEST(test_queue_entry), TEST(test_starving), TEST(test_choice), TEST(test_guards), TEST(test_places),
 };
 UNIT_MAIN(tests)
