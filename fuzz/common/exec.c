@@ -358,7 +358,7 @@ static bool exec_step_one(struct exec_run *run, unsigned index)
 
 	run->step = (struct exec_step){ .index = index };
 	run->asked.compacted = false;
-	run->asked.refused_inside = 0;
+	run->asked.refused_inside = run->asked.drains_inside = 0;
 	run->asked.asked = run->asked.granted = run->asked.single = run->asked.would_asked = false;
 	run->must_be_unchanged = false;
 	run->touched_first = SIZE_MAX;

@@ -33,6 +33,15 @@ void exec_mov_inside(struct exec_run *run, struct expectation e, int code, unsig
 
 /* ---- what owners do inside of their ops --------------------------------------------------------------------------- */
 
+static size_t owner_drains(const struct exec_run *run)
+{
+	struct pfa_stats all = { .nr_drain = 0 };
+
+	if (run->ops->stats)
+		(void)run->ops->stats(run->sut, &all, sizeof(all));
+	return all.nr_drain;
+}
+
 void exec_mov_extra_alloc(struct exec_run *run)
 {
 	const struct request r = request_block(0, PFA_MOVABLE | PFA_NOWAIT);
@@ -42,7 +51,9 @@ void exec_mov_extra_alloc(struct exec_run *run)
 
 	if (exec_mov.nr_extra == EXEC_EXTRAS)
 		return;
+	const size_t drains = owner_drains(run);
 	const int code = run->ops->alloc(run->sut, 0, PFA_MOVABLE, &pfn);
+	run->asked.drains_inside += owner_drains(run) - drains;
 	if (code == PFA_ENOMEM || code == PFA_EAGAIN) {
 		run->asked.refused_inside++;
 		return;

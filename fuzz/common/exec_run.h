@@ -49,7 +49,8 @@ struct exec_asked {
 	bool would_ok;       /* pfa_would_succeed said so before */
 	bool would_asked;
 	bool compacted;      /* owners' ops were called in it, which may free what the request does not see */
-	size_t refused_inside; /* requests that owners made there, in vain */
+	size_t refused_inside; /* requests that owners made there, in vain; */
+	size_t drains_inside;  /* and what these drained before */
 };
 
 struct exec_run {

@@ -201,7 +201,7 @@ bool exec_service(struct exec_run *run, unsigned budget)
 		return true;
 	if (run->ops->stats(run->sut, &is, sizeof(is)) != PFA_OK)
 		return exec_fail(run, "model code", "stats of an instance fails", 0, 0, 1);
-	return state_judge_service(run, budget, code, is.nr_drain - was.nr_drain);
+	return state_judge_service(run, budget, code, is.nr_drain - was.nr_drain - run->asked.drains_inside);
 }
 
 /* ---- content and faults ------------------------------------------------------------------------------------------ */
