@@ -318,6 +318,14 @@ static void test_destination_freed_inside(void **state)
 	told(&rig, PFA_FAULT_NOT_MOVED);
 	assert_int_equal(rig_stats(&rig, 0).allocated, 4);
 	rig_check(&rig);
+	/* two broken promises at once: each is told, that of the destination last */
+	s.says[OP_MIGRATE] = 1;
+	assert_int_equal(scripted_move(&s, cookie, PFA_MIGRATE_SYNC, PFA_MOVABLE), PFA_EBUSY);
+	assert_int_equal(rig.fault.nr, 2);
+	rig.fault.nr = 1;
+	told(&rig, PFA_FAULT_NOT_MOVED);
+	assert_int_equal(rig_stats(&rig, 0).allocated, 4);
+	rig_check(&rig);
 	EXPECT(pfa_owner_destroy, PFA_EBUSY, rig.pfa, s.owner);
 	done(&rig);
 }
