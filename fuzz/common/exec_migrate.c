@@ -230,8 +230,8 @@ static bool migrate_settle(struct exec_run *run, struct exec_move *move, int res
 		exec_mov.told++;
 		exec_mov.kinds |= 1u << PFA_FAULT_DESTINATION;
 	}
-	if (move->dst_released && !move->moved) { /* a move tells one fault, the last */
-		exec_mov.told += move->said == PFA_OK || move->said == PFA_EAGAIN || move->said == PFA_EBUSY;
+	if (move->dst_released && !move->moved) {
+		exec_mov.told++;
 		exec_mov.kinds |= 1u << PFA_FAULT_NOT_MOVED;
 	}
 	const int expected = migrate_result(move);

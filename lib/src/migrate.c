@@ -34,10 +34,10 @@ static inline size_t move_frames(const struct pfai_move *m)
 	return (size_t)1 << m->order;
 }
 
-static void move_fault(struct pfai_move *m, enum pfa_fault_kind kind, size_t at)
+static void move_wrong_dst(struct pfai_move *m, enum pfa_fault_kind kind)
 {
-	m->fault = kind;
-	m->fault_at = at;
+	m->dst_fault = kind;
+	m->dst_fault_at = m->dst;
 }
 
 /* What an op said, if it may say that; else it is told later, and counts as a refusal. */
@@ -45,16 +45,19 @@ static int move_said(struct pfai_move *m, int said)
 {
 	if (said == PFA_OK || said == PFA_EAGAIN || said == PFA_EBUSY)
 		return said;
-	move_fault(m, PFA_FAULT_OWNER_RESULT, m->src);
+	m->said_wrong = true;
 	return PFA_EBUSY;
 }
 
 /* Nothing is locked by the mover any more: tells what there is to tell. */
 static int move_told(struct pfa *p, struct pfai_move *m, int result)
 {
-	if (m->fault != PFA_FAULT_NONE)
-		(void)pfai_fault(p, m->fault, p->base + m->fault_at, m->order, m->function);
-	m->fault = PFA_FAULT_NONE;
+	if (m->said_wrong)
+		(void)pfai_fault(p, PFA_FAULT_OWNER_RESULT, p->base + m->src, m->order, m->function);
+	if (m->dst_fault != PFA_FAULT_NONE)
+		(void)pfai_fault(p, m->dst_fault, p->base + m->dst_fault_at, m->order, m->function);
+	m->said_wrong = false;
+	m->dst_fault = PFA_FAULT_NONE;
 	return result;
 }
 
@@ -84,7 +87,8 @@ static int move_ask(struct pfa *p, struct pfai_move *m, struct pfai_entry *src)
 int pfai_move_isolate(struct pfa *p, struct pfai_move *m)
 {
 	struct pfai_entry *src = pfai_entry_at(p, m->src);
-	m->fault = PFA_FAULT_NONE;
+	m->said_wrong = false;
+	m->dst_fault = PFA_FAULT_NONE;
 	int result = pfai_page_lock(p, src, m->mode != PFA_MIGRATE_ASYNC);
 	if (result != PFA_OK)
 		return result == PFA_EINVAL ? PFA_EINVAL : PFA_EBUSY;
@@ -184,7 +188,7 @@ static int move_prepare(struct pfa *p, struct pfai_move *m)
 	const struct pfai_entry *src = pfai_entry_at(p, m->src);
 	uint32_t owner = pfai_load_relaxed(&src->refs) >> PFAI_REF_OWNER_SHIFT;
 	if (!pfai_claim_block(p, m->dst, m->order)) {
-		move_fault(m, PFA_FAULT_DESTINATION, m->dst);
+		move_wrong_dst(m, PFA_FAULT_DESTINATION);
 		m->dst = PFAI_NONE;
 		return PFA_EMISUSE;
 	}
@@ -206,7 +210,7 @@ static void move_unprepare(struct pfa *p, struct pfai_move *m)
 	pfai_movable_count(pfai_zone_of(p, p->base + m->dst), 0 - move_frames(m), 0 - move_frames(m));
 	if (freed) {
 		(void)pfai_add32(&pfai_owner_at(p, owner)->live, 1u);
-		move_fault(m, PFA_FAULT_NOT_MOVED, m->dst);
+		move_wrong_dst(m, PFA_FAULT_NOT_MOVED);
 	}
 	if (claimed)
 		pfai_unclaim_block(p, m->dst, m->order);
@@ -330,7 +334,7 @@ static int dest_take(struct pfa *p, const struct migration *call, struct pfai_mo
 		m->dst = pfn - p->base;
 		if (pfai_zone_of(p, pfn))
 			return PFA_OK;
-		move_fault(m, PFA_FAULT_DESTINATION, m->dst);
+		move_wrong_dst(m, PFA_FAULT_DESTINATION);
 		return PFA_EMISUSE;
 	}
 	rq.order = m->order;

@@ -17,9 +17,11 @@ struct pfai_move {
 	bool held;            /* src is isolated, and its page lock is still the mover's */
 	uint32_t slot;        /* of pfai_mover_begin() */
 	const char *function; /* for faults */
-	/* A broken promise, told when the page locks are given up. NONE: none. */
-	enum pfa_fault_kind fault;
-	size_t fault_at;
+	/* Broken promises, told when the page locks are given up: an op said what it must not; and what is wrong with the
+	 * destination (NONE: nothing). */
+	bool said_wrong;
+	enum pfa_fault_kind dst_fault;
+	size_t dst_fault_at;
 };
 
 /* Isolates the block at m->src (m->zone, m->mode and m->function are set); m->order is its own then.
