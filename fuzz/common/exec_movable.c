@@ -585,6 +585,7 @@ bool exec_movable_volleys(struct exec_run *run)
 		run->touched_end = 0;
 		run->quiet_broken = true;
 		exec_at_cpu(run); /* the step may have changed it */
+		run->cpus_filled |= exec_cpu_bit(run);
 		if (!movable_volley(run, i) || !exec_after_step(run, (unsigned)step.index, false))
 			return false;
 		memcpy(run->before, run->now, sizeof(run->now[0]) * run->m.nr_zones);
