@@ -466,8 +466,52 @@ static void test_hostile(void **state)
 	}
 }
 
+/* The only place above the block was written after its free: it is told and bad, the block stays, and compaction goes on. */
+static void test_written_destination(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct pfa_compact_stats did;
+	pfa_pfn frames[64];
+	size_t nr;
+	rig_init(&rig);
+	rig.cfg.max_owners = 1;
+	rig.cfg.hardening = 3;
+	rig.cfg.flags = PFA_CONFIG_NO_SHADOW; /* a use after free is what this is about */
+	rig.cfg.poison = PFA_POISON_ALL;
+	rig.pool_kind = RIG_POOL_CONTENT;
+	rig_zone(&rig, 0, 64);
+	rig_start(&rig);
+	scripted_start(&s, &rig);
+	EXPECT(pfa_alloc_bulk, PFA_OK, rig.pfa, 0, PFA_MOVABLE, 64, frames, &nr);
+	for (size_t i = 0; i < 64; i++) {
+		if (frames[i] == 1)
+			scripted_adopt(&s, 0, 1, 0);
+		else if (frames[i] == 9)
+			scripted_adopt(&s, 1, 9, 0);
+		else
+			EXPECT(pfa_free, PFA_OK, rig.pfa, frames[i], 0);
+	}
+	EXPECT(pfa_cache_drain, PFA_OK, rig.pfa, PFA_ALL_CPUS);
+	((unsigned char *)rig.pool)[63 << rig.cfg.frame_shift] ^= 1;
+	EXPECT(pfa_compact, PFA_OK, rig.pfa, 0, PFA_COMPACT_ALL, PFA_MIGRATE_SYNC, &did);
+	assert_int_equal(rig.fault.nr, 1);
+	assert_int_equal(rig.fault.kind, PFA_FAULT_WRITTEN_AFTER_FREE);
+	assert_int_equal(rig.fault.pfn, 63);
+	assert_string_equal(rig.fault.function, "pfa_compact");
+	assert_int_equal(rig_info(&rig, 63).state, PFA_FRAME_BAD);
+	assert_int_equal(rig_stats(&rig, 0).bad, 1);
+	assert_int_equal(s.blocks[0].at, 1);
+	assert_int_equal(s.blocks[1].at, 62);
+	assert_int_equal(did.moved, 1);
+	scripted_stop(&s);
+	rig_check(&rig);
+	rig_stop(&rig);
+}
+
 static const struct unit_test tests[] = {
 	TEST(test_packs), TEST(test_mixed_orders), TEST(test_stops_at_the_order), TEST(test_arguments), TEST(test_busy),
 	TEST(test_keeps_out), TEST(test_direct), TEST(test_capture), TEST(test_capture_not_from_cma), TEST(test_deferred), TEST(test_background), TEST(test_hostile),
+	TEST_CONTENT(test_written_destination, "it writes to frames"),
 };
 UNIT_MAIN(tests)
