@@ -57,9 +57,10 @@ static size_t compact_highest(const struct pfai_zone *z, unsigned order, size_t 
 	return PFAI_NONE;
 }
 
-/* Takes a free block of this pageblock, above rel `lo`, out of the free memory. */
-static size_t compact_take_locked(struct compact *c, unsigned order, size_t pb, size_t lo)
+/* Takes a free block of rq->order of this pageblock, above rel `lo`, out of the free memory. */
+static size_t compact_take_locked(struct compact *c, struct pfai_request *rq, size_t pb, size_t lo)
 {
+	unsigned order = rq->order;
 	struct pfa *p = c->p;
 	struct pfai_zone *z = c->z;
 	size_t first = pb << p->pb_order, hi = first + ((size_t)1 << p->pb_order);
@@ -68,6 +69,7 @@ static size_t compact_take_locked(struct compact *c, unsigned order, size_t pb, 
 	size_t rel = compact_highest(z, order, lo > first ? lo : first, hi);
 	if (rel == PFAI_NONE || !pfai_zone_is_free_locked(p, z, rel, order))
 		return PFAI_NONE;
+	rq->zero = pfai_zone_known_zero_locked(p, z, rel, (size_t)1 << order);
 	pfai_zone_take_locked(p, z, rel, order);
 	pfai_block_leaves(p, pfai_offset_of_rel(z, rel), order, PFAI_HEAD | order);
 	z->st->direct_allocs += (size_t)1 << order;
@@ -77,12 +79,12 @@ static size_t compact_take_locked(struct compact *c, unsigned order, size_t pb, 
 /* A free block above rel `lo` comes into c->hand. False: there is none. */
 static bool compact_take(struct compact *c, unsigned order, size_t lo)
 {
-	const struct pfai_request rq = { .order = order, .function = c->function };
+	struct pfai_request rq = { .order = order, .zone = c->z, .function = c->function };
 	size_t *dst = &c->st->dst[order], lowest = lo >> c->p->pb_order;
 	for (; *dst > lowest && *dst <= c->z->nr_pb; --*dst) {
 		if (!pfai_zone_lock(c->p, c->z))
 			return false;
-		size_t rel = compact_take_locked(c, order, *dst - 1, lo);
+		size_t rel = compact_take_locked(c, &rq, *dst - 1, lo);
 		pfai_zone_unlock(c->p, c->z);
 		c->steps++;
 		if (rel == PFAI_NONE)
