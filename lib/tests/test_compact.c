@@ -466,6 +466,21 @@ static void test_hostile(void **state)
 	}
 }
 
+/* Blocks larger than a pageblock are scanned once. */
+static void test_scans_large_blocks_once(void **state)
+{
+	(void)state;
+	struct rig rig;
+	struct pfa_compact_stats did;
+	pfa_pfn pfn;
+	base(&rig, 0, 512);
+	EXPECT(pfa_alloc, PFA_OK, rig.pfa, 8, PFA_UNMOVABLE, &pfn);
+	EXPECT(pfa_compact, PFA_OK, rig.pfa, 0, PFA_COMPACT_ALL, PFA_MIGRATE_SYNC, &did);
+	assert_int_equal(did.scanned, 512);
+	EXPECT(pfa_free, PFA_OK, rig.pfa, pfn, 8);
+	done(&rig);
+}
+
 /* The only place above the block was written after its free: it is told and bad, the block stays, and compaction goes on. */
 static void test_written_destination(void **state)
 {
@@ -512,6 +527,7 @@ static void test_written_destination(void **state)
 static const struct unit_test tests[] = {
 	TEST(test_packs), TEST(test_mixed_orders), TEST(test_stops_at_the_order), TEST(test_arguments), TEST(test_busy),
 	TEST(test_keeps_out), TEST(test_direct), TEST(test_capture), TEST(test_capture_not_from_cma), TEST(test_deferred), TEST(test_background), TEST(test_hostile),
+	TEST(test_scans_large_blocks_once),
 	TEST_CONTENT(test_written_destination, "it writes to frames"),
 };
 UNIT_MAIN(tests)
