@@ -148,7 +148,8 @@ static void compact_pageblock(struct compact *c, size_t pb)
 		unsigned order = byte & PFAI_STATE_MASK ? byte & PFAI_ORDER_MASK : 0;
 		if ((byte & PFAI_STATE_MASK) == PFAI_MOVABLE && order < p->pb_order)
 			compact_block(c, rel, order);
-		c->scanned += (size_t)1 << order;
+		size_t left = end - rel; /* what lies in further pageblocks is scanned there */
+		c->scanned += (size_t)1 << order < left ? (size_t)1 << order : left;
 		c->steps++;
 		rel += (size_t)1 << order;
 	}
