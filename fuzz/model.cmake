@@ -7,6 +7,7 @@ add_library(pfa_fuzz_exec STATIC
 	common/exec.c
 	common/exec_frees.c
 	common/exec_harden.c
+	common/exec_compact.c
 	common/exec_migrate.c
 	common/exec_misuse.c
 	common/exec_movable.c
@@ -25,6 +26,7 @@ add_library(pfa_fuzz_exec STATIC
 	common/exec_views.c
 	common/model.c
 	common/model_past.c
+	common/model_compact.c
 	common/model_movable.c
 	common/setup.c
 	common/setup_spoil.c

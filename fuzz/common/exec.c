@@ -3,7 +3,7 @@
  * exec.c - see exec.h. The world that an instance lives in (platform ops with their contracts), its beginning and end,
  * and the loop over the steps.
  */
-#include "exec_run.h"
+#include "exec_movable.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -358,6 +358,7 @@ static bool exec_step_one(struct exec_run *run, unsigned index)
 
 	run->step = (struct exec_step){ .index = index };
 	run->asked.compacted = false;
+	exec_pass_begins();
 	run->asked.refused_inside = run->asked.drains_inside = 0;
 	run->asked.asked = run->asked.granted = run->asked.single = run->asked.would_asked = false;
 	run->must_be_unchanged = false;

@@ -13,7 +13,7 @@ enum migrate_take {
 	TAKE_SOURCE, TAKE_MOVABLE, TAKE_TAIL, TAKE_CLEARS
 };
 
-static void migrate_begin(struct exec_move *move, pfa_pfn src, enum pfa_migrate_mode mode)
+void exec_mov_begin(struct exec_move *move, pfa_pfn src, enum pfa_migrate_mode mode)
 {
 	*move = (struct exec_move){ .outer = exec_mov.move, .slot = MODEL_NO_BLOCK, .src = src, .mode = mode };
 	exec_mov.move = move;
@@ -42,10 +42,7 @@ static int migrate_take_block(struct exec_run *run, struct exec_move *move, unsi
 		exec_mov_fail(run, v.monitor, v.what, v.pfn, v.expected, v.actual);
 		return PFA_ENOMEM;
 	}
-	const size_t nr = (size_t)1 << order;
-	exec_touch(run, *out, nr);
-	exec_owned(run, *out, nr);
-	exec_stamp(run, *out, nr, model_take(&run->m, *out, order));
+	exec_mov_owned(run, *out, order);
 	move->has_dst = true;
 	move->dst = *out;
 	return PFA_OK;
@@ -72,7 +69,7 @@ static void migrate_other(struct exec_run *run)
 	const unsigned other = model_movable_nth(&exec_mov.mm, exec_mov.dice = exec_mix(exec_mov.dice, 1));
 	struct exec_move move;
 
-	migrate_begin(&move, exec_mov.mm.block[other].pfn, PFA_MIGRATE_SYNC);
+	exec_mov_begin(&move, exec_mov.mm.block[other].pfn, PFA_MIGRATE_SYNC);
 	move.flags = PFA_MOVABLE;
 	if (!migrate_one(run, move.src, &dest, &move))
 		exec_mov.broken = true;
@@ -305,59 +302,6 @@ static bool migrate_call(struct exec_run *run, pfa_pfn head, const struct pfa_de
 	return fine && exec_mov_call_ends(run);
 }
 
-/* ---- compaction ---------------------------------------------------------------------------------------------------- */
-
-void exec_compact_begins(struct exec_run *run, pfa_pfn src, enum pfa_migrate_mode mode)
-{
-	size_t index;
-
-	if (exec_mov.move && !exec_mov.move->compacts)
-		return; /* pfa_migrate() began it */
-	(void)exec_compact_ends(run);
-	exec_mov.move = NULL;
-	migrate_begin(&exec_mov.compacting, src, mode);
-	exec_mov.compacting.compacts = true;
-	run->asked.compacted = true;
-	/* it stays in its zone, and goes where movable blocks belong */
-	exec_mov.compacting.flags = PFA_MOVABLE | PFA_EXACT_ZONE | PFA_ZONE(model_zone_of(&run->m, src, &index));
-	run->tracks_zero = false;
-}
-
-bool exec_compact_ends(struct exec_run *run)
-{
-	const struct exec_move *move = &exec_mov.compacting;
-
-	if (exec_mov.move == move && move->isolated && !move->moved && !move->putback && !move->stopped)
-		exec_mov_fail(run, "I10 automaton", "compaction isolated a block, and neither moved nor put it back", move->src, 1, 0);
-	if (exec_mov.move == move)
-		exec_mov.move = NULL;
-	return !exec_mov.broken;
-}
-
-bool exec_compact(struct exec_run *run, const uint64_t *a)
-{
-	const uint32_t zone = a[0] == 7 ? PFA_ALL_ZONES : (uint32_t)a[0];
-	const unsigned order = a[1] == 63 ? PFA_COMPACT_ALL : (unsigned)a[1];
-	struct pfa_compact_stats out = { .size = 1 };
-	const size_t moved = exec_mov.moved;
-	int code;
-
-	if (!run->ops->compact)
-		return exec_skip(run);
-	EXEC_CALL(run, code, run->ops->compact(run->sut, zone, order, (enum pfa_migrate_mode)a[2], a[3] ? &out : NULL));
-	run->step.code = code;
-	run->step.value = exec_mov.moved - moved;
-	if (!exec_compact_ends(run))
-		return false;
-	const bool bad = (zone != PFA_ALL_ZONES && zone >= run->m.nr_zones) || (order > run->m.max_order && order != PFA_COMPACT_ALL) ||
-	                 a[2] >= PFA_MIGRATE_MODES;
-	if (bad || code != PFA_ENOMEM)
-		return exec_expect_code(run, bad ? PFA_EINVAL : PFA_OK, code);
-	if (order == PFA_COMPACT_ALL)
-		return exec_fail(run, "model code", "compaction to the end says that no block is on offer", 0, 0, 1);
-	return !run->nr_told || exec_fail(run, "contract fatal", "platform.fatal was told of a compaction", 0, 0, (size_t)run->told.kind);
-}
-
 /* ---- operations ---------------------------------------------------------------------------------------------------- */
 
 /* nr blocks one by one: what each comes to follows from what the one before did. */
@@ -371,7 +315,7 @@ bool exec_migrate(struct exec_run *run, uint64_t at, uint64_t nr, uint64_t mode,
 		return exec_skip(run);
 	for (uint64_t i = 0; i <= nr && exec_mov.mm.nr; i++) {
 		struct exec_move move;
-		migrate_begin(&move, exec_mov.mm.block[model_movable_nth(&exec_mov.mm, at + i)].pfn, dest.mode);
+		exec_mov_begin(&move, exec_mov.mm.block[model_movable_nth(&exec_mov.mm, at + i)].pfn, dest.mode);
 		move.flags = flags;
 		if (!migrate_call(run, move.src, &dest, &move))
 			return false;
@@ -387,7 +331,7 @@ bool exec_migrate_to(struct exec_run *run, const uint64_t *a)
 
 	if (!exec_mov.mm.nr)
 		return exec_skip(run);
-	migrate_begin(&move, exec_mov.mm.block[model_movable_nth(&exec_mov.mm, a[0])].pfn, dest.mode);
+	exec_mov_begin(&move, exec_mov.mm.block[model_movable_nth(&exec_mov.mm, a[0])].pfn, dest.mode);
 	move.by_take = true;
 	move.take = (unsigned)a[2];
 	move.gives = a[3] != 0;
@@ -418,7 +362,7 @@ bool exec_migrate_raw(struct exec_run *run, const uint64_t *a)
 	default:
 		if (model_movable_at(&exec_mov.mm, head) != MODEL_NO_BLOCK)
 			return exec_skip(run);
-		migrate_begin(&move, head, PFA_MIGRATE_ASYNC);
+		exec_mov_begin(&move, head, PFA_MIGRATE_ASYNC);
 		return migrate_call(run, head, &odd.dest, &move);
 	}
 	EXEC_CALL(run, code, run->ops->migrate(run->sut, &head, a[0] != 0, &odd.dest, &result));

@@ -13,6 +13,16 @@ void exec_mov_unowned(struct exec_run *run, pfa_pfn pfn, unsigned order)
 	exec_unowned(run, pfn, (size_t)1 << order);
 }
 
+void exec_mov_owned(struct exec_run *run, pfa_pfn pfn, unsigned order)
+{
+	const size_t nr = (size_t)1 << order;
+
+	exec_touch(run, pfn, nr);
+	exec_owned(run, pfn, nr);
+	exec_unpoke(run, pfn, nr, false);
+	exec_stamp(run, pfn, nr, model_take(&run->m, pfn, order));
+}
+
 /* Of a block that is about to be free in the model. */
 void exec_mov_keep_guards(const struct exec_run *run, pfa_pfn pfn, unsigned order)
 {
@@ -586,6 +596,7 @@ bool exec_movable_volleys(struct exec_run *run)
 		run->quiet_broken = true;
 		exec_at_cpu(run); /* the step may have changed it */
 		run->cpus_filled |= exec_cpu_bit(run);
+		exec_pass_begins();
 		if (!movable_volley(run, i) || !exec_after_step(run, (unsigned)step.index, false))
 			return false;
 		memcpy(run->before, run->now, sizeof(run->now[0]) * run->m.nr_zones);

@@ -47,6 +47,14 @@ struct exec_move {
 	bool compacts;            /* begun by the library: compaction */
 };
 
+/* The moves that compaction began since the step, or what is made up after it, began. */
+struct exec_pass {
+	size_t number;                    /* of the step */
+	bool meddled;                     /* ops freed, allocated or pinned something meanwhile; or there was more than one pass */
+	size_t blocks, frames;            /* moved */
+	size_t refused, refused_frames;   /* by their owner */
+};
+
 #define EXEC_EXTRAS 32u
 #define EXEC_GUARDS 4u
 #define EXEC_MADE 16u
@@ -65,6 +73,7 @@ struct exec_movables {
 	pfa_owner stale;
 	struct exec_move *move;       /* innermost */
 	struct exec_move compacting;  /* the one that compaction began last */
+	struct exec_pass pass;
 	unsigned inside;              /* ops that are running */
 	bool broken;                  /* a finding was made inside of a call */
 	unsigned told;                /* faults that the current call must tell */
@@ -74,7 +83,7 @@ struct exec_movables {
 	pfa_pfn guard[EXEC_GUARDS];   /* of blocks that the model let go of last: the library does so after the op only */
 	unsigned nr_guards;           /* ever */
 	uint64_t dice;                /* deterministic choices of what owners do */
-	size_t calls[OWNER_OPS], moved;
+	size_t calls[OWNER_OPS];
 	struct exec_made made[EXEC_MADE]; /* the last ones */
 	size_t nr_made;               /* ever */
 };
@@ -115,9 +124,14 @@ static inline bool exec_mov_hostile(const struct exec_run *run)
 void exec_mov_extra_alloc(struct exec_run *run);
 void exec_mov_extra_free(struct exec_run *run);
 
-/* A move that compaction begins; and what must be true when the call is over. */
+void exec_mov_begin(struct exec_move *move, pfa_pfn src, enum pfa_migrate_mode mode);
+/* exec_compact.c: a move that compaction begins, and ends; it is successful, with the block still at its source. */
 void exec_compact_begins(struct exec_run *run, pfa_pfn src, enum pfa_migrate_mode mode);
 bool exec_compact_ends(struct exec_run *run);
+void exec_compact_moves(struct exec_run *run, struct model_movable *b);
+void exec_pass_begins(void);
+/* A destination, or another block, is an owner's from now on. */
+void exec_mov_owned(struct exec_run *run, pfa_pfn pfn, unsigned order);
 bool exec_compact(struct exec_run *run, const uint64_t *a);
 /* A refusal for want of a destination, before the owner's putback() can free anything: was there really none? */
 bool exec_mov_judge_nomem(struct exec_run *run, struct exec_move *move);

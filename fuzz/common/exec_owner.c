@@ -69,9 +69,7 @@ void exec_mov_extra_alloc(struct exec_run *run)
 		exec_mov_fail(run, v.monitor, v.what, v.pfn, v.expected, v.actual);
 		return;
 	}
-	exec_touch(run, pfn, 1);
-	exec_owned(run, pfn, 1);
-	exec_stamp(run, pfn, 1, model_take(&run->m, pfn, 0));
+	exec_mov_owned(run, pfn, 0);
 	exec_mov.extra[exec_mov.nr_extra++] = pfn;
 }
 
@@ -213,6 +211,7 @@ static void owner_does(struct exec_run *run, struct exec_owner *owner, unsigned 
 	}
 	if (!does)
 		return;
+	exec_mov.pass.meddled |= does < 10;
 	exec_mov.dice = exec_mix(exec_mov.dice, does);
 	const unsigned other = model_movable_nth(&exec_mov.mm, exec_mov.dice >> 8);
 	switch (does) {
@@ -355,9 +354,7 @@ static void owner_sees_dst(struct exec_run *run, struct exec_move *move, pfa_pfn
 		exec_mov_fail(run, "I10 compact", "compaction moves blocks up", move->src, move->src, dst);
 		return;
 	}
-	exec_touch(run, dst, nr);
-	exec_owned(run, dst, nr);
-	exec_stamp(run, dst, nr, model_take(&run->m, dst, move->order));
+	exec_mov_owned(run, dst, move->order);
 	move->has_dst = true;
 	move->dst = dst;
 }
@@ -435,10 +432,11 @@ static int owner_migrate(void *ctx, pfa_pfn dst, pfa_pfn src, unsigned order, ui
 	} else if (move->said == PFA_OK) {
 		owner_copies(run, dst, src, order);
 		b->isolated = false;
+		if (move->compacts)
+			exec_compact_moves(run, b);
 		exec_mov_keep_guards(run, src, order);
 		model_movable_moved(&exec_mov.mm, &run->m, slot, dst);
 		exec_mov_unowned(run, src, order);
-		exec_mov.moved++;
 		move->moved = true;
 		b->released = move->dst_released;
 		exec_mov_dropped(run, slot);

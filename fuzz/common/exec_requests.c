@@ -2,7 +2,7 @@
  *
  * exec_requests.c - the operations that are granted something: what is asked, what may come back, who owns it then.
  */
-#include "exec_ops.h"
+#include "exec_movable.h"
 
 #include <string.h>
 
@@ -180,6 +180,7 @@ static bool request_many(struct exec_run *run, struct exec_handle *h, const stru
 	size_t got = SIZE_MAX;
 	int code;
 
+	exec_mov.pass.meddled = true; /* each block may be compacted for */
 	memset(requests_pfns, 0xEE, nr * sizeof(requests_pfns[0]));
 	run->in_zero = (r->flags & PFA_ZERO) != 0;
 	EXEC_CALL(run, code, run->ops->alloc_bulk(run->sut, r->order, r->flags, nr, requests_pfns, &got));

@@ -29,6 +29,7 @@ struct model_movable {
 	bool isolated;     /* a mover has it */
 	bool released;     /* it was freed, and somebody still holds it */
 	unsigned handle;   /* of the program, to which it comes back */
+	size_t pass;       /* of compaction, which moved it last */
 };
 
 /* Events, as the zones count them. */
@@ -83,5 +84,13 @@ struct pfa_movable_info model_movable_info(const struct model_movables *mm, unsi
 /* The counters of a zone. */
 bool model_judge_movable_sums(const struct model_movables *mm, const struct model *m, unsigned zone,
                               const struct pfa_zone_stats *s, struct verdict *v);
+
+/* ---- compaction (model_compact.c): un-owned frames are taken for free ones ------------------------------------------- */
+
+/* Un-owned frames of the zones [first, end) that are in no whole block of the order, per mille of all. */
+unsigned model_fragmentation(const struct model *m, unsigned first, unsigned end, unsigned order);
+/* After compaction to the end, in which no owner refused: what could move is above what is free. Says nothing of zones whose
+ * movable blocks are of several orders, pinned or locked. */
+bool model_judge_compacted(const struct model_movables *mm, const struct model *m, unsigned zone, struct verdict *v);
 
 #endif

@@ -2,13 +2,13 @@
  *
  * sut_canary.c - see sut_canary.h. Each canary replaces as few functions of libpfa's table as it needs.
  */
-#include "sut_canary.h"
+#include "sut_canary_parts.h"
 
 #include <string.h>
 
 static struct sut_ops canary_ops;
-static enum sut_canary canary_which;
-static struct pfa_config canary_cfg;      /* of the last create; what it points to outlives the instance */
+enum sut_canary canary_which;
+struct pfa_config canary_cfg;      /* of the last create; what it points to outlives the instance */
 static pfa_pfn canary_last;               /* the last block granted */
 static bool canary_has_last;
 static size_t canary_refused;             /* requests that it refused on its own, and counts as it should */
@@ -34,7 +34,7 @@ static uint32_t canary_flags(uint32_t flags)
 	}
 }
 
-static struct sut *canary_sut;
+struct sut *canary_sut;
 
 static bool canary_frame_is_bad(pfa_pfn pfn)
 {
@@ -390,104 +390,6 @@ static int canary_service(struct sut *s, unsigned budget, uint64_t *out_next)
 	return code;
 }
 
-/* ---- movable blocks ------------------------------------------------------------------------------------------------ */
-
-#define CANARY_OWNERS 8u
-
-/* The owners' ops, with the allocator's mistakes in between. */
-static struct canary_owner {
-	struct pfa_owner_ops ops;
-	void *ctx;
-} canary_owners[CANARY_OWNERS];
-static unsigned canary_nr_owners;
-static bool canary_migrates; /* pfa_migrate() runs: it is not compaction that moves */
-
-static int canary_isolate(void *ctx, pfa_pfn head, unsigned order, uint64_t cookie, enum pfa_migrate_mode mode)
-{
-	const struct canary_owner *o = ctx;
-	return o->ops.isolate(o->ctx, head, order, cookie + (canary_which == SUT_CANARY_OP_COOKIE), mode);
-}
-
-static int canary_migrate_op(void *ctx, pfa_pfn dst, pfa_pfn src, unsigned order, uint64_t cookie, enum pfa_migrate_mode mode)
-{
-	const struct canary_owner *o = ctx;
-	void *ptr;
-	pfa_pfn low;
-	if (canary_which == SUT_CANARY_COMPACTS_DOWN && !canary_migrates && sut_pfa.alloc(canary_sut, order, PFA_MOVABLE, &low) == PFA_OK) {
-		if (low < src)
-			dst = low;
-		else if (sut_pfa.free(canary_sut, low, order) != PFA_OK)
-			return PFA_EBUSY;
-	}
-	int said = o->ops.migrate(o->ctx, dst, src, order, cookie, mode);
-	for (unsigned i = 0; i < 64 && said == PFA_EAGAIN && canary_which == SUT_CANARY_AGAIN_FOR_EVER; i++)
-		said = o->ops.migrate(o->ctx, dst, src, order, cookie, mode);
-	if (said == PFA_OK && canary_which == SUT_CANARY_LOSES_MOVED && canary_cfg.pool && sut_pfa.ptr(canary_sut, dst, &ptr) == PFA_OK)
-		memset(ptr, 0x55, 8);
-	return said;
-}
-
-static void canary_putback(void *ctx, pfa_pfn head, unsigned order, uint64_t cookie)
-{
-	const struct canary_owner *o = ctx;
-	for (unsigned i = 0; i < (canary_which == SUT_CANARY_PUTBACK_NEVER ? 0u : canary_which == SUT_CANARY_PUTBACK_TWICE ? 2u : 1u); i++)
-		o->ops.putback(o->ctx, head, order, cookie);
-}
-
-static int canary_owner_create(struct sut *s, const struct pfa_owner_ops *ops, void *ctx, pfa_owner *out)
-{
-	const struct pfa_owner_ops mine = { .size = sizeof(mine), .isolate = canary_isolate, .migrate = canary_migrate_op,
-		                            .putback = canary_putback };
-	struct canary_owner *o = &canary_owners[canary_nr_owners];
-
-	if (ops->size != sizeof(*ops) || !ops->isolate || !ops->migrate || !ops->putback || canary_nr_owners == CANARY_OWNERS - 1)
-		return sut_pfa.owner_create(s, ops, ctx, out);
-	*o = (struct canary_owner){ *ops, ctx };
-	const int code = sut_pfa.owner_create(s, &mine, o, out);
-	canary_nr_owners += code == PFA_OK;
-	return code;
-}
-
-static int canary_movable_info(struct sut *s, pfa_pfn head, struct pfa_movable_info *out)
-{
-	const int code = sut_pfa.movable_info(s, head, out);
-	if (code == PFA_OK && canary_which == SUT_CANARY_OP_UNLOCKED)
-		out->locked = false;
-	if (code == PFA_OK && canary_which == SUT_CANARY_MOVABLE_VIEW)
-		out->pins++;
-	return code;
-}
-
-static int canary_pin(struct sut *s, pfa_pfn head)
-{
-	const int code = sut_pfa.pin(s, head);
-	return code == PFA_EDEADLK && canary_which == SUT_CANARY_PINS_INSIDE ? PFA_OK : code;
-}
-
-static void canary_keeps(void *ctx, pfa_pfn dst, unsigned order)
-{
-	(void)ctx;
-	(void)dst;
-	(void)order;
-}
-
-static int canary_migrate(struct sut *s, const pfa_pfn heads[], size_t nr, const struct pfa_dest *dest, int out_results[])
-{
-	struct pfa_dest mine = { .size = 0 };
-
-	if (canary_which == SUT_CANARY_KEEPS_DESTINATION && dest->size == sizeof(*dest) && dest->give) {
-		mine = *dest;
-		mine.give = canary_keeps;
-		dest = &mine;
-	}
-	canary_migrates = true;
-	const int code = sut_pfa.migrate(s, heads, nr, dest, out_results);
-	canary_migrates = false;
-	for (size_t i = 0; i < nr && canary_which == SUT_CANARY_SAYS_MOVED && code == PFA_EAGAIN; i++)
-		out_results[i] = out_results[i] == PFA_EBUSY ? PFA_OK : out_results[i];
-	return canary_which == SUT_CANARY_SAYS_MOVED && code == PFA_EAGAIN && nr == 1 ? out_results[0] == PFA_OK ? PFA_OK : code : code;
-}
-
 /* ---- begin and end ----------------------------------------------------------------------------------------------- */
 
 static void (*canary_real_fatal)(void *ctx, const struct pfa_fault *fault);
@@ -520,7 +422,7 @@ static int canary_create(const struct pfa_config *cfg, struct sut **out, enum pf
 
 	canary_cfg = *cfg;
 	canary_calls = canary_refused = 0;
-	canary_nr_owners = 0;
+	canary_movable_begin();
 	canary_has_last = false;
 	canary_real_fatal = platform.fatal;
 	if (canary_which == SUT_CANARY_GUARDS)
@@ -584,10 +486,7 @@ const struct sut_ops *sut_canary(enum sut_canary which)
 	canary_ops.history = canary_history;
 	canary_ops.trace = canary_trace;
 	canary_ops.repair = canary_repair;
-	canary_ops.owner_create = canary_owner_create;
-	canary_ops.movable_info = canary_movable_info;
-	canary_ops.pin = canary_pin;
-	canary_ops.migrate = canary_migrate;
+	canary_movable_ops(&canary_ops);
 	canary_ops.frame_text = canary_frame_text;
 	return &canary_ops;
 }

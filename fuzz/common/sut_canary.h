@@ -89,6 +89,16 @@
 	X(MOVABLE_VIEW, "I10 view", "shows a pin too many")                                                       \
 	X(AGAIN_FOR_EVER, "I13 tries", "tries again as long as the owner says so")                                \
 	X(COMPACTS_DOWN, "I10 compact", "compacts to lower frames")                                                  \
+	X(COMPACTS_TWICE, "I10 twice", "compacts to the middle, and then to the top")                             \
+	X(COMPACTS_NOT, "I10 compacted", "says that it has compacted, and does not")                              \
+	X(OFFERS, "I10 offer", "says that compaction had made a block")                                           \
+	X(COMPACT_MOVED, "I10 statistics", "counts a frame more as moved by compaction")                          \
+	X(COMPACT_FAILED, "I10 statistics", "does not count what compaction could not move")                      \
+	X(COMPACT_SCANNED, "I10 statistics", "counts a frame less as scanned")                                    \
+	X(COMPACT_STEPS, "I10 statistics", "takes many more steps")                                               \
+	X(COMPACT_BEFORE, "I10 statistics", "tells another fragmentation index from before")                      \
+	X(COMPACT_AFTER, "I10 statistics", "tells another fragmentation index from after")                        \
+	X(COMPACT_MET, "I10 statistics", "counts scanners that met in a zone too many")                           \
 	X(COUNTS_MOVABLE, "I6 movable", "does not count movable frames")                                          \
 	X(COUNTS_ISOLATED, "I6 isolated", "counts blocks as isolated for ever")                                   \
 	X(COUNTS_MOVES, "I6 moves", "does not count what is put back")                                            \

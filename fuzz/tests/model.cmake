@@ -11,7 +11,7 @@ endif()
 
 # A test per broken allocator, by the names in sut_canary.h.
 add_executable(test_canary ${CMAKE_CURRENT_LIST_DIR}/test_canary.c
-	${CMAKE_CURRENT_LIST_DIR}/../common/sut_canary.c)
+	${CMAKE_CURRENT_LIST_DIR}/../common/sut_canary.c ${CMAKE_CURRENT_LIST_DIR}/../common/sut_canary_movable.c)
 target_link_libraries(test_canary PRIVATE pfa_fuzz_exec)
 set_target_properties(test_canary PROPERTIES C_STANDARD 11 C_EXTENSIONS ON)
 file(READ ${CMAKE_CURRENT_LIST_DIR}/../common/sut_canary.h canaries)
