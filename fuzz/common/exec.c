@@ -167,7 +167,7 @@ static void exec_platform_fatal(void *ctx, const struct pfa_fault *fault)
 		run->written[run->nr_written].pfn = fault->pfn;
 		run->written[run->nr_written++].order = fault->order;
 	} else {
-		run->nr_told++;
+		++*exec_mov_nr_told(run);
 		run->told = *fault;
 	}
 	if (fault->size != sizeof(*fault) || !fault->message || !*fault->message || strchr(fault->message, '\n') ||

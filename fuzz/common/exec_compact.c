@@ -40,6 +40,15 @@ bool exec_compact_ends(struct exec_run *run)
 		exec_mov.pass.refused++;
 		exec_mov.pass.refused_frames += (size_t)1 << move->order;
 	}
+	if (move->dst_released && !move->moved) {
+		exec_mov.told++;
+		exec_mov.kinds |= 1u << PFA_FAULT_NOT_MOVED;
+	}
+	if (exec_mov.nr_told != exec_mov.told || (exec_mov.told && !(exec_mov.kinds >> run->told.kind & 1u)))
+		exec_mov_fail(run, "contract fatal", "what a move of compaction must tell platform.fatal (times)", move->src, exec_mov.told,
+		              exec_mov.nr_told);
+	run->told_misuses += exec_mov.told;
+	exec_mov.told = exec_mov.nr_told = exec_mov.kinds = 0;
 	exec_mov.move = NULL;
 	return !exec_mov.broken;
 }

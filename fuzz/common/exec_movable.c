@@ -485,7 +485,7 @@ void exec_movable_begin(struct exec_run *run)
 	memset(exec_mov.owner, 0, sizeof(exec_mov.owner));
 	exec_mov.stale = 0;
 	exec_mov.move = NULL;
-	exec_mov.inside = exec_mov.told = exec_mov.nr_extra = 0;
+	exec_mov.inside = exec_mov.told = exec_mov.nr_told = exec_mov.nr_extra = 0;
 	exec_mov.nr_made = exec_mov.nr_guards = 0;
 	exec_mov.kinds = 0;
 	exec_mov.broken = false;

@@ -76,7 +76,8 @@ struct exec_movables {
 	struct exec_pass pass;
 	unsigned inside;              /* ops that are running */
 	bool broken;                  /* a finding was made inside of a call */
-	unsigned told;                /* faults that the current call must tell */
+	unsigned told;                /* faults that the current call, or move of compaction, must tell; */
+	unsigned nr_told;             /* and that such a move has told */
 	uint32_t kinds;
 	pfa_pfn extra[EXEC_EXTRAS];   /* single frames that owners allocated inside of ops */
 	unsigned nr_extra;
@@ -115,10 +116,15 @@ static inline unsigned exec_mov_self(const struct exec_run *run)
 	return run->thread + 1u;
 }
 /* Hostile: owners and policies break promises that are told to platform.fatal. Not under policy ABORT: the call would be
- * left by longjmp from the middle of it; nor when a request or the service compacts, which tell nothing else. */
+ * left by longjmp from the middle of it. */
 static inline bool exec_mov_hostile(const struct exec_run *run)
 {
-	return !run->p->config.abort_policy && !(run->ops->lacks & SUT_NO_MISUSE) && !(exec_mov.move && exec_mov.move->compacts);
+	return !run->p->config.abort_policy && !(run->ops->lacks & SUT_NO_MISUSE);
+}
+/* Where the faults that are told now are counted: those of compaction apart from those of the call that it is done for. */
+static inline unsigned *exec_mov_nr_told(struct exec_run *run)
+{
+	return exec_mov.move && exec_mov.move->compacts ? &exec_mov.nr_told : &run->nr_told;
 }
 /* A single frame more, or less, that belongs to the owners. */
 void exec_mov_extra_alloc(struct exec_run *run);

@@ -2,7 +2,7 @@
  *
  * exec_oracle.c - what is judged after every step, and at the end.
  */
-#include "exec_run.h"
+#include "exec_movable.h"
 
 #include <string.h>
 
@@ -459,7 +459,7 @@ bool exec_after_step(struct exec_run *run, unsigned index, bool last)
 
 	if (run->contract)
 		return exec_fail(run, "contract platform", run->contract, run->zeroed_first, 0, run->zeroed_nr);
-	if (!exec_judge_written(run) || !exec_refresh(run) || !exec_judge_totals(run) || !oracle_request(run) || !exec_judge_movable(run))
+	if (!exec_compact_ends(run) || !exec_judge_written(run) || !exec_refresh(run) || !exec_judge_totals(run) || !oracle_request(run) || !exec_judge_movable(run))
 		return false;
 	if (run->must_be_unchanged && !exec_unchanged(run))
 		return false;

@@ -24,7 +24,7 @@ void exec_mov_inside(struct exec_run *run, struct expectation e, int code, unsig
 
 	if (code != e.code)
 		exec_mov_fail(run, "I10 inside", what, pfn, (size_t)(unsigned)-e.code, (size_t)(unsigned)-code);
-	else if (run->nr_told != told + tells || (tells && !(e.kinds >> run->told.kind & 1u)))
+	else if (*exec_mov_nr_told(run) != told + tells || (tells && !(e.kinds >> run->told.kind & 1u)))
 		exec_mov_fail(run, "I10 inside", "what a call from inside told to platform.fatal (times, kind)", pfn, told + tells,
 		              (size_t)run->told.kind);
 	exec_mov.told += tells;
@@ -45,7 +45,7 @@ static size_t owner_drains(const struct exec_run *run)
 void exec_mov_extra_alloc(struct exec_run *run)
 {
 	const struct request r = request_block(0, PFA_MOVABLE | PFA_NOWAIT);
-	const unsigned told = run->nr_told;
+	const unsigned told = *exec_mov_nr_told(run);
 	struct verdict v;
 	pfa_pfn pfn;
 
@@ -75,7 +75,7 @@ void exec_mov_extra_alloc(struct exec_run *run)
 
 void exec_mov_extra_free(struct exec_run *run)
 {
-	const unsigned told = run->nr_told;
+	const unsigned told = *exec_mov_nr_told(run);
 
 	if (!exec_mov.nr_extra)
 		return;
@@ -97,7 +97,7 @@ static void owner_release(struct exec_run *run, unsigned slot)
 {
 	const struct model_movable *b = &exec_mov.mm.block[slot];
 	const struct expectation e = model_expect_release(&exec_mov.mm, slot, exec_mov_self(run), true);
-	const unsigned told = run->nr_told;
+	const unsigned told = *exec_mov_nr_told(run);
 
 	if (e.code == PFA_EMISUSE && !exec_mov_hostile(run))
 		return;
@@ -113,7 +113,7 @@ static void owner_release(struct exec_run *run, unsigned slot)
 
 static void owner_release_dst(struct exec_run *run, struct exec_move *move)
 {
-	const unsigned told = run->nr_told;
+	const unsigned told = *exec_mov_nr_told(run);
 	size_t index;
 
 	if (move->dst_released || !exec_mov_hostile(run)) /* if it is not taken after all, that is told */
@@ -128,7 +128,7 @@ static void owner_forbidden(struct exec_run *run, pfa_pfn head, unsigned which)
 {
 	const struct sut_ops *o = run->ops;
 	const struct pfa_dest dest = { .size = sizeof(dest), .flags = PFA_MOVABLE };
-	const unsigned told = run->nr_told;
+	const unsigned told = *exec_mov_nr_told(run);
 	pfa_owner owner = 0;
 	int code, results[1];
 
@@ -158,7 +158,7 @@ static void owner_look(struct exec_run *run, pfa_pfn head, unsigned which)
 	struct pfa_movable_info info;
 	struct pfa_frame_info frame;
 	struct pfa_zone_stats stats;
-	const unsigned told = run->nr_told;
+	const unsigned told = *exec_mov_nr_told(run);
 	unsigned order;
 	int code;
 
@@ -176,7 +176,7 @@ static void owner_look(struct exec_run *run, pfa_pfn head, unsigned which)
 static void owner_pin(struct exec_run *run, unsigned slot)
 {
 	const struct expectation e = { model_expect_pin(&exec_mov.mm, slot, exec_mov_self(run), true), 0 };
-	const unsigned told = run->nr_told;
+	const unsigned told = *exec_mov_nr_told(run);
 	struct model_movable *b = &exec_mov.mm.block[slot];
 	const int code = run->ops->pin(run->sut, b->pfn);
 
@@ -187,7 +187,7 @@ static void owner_pin(struct exec_run *run, unsigned slot)
 static void owner_unpin(struct exec_run *run, unsigned slot)
 {
 	const struct expectation e = model_expect_unpin(&exec_mov.mm, slot);
-	const unsigned told = run->nr_told;
+	const unsigned told = *exec_mov_nr_told(run);
 	struct model_movable *b = &exec_mov.mm.block[slot];
 
 	if (e.code != PFA_OK && !exec_mov_hostile(run))
