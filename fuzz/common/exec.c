@@ -412,6 +412,7 @@ static void exec_end(struct exec_run *run)
 	if (run->sut)
 		run->ops->abandon(run->sut);
 	run->sut = NULL;
+	real_drop();
 	if (run->setup.content && run->setup.zero == SETUP_ZERO_OP)
 		arena_unpoison(run->setup.content, run->setup.content_bytes);
 }

@@ -227,9 +227,8 @@ static void real_smaller(struct program *p)
 	}
 }
 
-static void real_wipe(struct real_run *r, struct exec_run *run)
+static void real_prepare(struct real_run *r, struct exec_run *run)
 {
-	memset(r, 0, offsetof(struct real_run, jump));
 	r->run = run;
 	run->m.nr_zones = 0; /* exec_fail() asks it */
 	run->sut = NULL;
@@ -334,12 +333,16 @@ static bool real_end(struct real_run *r)
 	return real_may(r, pfa_fini(r->pfa), REAL_MAY(PFA_OK), "pfa_fini() at the end");
 }
 
-/* What is left of a run that did not come to its end. */
-static void real_abandon(struct real_run *r)
+/* ---- what is left ----------------------------------------------------------------------------------------------------- */
+
+void real_drop(void)
 {
+	struct real_run *r = &real_one;
+	if (!r->run)
+		return;
+	r->kernel_times = 0;
 	for (unsigned i = 0; i < REAL_EACH; i++) {
 		struct real_mapped *a = &r->mapped[i];
-		r->kernel_times = 0;
 		if (a->it && !r->failed) /* else it is not to be trusted, and stays */
 			(void)real_mapped_end(r, a);
 		for (size_t k = 0; k < a->nr; k++)
@@ -347,6 +350,7 @@ static void real_abandon(struct real_run *r)
 		free(r->balloon[i].memory);
 		free(r->zstore[i].memory);
 	}
+	memset(r, 0, offsetof(struct real_run, jump));
 }
 
 enum exec_outcome real_exec_run(struct exec_run *run, const struct program *p, const struct exec_options *o,
@@ -360,7 +364,8 @@ enum exec_outcome real_exec_run(struct exec_run *run, const struct program *p, c
 	smaller = *p;
 	real_smaller(&smaller);
 	prog_canonicalise(&smaller);
-	real_wipe(r, run);
+	real_drop();
+	real_prepare(r, run);
 	run->p = p;
 	run->o = o;
 	run->r = out;
@@ -372,7 +377,8 @@ enum exec_outcome real_exec_run(struct exec_run *run, const struct program *p, c
 		run->step = (struct exec_step){ .index = p->nr_ops };
 		fine = setjmp(r->jump) == 0 && real_end(r);
 	}
-	real_abandon(r);
+	if (fine && !o->keep)
+		real_drop();
 	exec_count_steps(out->steps);
 	return out->outcome;
 }

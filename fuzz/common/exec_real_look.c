@@ -4,6 +4,7 @@
  */
 #include "exec_real.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ---- the program's own blocks: both ends carry a stamp ---------------------------------------------------------------- */
@@ -168,4 +169,35 @@ bool real_look(struct real_run *r, bool all)
 	if (real_calls.check(r->pfa, PFA_CHECK_QUIESCENT | PFA_CHECK_FRAMES, &v) != PFA_OK)
 		return real_fail(r, "owners check", v.what, v.pfn, v.expected, v.actual);
 	return true;
+}
+
+/* ---- the picture ------------------------------------------------------------------------------------------------------ */
+
+/* 64 frames a line. A store does not say where its blocks are: s is movable, and nobody else's. */
+size_t real_map(char *text, size_t capacity)
+{
+	static const char letters[] = "spxbBmM";
+	struct real_run *r = &real_one;
+	const struct pfa_config *cfg = &exec_one.setup.cfg;
+	unsigned char claimed[REAL_FRAMES];
+	size_t nr = 0, base = 0;
+
+	if (!r->run || !r->pfa || capacity < 80)
+		return 0;
+	memcpy(claimed, r->holder, sizeof(claimed));
+	(void)claim_units(r, claimed);
+	nr += (size_t)snprintf(text, capacity, "  (. free, p the program's, b B balloons', m M arenas', s stores', x callbacks')\n");
+	for (unsigned i = 0; i < cfg->nr_zones; base += cfg->zones[i++].nr_frames)
+		for (size_t k = 0; k < cfg->zones[i].nr_frames && nr + 16 < capacity; k++) {
+			struct pfa_frame_info f;
+			const bool used = pfa_frame_info(r->pfa, cfg->zones[i].start + k, &f) == PFA_OK &&
+			                  (f.state == PFA_FRAME_HEAD || f.state == PFA_FRAME_TAIL);
+			if (k % 64 == 0)
+				nr += (size_t)snprintf(text + nr, capacity - nr, "%s%10zu ", k ? "\n" : "", (size_t)cfg->zones[i].start + k);
+			text[nr++] = used ? letters[claimed[base + k]] : claimed[base + k] ? '!' : f.state == PFA_FRAME_ABSENT ? ' ' : '.';
+			if (k + 1 == cfg->zones[i].nr_frames)
+				text[nr++] = '\n';
+		}
+	text[nr < capacity ? nr : capacity - 1] = 0;
+	return nr;
 }

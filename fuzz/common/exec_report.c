@@ -81,7 +81,7 @@ size_t exec_map(char *text, size_t capacity, pfa_pfn pfn)
 		return 0;
 	text[0] = 0;
 	if (!run->sut)
-		return 0;
+		return real_map(text, capacity);
 	for (unsigned zone = 0; zone < run->m.nr_zones; zone++) {
 		const struct model_zone *z = &run->m.zone[zone];
 		struct pfa_zone_stats s = { .present = 0 };

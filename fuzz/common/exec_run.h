@@ -205,6 +205,9 @@ unsigned char *exec_frame(struct exec_run *run, pfa_pfn pfn);
 /* exec_real.c: the run of exec_options.real */
 enum exec_outcome real_exec_run(struct exec_run *run, const struct program *p, const struct exec_options *o,
                                 struct exec_result *out);
+/* The picture of its pageblocks, as long as it is kept; 0: there is none. And its end. */
+size_t real_map(char *text, size_t capacity);
+void real_drop(void);
 
 /* exec.c: makes the instance and everything that goes with it; ends it. */
 bool exec_begin(struct exec_run *run);

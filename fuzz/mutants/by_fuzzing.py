@@ -17,7 +17,9 @@ from copies import Setup, Tree, run, what
 from witness import witness
 
 # Shares of the time; the target of all operations comes first, as one who does not know the bug would do it.
-SHARES = (("core", 0.4), ("migrate", 0.15), ("misuse", 0.1), ("repair", 0.1), ("diff", 0.15), ("config", 0.1))
+SHARES = (("core", 0.4), ("migrate", 0.15), ("misuse", 0.1), ("repair", 0.1), ("diff", 0.1), ("config", 0.1), ("owners", 0.05))
+# The only target that lib/owners is part of.
+OF_OWNERS = "owners"
 
 
 class Targets:
@@ -70,10 +72,15 @@ class Targets:
 		code, out = run(cmd + [grown, self.encoded[target.name]], seconds + 60, inputs.environment("libfuzzer"), self.work)
 		return None if code == 0 else "watchdog: it did not end" if code is None else what(out) or f"status {code}"
 
-	def search(self, seed, seconds):
-		"""(seconds, target, what it saw), or (seconds, None, "")."""
+	def search(self, seed, seconds, files=()):
+		"""(seconds, target, what it saw), or (seconds, None, ""). files: what is changed; none: nothing."""
 		started = time.monotonic()
+		of_owners = files and all(name.startswith("lib/owners/") for name in files)
 		for target, share in self.known:
+			if of_owners:
+				share = 1 if target.name == OF_OWNERS else 0
+			if not share:
+				continue
 			seen = self.one(target, seed, seconds * share)
 			if seen:
 				return time.monotonic() - started, target.name, seen
@@ -108,7 +115,8 @@ def by_fuzzing(opt, snapshot, mutants, report):
 			tree.restore()
 			mutant.plant(tree.src)
 			tree.targets.make()
-			found = [tree.targets.search(seed, opt.time) for seed in range(1, opt.seeds + 1)]
+			files = [name for name, _, _ in mutant.hunks]
+			found = [tree.targets.search(seed, opt.time, files) for seed in range(1, opt.seeds + 1)]
 		finally:
 			tree.restore()
 			pool.put(tree)
