@@ -77,6 +77,7 @@ struct real_mapped {
 	struct real_unit units[REAL_UNITS]; /* ascending */
 	size_t nr;
 	unsigned batches;
+	bool refused;              /* the kernel refused something, ever: units may stay protected */
 	size_t moves;
 };
 

@@ -100,6 +100,7 @@ static bool create(struct real_run *r, struct real_mapped *a, const uint64_t arg
 	a->unit_bytes = frame << a->cfg.order;
 	a->nr = a->moves = 0;
 	a->batches = 0;
+	a->refused = false;
 	const int code = pfa_mapped_create(&a->cfg, &a->it);
 	const int expected = frame % page ? PFA_EINVAL : !cfg->max_owners ? PFA_ENOTSUP
 	                                  : r->nr_owners == cfg->max_owners ? PFA_ENOMEM : PFA_OK;
@@ -209,17 +210,23 @@ void real_mapped_write(struct real_run *r, struct real_mapped *a, size_t at, siz
 	const size_t eighth = a->unit_bytes / 8, end = units_run(a, at, a->nr - at) * a->unit_bytes;
 	size_t from = off * eighth, to = from + nr * eighth - nr % 3; /* not always whole words */
 	uint32_t state = ++r->seed * 2654435761u;
+	struct pfa_mapped_stats before, after;
 
 	to = to < end ? to : end;
 	for (size_t i = from; i < to; i++) {
 		state = state * 1664525u + 1013904223u;
 		a->units[at + i / a->unit_bytes].mirror[i % a->unit_bytes] = (unsigned char)(state >> 24);
 	}
+	pfa_mapped_stats_get(a->it, &before);
 	while (from < to) { /* a unit at a time, in one go */
 		const size_t unit = from / a->unit_bytes, rest = (unit + 1) * a->unit_bytes - from, some = rest < to - from ? rest : to - from;
 		memcpy(a->units[at].at + from, a->units[at + unit].mirror + from % a->unit_bytes, some);
 		from += some;
 	}
+	pfa_mapped_stats_get(a->it, &after);
+	a->refused |= r->kernel_failed != 0;
+	if (after.waits != before.waits && !a->batches && !r->depth && !a->refused)
+		(void)real_fail(r, "owners writer", "a writer has to wait, though nothing is being moved", 0, before.waits, after.waits);
 }
 
 static bool move(struct real_run *r, struct real_mapped *a, size_t at, size_t nr, unsigned does)
@@ -274,6 +281,7 @@ bool real_mapped_look(struct real_run *r, struct real_mapped *a, bool all)
 {
 	struct pfa_mapped_stats s;
 	pfa_mapped_stats_get(a->it, &s);
+	a->refused |= r->kernel_failed != 0;
 	all |= s.moves != a->moves;
 	a->moves = s.moves;
 	if (!all && a->nr)
@@ -294,7 +302,7 @@ static bool on_units(struct real_run *r, struct real_mapped *a, const struct pro
 	const size_t at = (size_t)args[1] % a->nr, nr = (size_t)args[2] + 1;
 	switch (op->kind) {
 	case OP_M_FREE: return real_mapped_free(r, a, at, nr, args[3] != 0);
-	case OP_M_WRITE: real_mapped_write(r, a, at, (size_t)args[2], (size_t)args[3] + 1); return true;
+	case OP_M_WRITE: real_mapped_write(r, a, at, (size_t)args[2], (size_t)args[3] + 1); return !r->failed;
 	case OP_M_PIN: case OP_M_UNPIN: return real_mapped_pin(r, a, at, nr, op->kind == OP_M_PIN);
 	case OP_M_MOVE: return move(r, a, at, nr, (unsigned)args[3]);
 	default:

@@ -120,6 +120,12 @@ static int move_ignores_pins(struct pfa_mapped *a, const void *at, size_t bytes,
 	return code;
 }
 
+static int move_leaves_closed(struct pfa_mapped *a, const void *at, size_t bytes, const struct pfa_dest *dest, size_t *moved)
+{
+	pfa_mapped_batch_begin(a);
+	return sound.m_move(a, at, bytes, dest, moved);
+}
+
 static int free_frees_twice(struct pfa_mapped *a, void *at, size_t bytes)
 {
 	pfa_pfn head;
@@ -179,6 +185,7 @@ static const struct {
 	{ "put_leaks", "owners sums", { .z_put = put_leaks } },
 	{ "move_flips", "owners arena", { .m_move = move_flips } },
 	{ "move_ignores_pins", "owners pins", { .m_move = move_ignores_pins } },
+	{ "move_leaves_closed", "owners writer", { .m_move = move_leaves_closed } },
 	{ "free_frees_twice", "owners fault", { .m_free = free_frees_twice } },
 	{ "migrate_refuses", "owners liveness", { .migrate = migrate_refuses } },
 	{ "migrate_lies", "owners move", { .migrate = migrate_lies } },
