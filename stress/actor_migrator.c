@@ -9,6 +9,7 @@
 
 struct migrator {
 	size_t taken, given;
+	pfa_pfn pinned; /* SIZE_MAX: none */
 };
 
 static int migrator_take(void *ctx, pfa_pfn src, unsigned order, pfa_pfn *out)
@@ -17,9 +18,17 @@ static int migrator_take(void *ctx, pfa_pfn src, unsigned order, pfa_pfn *out)
 	struct migrator *m = ctx;
 	struct soak_record *record;
 	int rc;
-	(void)src;
 	if (soak_chance(&slot->rng, 10))
 		return PFA_ESTOP;
+	if (m->pinned == SIZE_MAX && soak_chance(&slot->rng, 15)) { /* after it was isolated: it stays all the same */
+		record = soak_record(slot, SOAK_OP_pin, src, 0, 0);
+		rc = pfa_pin(soak.pfa, src);
+		soak_recorded(record, rc);
+		if (rc == PFA_OK)
+			m->pinned = src;
+		else
+			soak_expect(slot, "pfa_pin of an isolated block", rc, PFA_EINVAL); /* it was released */
+	}
 	record = soak_record(slot, SOAK_OP_alloc, order, PFA_MOVABLE, 0);
 	rc = pfa_alloc(soak.pfa, order, PFA_MOVABLE | (soak_chance(&slot->rng, 50) ? PFA_NORETRY : 0), out);
 	soak_recorded(record, rc);
@@ -46,10 +55,24 @@ static void migrator_give(void *ctx, pfa_pfn dst, unsigned order)
 	m->given++;
 }
 
+static void migrator_unpin(struct soak_slot *slot, pfa_pfn pfn)
+{
+	struct pfa_movable_info info;
+	struct soak_record *record;
+	int rc;
+	soak_expect(slot, "pfa_movable_info of a pinned block", pfa_movable_info(soak.pfa, pfn, &info), PFA_OK);
+	record = soak_record(slot, SOAK_OP_unpin, pfn, 0, 0);
+	rc = pfa_unpin(soak.pfa, pfn);
+	soak_recorded(record, rc);
+	soak_expect(slot, "pfa_unpin", rc, PFA_OK);
+}
+
 static pfa_pfn migrator_pick(struct soak_slot *slot)
 {
 	pfa_pfn pfn = soak.geo.base + soak_below(&slot->rng, (uint32_t)soak.geo.span);
 	struct pfa_movable_info info;
+	if (soak_common.owner && soak_chance(&slot->rng, 10))
+		return atomic_load_explicit(&soak_common.making, memory_order_relaxed);
 	if (soak_common.owner && soak_chance(&slot->rng, 60)) {
 		size_t at = soak_cell_at(&soak_common, soak_below(&slot->rng, soak_common.nr_cells));
 		if (at != SOAK_NOWHERE && at != SOAK_BUSY)
@@ -62,7 +85,7 @@ static pfa_pfn migrator_pick(struct soak_slot *slot)
 
 static void migrator_step(struct soak_slot *slot, void *state)
 {
-	struct migrator m = {0, 0};
+	struct migrator m = {.pinned = SIZE_MAX};
 	struct pfa_dest dest = {.size = sizeof(dest)};
 	pfa_pfn heads[MIGRATOR_MOST];
 	int results[MIGRATOR_MOST];
@@ -80,6 +103,8 @@ static void migrator_step(struct soak_slot *slot, void *state)
 	soak_migrate(slot, heads, nr, &dest, results);
 	if (!soak.geo.config.max_owners)
 		return;
+	if (m.pinned != SIZE_MAX)
+		migrator_unpin(slot, m.pinned);
 	for (size_t i = 0; i < nr; i++)
 		moved += results[i] == PFA_OK;
 	if (dest.give && soak_canary(SOAK_CANARY_dest))

@@ -197,6 +197,7 @@ struct soak_slot {
 	unsigned nr_faults; /* told by platform.fatal while expected */
 	enum pfa_fault_kind fault;
 	volatile uint32_t nr_signals; /* handled; by the thread itself */
+	unsigned nr_nonsense, nr_nonsense_told; /* results of ops that are none, and how many were told */
 	_Atomic uint32_t may_move; /* the call in flight may move blocks */
 	uint32_t weights[SOAK_ACTORS_MAX];
 	uint32_t weights_sum;

@@ -131,11 +131,16 @@ static bool op_frees(struct soak_slot *slot, struct soak_keeper *k, pfa_pfn head
 	return true;
 }
 
+/* Now and then it says what no op may say, which counts as a refusal, and is told. */
 static bool op_refuses(struct soak_slot *slot, const struct soak_keeper *k, int *says)
 {
 	if (k->willing || !soak_chance(&slot->rng, 12))
 		return false;
 	*says = soak_chance(&slot->rng, 50) ? PFA_EBUSY : PFA_EAGAIN;
+	if (soak_chance(&slot->rng, 5)) {
+		*says = soak_chance(&slot->rng, 50) ? PFA_ESTOP : 1;
+		slot->nr_nonsense++;
+	}
 	return true;
 }
 
@@ -228,6 +233,7 @@ bool soak_keeper_create(struct soak_slot *slot, struct soak_keeper *k)
 	k->magic = KEEPER_MAGIC;
 	k->willing = false;
 	atomic_store_explicit(&k->frames, 0, memory_order_relaxed);
+	atomic_store_explicit(&k->making, soak.geo.base, memory_order_relaxed);
 	for (uint32_t i = 0; i < k->nr_cells; i++)
 		atomic_store_explicit(&k->cells[i].at, SOAK_NOWHERE, memory_order_relaxed);
 	rc = pfa_owner_create(soak.pfa, &ops, k, &k->owner);
@@ -270,6 +276,7 @@ bool soak_cell_make(struct soak_slot *slot, struct soak_keeper *k, uint32_t cell
 	cell_own(slot, grant.first, order, grant.tag, soak_cell_tag(k, cell));
 	c->version = soak_next(&slot->rng);
 	cell_stamp(k, cell, at);
+	atomic_store_explicit(&k->making, grant.first, memory_order_relaxed);
 	record = soak_record(slot, SOAK_OP_movable_set, grant.first, order, cell);
 	rc = pfa_movable_set(soak.pfa, grant.first, k->owner, cell);
 	soak_recorded(record, rc);

@@ -29,6 +29,7 @@ struct soak_keeper {
 	struct soak_cell *cells;
 	size_t frames_max;
 	_Atomic size_t frames; /* about how many it has */
+	_Atomic size_t making; /* a block that is just being made movable; soak.geo.base at first */
 	bool willing;          /* refuses nothing; written while nobody else works */
 	pfa_owner owner;
 };

@@ -70,6 +70,10 @@ static void quiet_owners(const struct soak_owned *owned)
 		isolated += stats.isolated;
 	}
 	soak_expect(soak_self, "pfa_stats_get", pfa_stats_get(soak.pfa, &instance, sizeof(instance)), PFA_OK);
+	for (unsigned s = 0; s < soak.nr_slots; s++)
+		if (soak.slots[s].nr_nonsense != soak.slots[s].nr_nonsense_told)
+			soak_fail("owners", "thread %u's ops said %u times what no op may say, and it was told %u times", s,
+			          soak.slots[s].nr_nonsense, soak.slots[s].nr_nonsense_told);
 	if (movable != owned->movable || isolated || instance.nr_owners != owned->owners)
 		soak_fail("owners", "%zu frames of %zu owners: the library counts %zu movable, %zu isolated, %zu owners",
 		          owned->movable, owned->owners, movable, isolated, instance.nr_owners);
