@@ -34,11 +34,12 @@ static void brief_create(struct soak_slot *slot, struct brief *b)
 static pfa_pfn brief_pin(struct soak_slot *slot, struct soak_keeper *k)
 {
 	size_t at = soak_cell_lock(slot, k, 0, true);
+	bool pinned;
 	if (at == SOAK_NOWHERE)
 		return SIZE_MAX;
-	soak_expect(slot, "pfa_pin", pfa_pin(soak.pfa, soak_cell_place(at)), PFA_OK);
+	pinned = soak_cell_pin(slot, k, 0, at);
 	soak_cell_unlock(slot, at);
-	return soak_cell_place(at);
+	return pinned ? soak_cell_place(at) : SIZE_MAX;
 }
 
 static void brief_destroy(struct soak_slot *slot, struct brief *b)
@@ -46,7 +47,7 @@ static void brief_destroy(struct soak_slot *slot, struct brief *b)
 	struct soak_keeper *k = b->keeper;
 	pfa_pfn pinned = soak_chance(&slot->rng, 30) ? brief_pin(slot, k) : SIZE_MAX;
 	for (uint32_t i = 0; i < BRIEF_CELLS; i++)
-		while (soak_cell_at(k, i) != SOAK_NOWHERE) /* a pinned block cannot be cleared: another way is taken then */
+		while (!soak_cell_empty(soak_cell_at(k, i)) || soak_cell_at(k, i) == SOAK_BUSY) /* a pinned block cannot be cleared: another way is taken then */
 			(void)soak_cell_free(slot, k, i);
 	soak_keeper_destroy(slot, k);
 	memset(k->cells, 0xDD, BRIEF_CELLS * sizeof(*k->cells));

@@ -29,12 +29,12 @@ static void forker_movable(struct soak_slot *slot)
 		size_t at = soak_cell_at(&soak_common, i);
 		pfa_pfn head = soak_cell_place(at);
 		int result = PFA_OK;
-		if (at == SOAK_NOWHERE || at == SOAK_BUSY)
+		if (soak_cell_empty(at))
 			continue;
 		dest.mode = (enum pfa_migrate_mode)soak_below(&slot->rng, PFA_MIGRATE_MODES);
 		soak_migrate(slot, &head, 1, &dest, &result);
 		at = soak_cell_at(&soak_common, i);
-		if (at == SOAK_NOWHERE) /* freed by an op */
+		if (soak_cell_empty(at)) /* freed by an op */
 			continue;
 		soak_shadow_pass(slot, soak_cell_place(at), (size_t)1 << soak_cell_order(at), soak_cell_tag(&soak_common, i), 0);
 		atomic_store(&soak_common.cells[i].at, SOAK_NOWHERE);

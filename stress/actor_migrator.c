@@ -75,7 +75,7 @@ static pfa_pfn migrator_pick(struct soak_slot *slot)
 		return atomic_load_explicit(&soak_common.making, memory_order_relaxed);
 	if (soak_common.owner && soak_chance(&slot->rng, 60)) {
 		size_t at = soak_cell_at(&soak_common, soak_below(&slot->rng, soak_common.nr_cells));
-		if (at != SOAK_NOWHERE && at != SOAK_BUSY)
+		if (!soak_cell_empty(at))
 			return soak_cell_place(at);
 	}
 	for (unsigned tries = 0; tries < 200 && pfa_movable_info(soak.pfa, pfn, &info) != PFA_OK; tries++)

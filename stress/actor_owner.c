@@ -26,6 +26,7 @@ static void owner_end(struct soak_slot *slot)
 {
 	if (!soak_common.owner)
 		return;
+	soak_keeper_renew(&soak_common);
 	for (uint32_t i = 0; i < soak_common.nr_cells; i++)
 		while (soak_cell_at(&soak_common, i) != SOAK_NOWHERE)
 			(void)soak_cell_free(slot, &soak_common, i);
@@ -73,6 +74,7 @@ static void owner_owned(struct soak_slot *slot, struct soak_owned *owned)
 	if (!soak_common.owner)
 		return;
 	owned->owners++;
+	soak_keeper_renew(&soak_common);
 	for (uint32_t i = 0; i < soak_common.nr_cells; i++) {
 		size_t at = soak_cell_at(&soak_common, i);
 		struct pfa_movable_info info;

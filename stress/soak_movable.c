@@ -77,6 +77,21 @@ void soak_cell_verify(struct soak_slot *slot, struct soak_keeper *k, uint32_t ce
 	soak_count(&soak_tally(slot)->stamps, nr);
 }
 
+/* The block is released, and nobody's in the shadow; the cell is the caller's: BUSY or RETIRED. */
+static void cell_release(struct soak_slot *slot, struct soak_keeper *k, uint32_t cell, size_t at)
+{
+	unsigned order = soak_cell_order(at);
+	uint32_t tag = soak_cell_tag(k, cell);
+	struct soak_record *record = soak_record(slot, SOAK_OP_free, soak_cell_place(at), order, tag);
+	int rc;
+	soak_shadow_pass(slot, soak_cell_place(at), (size_t)1 << order, tag, 0);
+	rc = pfa_free(soak.pfa, soak_cell_place(at), order);
+	soak_recorded(record, rc);
+	soak_expect(slot, "a free of a movable block", rc, PFA_OK);
+	atomic_fetch_sub_explicit(&k->frames, (size_t)1 << order, memory_order_relaxed);
+	soak_count(&soak_tally(slot)->frees, 1);
+}
+
 /* ---- ops -------------------------------------------------------------------------------------------------------- */
 
 /* What holds whenever an op is called. */
@@ -96,7 +111,7 @@ static struct soak_cell *op_enter(struct soak_keeper *k, pfa_pfn head, unsigned 
 		          state & MOVING_ISOLATED ? "" : " not",
 		          state & MOVING_IN_OP ? ", while another op of it runs" : "");
 	at = atomic_load_explicit(&cell->at, memory_order_relaxed);
-	if (at != (head << 4 | order) && at != SOAK_BUSY)
+	if (at != (head << 4 | order) && !soak_cell_empty(at))
 		soak_fail("owner-op", "an op for block %zu of order %u, whose content is at %zu, order %u", head, order,
 		          soak_cell_place(at), soak_cell_order(at));
 	soak_expect(soak_self, "pfa_movable_info in an op", pfa_movable_info(soak.pfa, head, &info), PFA_OK);
@@ -132,6 +147,19 @@ static bool op_frees(struct soak_slot *slot, struct soak_keeper *k, pfa_pfn head
 }
 
 /* Now and then it says what no op may say, which counts as a refusal, and is told. */
+/* And another block, whatever is done with it at the moment: an op waits for nobody. */
+static void op_frees_other(struct soak_slot *slot, struct soak_keeper *k)
+{
+	uint32_t cell = soak_below(&slot->rng, k->nr_cells);
+	size_t at = soak_cell_at(k, cell);
+	if (k->willing || !soak_chance(&slot->rng, 2) || soak_cell_empty(at) ||
+	    atomic_load_explicit(&k->retired, memory_order_relaxed) >= SOAK_RETIRED_MAX ||
+	    !atomic_compare_exchange_strong(&k->cells[cell].at, &at, SOAK_RETIRED))
+		return;
+	atomic_fetch_add_explicit(&k->retired, 1, memory_order_relaxed);
+	cell_release(slot, k, cell, at);
+}
+
 static bool op_refuses(struct soak_slot *slot, const struct soak_keeper *k, int *says)
 {
 	if (k->willing || !soak_chance(&slot->rng, 12))
@@ -151,12 +179,13 @@ static int op_isolate(void *ctx, pfa_pfn head, unsigned order, uint64_t cookie, 
 	struct soak_record *record = soak_record(slot, SOAK_OP_op_isolate, head, (uint32_t)cookie, mode);
 	struct soak_cell *cell = op_enter(k, head, order, cookie, false, false);
 	int says = PFA_OK;
+	op_frees_other(slot, k);
 	if (soak_canary(SOAK_CANARY_twice))
 		op_enter(k, head, order, cookie, false, false);
 	if (op_frees(slot, k, head, order, cookie)) {
 		says = soak_chance(&slot->rng, 50) ? PFA_OK : PFA_EBUSY;
 	} else {
-		if (atomic_load_explicit(&cell->at, memory_order_relaxed) == SOAK_BUSY)
+		if (soak_cell_empty(atomic_load_explicit(&cell->at, memory_order_relaxed)))
 			says = PFA_EBUSY;
 		else
 			op_refuses(slot, k, &says);
@@ -197,6 +226,7 @@ static int op_migrate(void *ctx, pfa_pfn dst, pfa_pfn src, unsigned order, uint6
 	int says = PFA_OK;
 	(void)mode;
 	op_enter(k, src, order, cookie, true, false);
+	op_frees_other(slot, k);
 	if (op_frees(slot, k, src, order, cookie)) {
 		says = -(int)soak_below(&slot->rng, 3); /* whatever it says, it is released */
 		if (says == PFA_ENOMEM)
@@ -234,6 +264,7 @@ bool soak_keeper_create(struct soak_slot *slot, struct soak_keeper *k)
 	k->willing = false;
 	atomic_store_explicit(&k->frames, 0, memory_order_relaxed);
 	atomic_store_explicit(&k->making, soak.geo.base, memory_order_relaxed);
+	atomic_store_explicit(&k->retired, 0, memory_order_relaxed);
 	for (uint32_t i = 0; i < k->nr_cells; i++)
 		atomic_store_explicit(&k->cells[i].at, SOAK_NOWHERE, memory_order_relaxed);
 	rc = pfa_owner_create(soak.pfa, &ops, k, &k->owner);
@@ -242,6 +273,14 @@ bool soak_keeper_create(struct soak_slot *slot, struct soak_keeper *k)
 		return false;
 	soak_expect(slot, "pfa_owner_create", rc, PFA_OK);
 	return true;
+}
+
+void soak_keeper_renew(struct soak_keeper *k)
+{
+	for (uint32_t i = 0; i < k->nr_cells; i++)
+		if (soak_cell_at(k, i) == SOAK_RETIRED)
+			atomic_store(&k->cells[i].at, SOAK_NOWHERE);
+	atomic_store(&k->retired, 0);
 }
 
 void soak_keeper_destroy(struct soak_slot *slot, struct soak_keeper *k)
@@ -291,7 +330,7 @@ size_t soak_cell_lock(struct soak_slot *slot, struct soak_keeper *k, uint32_t ce
 	size_t at = soak_cell_at(k, cell);
 	struct soak_record *record;
 	int rc;
-	if (at == SOAK_NOWHERE || at == SOAK_BUSY)
+	if (soak_cell_empty(at))
 		return SOAK_NOWHERE;
 	record = soak_record(slot, SOAK_OP_page_lock, soak_cell_place(at), cell, wait);
 	rc = wait ? pfa_page_lock(soak.pfa, soak_cell_place(at)) : pfa_page_trylock(soak.pfa, soak_cell_place(at));
@@ -315,6 +354,17 @@ void soak_cell_unlock(struct soak_slot *slot, size_t at)
 	soak_expect(slot, "pfa_page_unlock by who holds it", rc, PFA_OK);
 }
 
+bool soak_cell_pin(struct soak_slot *slot, struct soak_keeper *k, uint32_t cell, size_t at)
+{
+	struct soak_record *record = soak_record(slot, SOAK_OP_pin, soak_cell_place(at), cell, 0);
+	int rc = pfa_pin(soak.pfa, soak_cell_place(at));
+	soak_recorded(record, rc);
+	if (rc == PFA_EINVAL && soak_cell_at(k, cell) == SOAK_RETIRED)
+		return false;
+	soak_expect(slot, "pfa_pin by who holds the page lock", rc, PFA_OK);
+	return true;
+}
+
 void soak_cell_write(struct soak_slot *slot, struct soak_keeper *k, uint32_t cell)
 {
 	size_t at = soak_cell_lock(slot, k, cell, soak_chance(&slot->rng, 60));
@@ -324,21 +374,6 @@ void soak_cell_write(struct soak_slot *slot, struct soak_keeper *k, uint32_t cel
 	k->cells[cell].version += 2;
 	cell_stamp(k, cell, at);
 	soak_cell_unlock(slot, at);
-}
-
-/* The block is released, and nobody's in the shadow; the cell is SOAK_BUSY. */
-static void cell_release(struct soak_slot *slot, struct soak_keeper *k, uint32_t cell, size_t at)
-{
-	unsigned order = soak_cell_order(at);
-	uint32_t tag = soak_cell_tag(k, cell);
-	struct soak_record *record = soak_record(slot, SOAK_OP_free, soak_cell_place(at), order, tag);
-	int rc;
-	soak_shadow_pass(slot, soak_cell_place(at), (size_t)1 << order, tag, 0);
-	rc = pfa_free(soak.pfa, soak_cell_place(at), order);
-	soak_recorded(record, rc);
-	soak_expect(slot, "a free of a movable block", rc, PFA_OK);
-	atomic_fetch_sub_explicit(&k->frames, (size_t)1 << order, memory_order_relaxed);
-	soak_count(&soak_tally(slot)->frees, 1);
 }
 
 /* It becomes an ordinary block again. False: it is isolated or pinned, and stays. */
@@ -362,14 +397,16 @@ bool soak_cell_free(struct soak_slot *slot, struct soak_keeper *k, uint32_t cell
 	unsigned way = soak_below(&slot->rng, 4);
 	size_t at = way < 2 ? soak_cell_lock(slot, k, cell, true) : soak_cell_at(k, cell), was = at;
 	bool freed = true;
-	if (at == SOAK_NOWHERE || at == SOAK_BUSY)
+	if (soak_cell_empty(at))
 		return false;
 	if (way < 2)
 		soak_cell_verify(slot, k, cell, at);
 	if (!atomic_compare_exchange_strong(&k->cells[cell].at, &was, SOAK_BUSY)) {
-		if (way < 2)
+		if (way < 2 && was != SOAK_RETIRED && was != SOAK_BUSY)
 			soak_fail("owner-op", "movable block %u left frame %zu while its page lock was held", cell,
 			          soak_cell_place(at));
+		if (way < 2)
+			soak_cell_unlock(slot, at);
 		return false;
 	}
 	if (way == 0) /* it is free after the unlock */

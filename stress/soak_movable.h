@@ -15,6 +15,9 @@
 
 #define SOAK_NOWHERE SIZE_MAX
 #define SOAK_BUSY (SIZE_MAX - 1) /* somebody makes or frees its block */
+/* Its block was freed by an op of another one, which waits for nobody: as long as others work, one of its own may still run. */
+#define SOAK_RETIRED (SIZE_MAX - 2)
+#define SOAK_RETIRED_MAX 6u /* cells of a keeper, until the next rest */
 
 struct soak_cell {
 	_Atomic size_t at; /* first frame << 4 | order */
@@ -29,6 +32,7 @@ struct soak_keeper {
 	struct soak_cell *cells;
 	size_t frames_max;
 	_Atomic size_t frames; /* about how many it has */
+	_Atomic uint32_t retired;
 	_Atomic size_t making; /* a block that is just being made movable; soak.geo.base at first */
 	bool willing;          /* refuses nothing; written while nobody else works */
 	pfa_owner owner;
@@ -52,9 +56,17 @@ static inline size_t soak_cell_at(const struct soak_keeper *k, uint32_t cell)
 	return atomic_load_explicit(&k->cells[cell].at, memory_order_relaxed);
 }
 
+/* There is no block, or nobody but one thread may touch it. */
+static inline bool soak_cell_empty(size_t at)
+{
+	return at >= SOAK_RETIRED;
+}
+
 /* Of k, but for cells, nr_cells, id, first and frames_max, which are the caller's. False: max_owners are registered. */
 bool soak_keeper_create(struct soak_slot *slot, struct soak_keeper *k);
-/* All cells are empty. */
+/* Makes retired cells usable again. Everybody is parked. */
+void soak_keeper_renew(struct soak_keeper *k);
+/* All cells are empty or retired. */
 void soak_keeper_destroy(struct soak_slot *slot, struct soak_keeper *k);
 
 /* Gives an empty cell a block. False: it was not empty, or there is no memory. */
@@ -64,6 +76,8 @@ bool soak_cell_free(struct soak_slot *slot, struct soak_keeper *k, uint32_t cell
 /* Takes the page lock. Where the block is; SOAK_NOWHERE: no lock was taken. */
 size_t soak_cell_lock(struct soak_slot *slot, struct soak_keeper *k, uint32_t cell, bool wait);
 void soak_cell_unlock(struct soak_slot *slot, size_t at);
+/* A pin, by who holds the page lock. False: the block was released by an op meanwhile. */
+bool soak_cell_pin(struct soak_slot *slot, struct soak_keeper *k, uint32_t cell, size_t at);
 /* The content is as it was left. Page lock, or everybody parked. */
 void soak_cell_verify(struct soak_slot *slot, struct soak_keeper *k, uint32_t cell, size_t at);
 /* Looks at the content, and changes it. */
