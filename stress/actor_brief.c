@@ -46,8 +46,9 @@ static void brief_destroy(struct soak_slot *slot, struct brief *b)
 {
 	struct soak_keeper *k = b->keeper;
 	pfa_pfn pinned = soak_chance(&slot->rng, 30) ? brief_pin(slot, k) : SIZE_MAX;
+	/* a pinned block cannot be cleared: another way is taken then */
 	for (uint32_t i = 0; i < BRIEF_CELLS; i++)
-		while (!soak_cell_empty(soak_cell_at(k, i)) || soak_cell_at(k, i) == SOAK_BUSY) /* a pinned block cannot be cleared: another way is taken then */
+		while (soak_cell_at(k, i) != SOAK_NOWHERE && soak_cell_at(k, i) != SOAK_RETIRED)
 			(void)soak_cell_free(slot, k, i);
 	soak_keeper_destroy(slot, k);
 	memset(k->cells, 0xDD, BRIEF_CELLS * sizeof(*k->cells));

@@ -107,7 +107,7 @@ static void owner_quiet(struct soak_slot *slot)
 		pfa_pfn head = soak_cell_place(at);
 		int result = PFA_OK;
 		dest.mode = (enum pfa_migrate_mode)soak_below(&slot->rng, PFA_MIGRATE_MODES);
-		if (at == SOAK_NOWHERE)
+		if (soak_cell_empty(at))
 			continue;
 		soak_migrate(slot, &head, 1, &dest, &result);
 		if (result != PFA_ENOMEM)
