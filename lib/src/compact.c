@@ -253,7 +253,7 @@ static bool compact_index_zone(struct pfa *p, struct pfai_zone *z, unsigned orde
 	return true;
 }
 
-/* Per mille of the free frames that are in smaller blocks. */
+/* Per mille of the free frames that are in smaller blocks. Not 0 where a lock is busy: that would say that there are none. */
 static unsigned compact_index(struct pfa *p, uint32_t first, uint32_t last, unsigned order)
 {
 	struct compact_index sum = { 0, 0 };
@@ -261,7 +261,7 @@ static unsigned compact_index(struct pfa *p, uint32_t first, uint32_t last, unsi
 		struct pfai_zone *z = &p->zones[i];
 		unsigned most = p->pb_order < z->top_order ? p->pb_order : z->top_order;
 		if (!compact_index_zone(p, z, order < COMPACT_NO_ORDER ? order : most, &sum))
-			return 0;
+			return PFA_INDEX_UNKNOWN;
 	}
 	while (sum.free >= 1u << 20) { /* the products below fit 32 bits then */
 		sum.free >>= 1;

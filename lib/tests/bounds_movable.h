@@ -252,13 +252,12 @@ static void movable_blocks(void)
 	moving_into_full_slots();
 	moving_last_resort(0);
 	moving_last_resort(rig.pfa->max_order - 1u);
-	moving_compacted(0, false);
-	/* In a large zone once: it takes long. */
-	if (V <= 1 << 14)
+	if (V <= 1 << 14) { /* it is a long way in larger ones, and no other */
+		moving_compacted(0, false);
 		moving_compacted(0, true);
-	if (V <= 1 << 14)
 		moving_compacted(MIN(rig.pfa->pb_order / 2u, rig.pfa->max_order), true);
-	moving_for_a_request();
+		moving_for_a_request();
+	}
 	MEASURE(pfa_owner_destroy, 1, 1, rig.pfa, moving.owner);
 	MUST_EQ(result, PFA_OK);
 	pfai_mover_end(rig.pfa, slot);

@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include "unit.h"
 
+#include <pfa/compact.h>
 #include <pfa/harden.h>
 
 #include <pthread.h>
@@ -327,8 +328,84 @@ static void test_inside_of_a_claimed_range(void **state)
 	stop();
 }
 
+static unsigned ops_called;
+
+static int busy_isolate(void *ctx, pfa_pfn head, unsigned order, uint64_t cookie, enum pfa_migrate_mode mode)
+{
+	(void)ctx, (void)head, (void)order, (void)cookie, (void)mode;
+	ops_called++;
+	return PFA_OK;
+}
+
+static int busy_migrate(void *ctx, pfa_pfn dst, pfa_pfn src, unsigned order, uint64_t cookie, enum pfa_migrate_mode mode)
+{
+	(void)src, (void)order, (void)cookie, (void)mode;
+	*(pfa_pfn *)ctx = dst;
+	return PFA_OK;
+}
+
+static void busy_putback(void *ctx, pfa_pfn head, unsigned order, uint64_t cookie)
+{
+	(void)ctx, (void)head, (void)order, (void)cookie;
+	ops_called++;
+}
+
+/* Nothing is moved, nothing freed; a pin and a page lock stay, and can be given up later. Nobody says how fragmented it is. */
+static void test_movers_back_out(void **state)
+{
+	(void)state;
+	static const struct pfa_owner_ops ops = {sizeof(ops), busy_isolate, busy_migrate, busy_putback};
+	const struct pfa_dest dest = {.size = sizeof(dest), .mode = PFA_MIGRATE_SYNC, .flags = PFA_MOVABLE};
+	enum { MOVED, PINNED, LOCKED, BLOCKS };
+	struct pfa_compact_stats stats;
+	pfa_pfn head[BLOCKS], pfn;
+	pfa_owner owner;
+	int moved;
+	prepare(PFA_EXPLICIT_0);
+	busy.rig.cfg.max_owners = 1;
+	go();
+	struct pfa *pfa = busy.rig.pfa;
+	EXPECT(pfa_owner_create, PFA_OK, pfa, &ops, &head[MOVED], &owner);
+	for (unsigned i = 0; i < BLOCKS; i++) {
+		EXPECT(pfa_alloc, PFA_OK, pfa, 2, PFA_MOVABLE, &head[i]);
+		EXPECT(pfa_movable_set, PFA_OK, pfa, head[i], owner, i);
+	}
+	EXPECT(pfa_pin, PFA_OK, pfa, head[PINNED]);
+	EXPECT(pfa_page_lock, PFA_OK, pfa, head[LOCKED]);
+	EXPECT(pfa_free, PFA_OK, pfa, head[PINNED], 2);
+	EXPECT(pfa_free, PFA_OK, pfa, head[LOCKED], 2);
+	pthread_t thread = hold(hold_zone);
+	ops_called = 0;
+	EXPECT(pfa_compact, PFA_EBUSY, pfa, 0, PFA_COMPACT_ALL, PFA_MIGRATE_SYNC, &stats);
+	assert_int_equal(stats.index_before, PFA_INDEX_UNKNOWN);
+	assert_int_equal(stats.index_after, PFA_INDEX_UNKNOWN);
+	assert_int_equal(stats.steps + stats.met, 0);
+	EXPECT(pfa_migrate, PFA_EAGAIN, pfa, head, 1, &dest, &moved);
+	assert_int_equal(moved, PFA_EBUSY);
+	EXPECT(pfa_alloc, PFA_EBUSY, pfa, 5, PFA_MOVABLE | PFA_COMPACT, &pfn);
+	EXPECT(pfa_free, PFA_EBUSY, pfa, head[MOVED], 2);
+	EXPECT(pfa_unpin, PFA_EBUSY, pfa, head[PINNED]);
+	EXPECT(pfa_page_unlock, PFA_EBUSY, pfa, head[LOCKED]);
+	assert_int_equal(ops_called, 0);
+	EXPECT(pfa_owner_destroy, PFA_EBUSY, pfa, owner);
+	let_go(thread);
+	assert_int_equal(rig_stats(&busy.rig, 0).allocated, BLOCKS * 4);
+	EXPECT(pfa_migrate, PFA_OK, pfa, head, 1, &dest, &moved);
+	EXPECT(pfa_free, PFA_OK, pfa, head[MOVED], 2);
+	EXPECT(pfa_owner_destroy, PFA_EBUSY, pfa, owner); /* the lock's holder, who is we, would have to be waited for */
+	EXPECT(pfa_unpin, PFA_OK, pfa, head[PINNED]);
+	EXPECT(pfa_page_unlock, PFA_OK, pfa, head[LOCKED]);
+	EXPECT(pfa_compact, PFA_OK, pfa, 0, PFA_COMPACT_ALL, PFA_MIGRATE_SYNC, &stats);
+	assert_true(stats.index_before <= 1000 && stats.index_after <= 1000);
+	EXPECT(pfa_owner_destroy, PFA_OK, pfa, owner);
+	rig_check(&busy.rig);
+	assert_int_equal(rig_stats(&busy.rig, 0).allocated, 0);
+	stop();
+}
+
 static const struct unit_test tests[] = {
 	TEST(test_zone_is_busy), TEST(test_requests_back_out), TEST(test_cache_is_busy), TEST(test_set_is_busy),
 	TEST(test_service_is_busy), TEST(test_drained_behind_a_request), TEST(test_inside_of_a_claimed_range),
+	TEST(test_movers_back_out),
 };
 UNIT_MAIN(tests)

@@ -524,10 +524,113 @@ static void test_written_destination(void **state)
 	rig_stop(&rig);
 }
 
+/* Blocks of words and more, in pageblocks of 512 frames, and several zones, each of which keeps its own. */
+static void test_large_blocks(void **state)
+{
+	(void)state;
+	for (unsigned order = 0; order < 9; order++) {
+		struct rig rig;
+		struct pfa_compact_stats stats;
+		const size_t nr = (size_t)1 << order;
+		pfa_pfn at;
+		rig_init(&rig);
+		rig.cfg.max_owners = 1;
+		rig.cfg.cache_high = PFA_EXPLICIT_0;
+		rig.cfg.max_order = 9;
+		rig.cfg.pageblock_order = 9;
+		for (unsigned zone = 0; zone < 2; zone++)
+			rig_zone(&rig, zone * 8192, 8192);
+		rig_start(&rig);
+		scripted_start(&s, &rig);
+		s.inside = count_move;
+		memset(moves, 0, sizeof(moves));
+		unsigned nr_blocks = 0, nr_moved = 0;
+		for (unsigned zone = 0; zone < 2; zone++)
+			for (unsigned i = 0; i < 8; i++, nr_blocks++) {
+				const struct pfa_run window = { zone * 8192 + i * 512u + (i & 1) * (512 - nr), nr };
+				EXPECT(pfa_alloc_window, PFA_OK, rig.pfa, order, PFA_MOVABLE, window, &at);
+				scripted_adopt(&s, nr_blocks, at, order);
+			}
+		EXPECT(pfa_compact, PFA_OK, rig.pfa, PFA_ALL_ZONES, PFA_COMPACT_ALL, order % PFA_MIGRATE_MODES, &stats);
+		for (unsigned i = 0; i < nr_blocks; i++) {
+			MUST(moves[i] <= 1);
+			nr_moved += moves[i];
+			/* At the top of its zone, one behind the other. */
+			pfa_pfn end = i < 8 ? 8192 : 16384;
+			assert_true(s.blocks[i].at < end && s.blocks[i].at >= end - 8 * nr);
+		}
+		assert_int_equal(nr_moved, nr_blocks);
+		assert_int_equal(stats.moved, nr_moved * nr);
+		assert_int_equal(stats.met, 2);
+		assert_true(stats.index_before > 0);
+		assert_true(order < 6 || stats.index_after == 0); /* 8 blocks of 64 are a pageblock */
+		EXPECT(pfa_compact, PFA_OK, rig.pfa, 1, 3, PFA_MIGRATE_SYNC, &stats); /* is there */
+		assert_true(stats.index_after < 10);
+		rig_check(&rig);
+		done(&rig);
+	}
+}
+
+/* When the block is looked at, and when it is locked: it was freed in between, and is the first part of a larger one. */
+static struct rig *changed_rig;
+static bool place_taken;
+static void see_place_taken(void *ctx, struct pfa *pfa, unsigned zone)
+{
+	const unsigned char *bytes = ctx;
+	(void)pfa, (void)zone;
+	place_taken = bytes[511] != 0;
+}
+
+static uint32_t change_self(void *ctx)
+{
+	struct rig *rig = changed_rig;
+	(void)ctx;
+	if (!rig || !place_taken)
+		return 1;
+	changed_rig = NULL;
+	pfa_pfn at = s.blocks[0].at, got;
+	EXPECT(pfa_free, PFA_OK, rig->pfa, at, 0);
+	s.blocks[0].state = BLOCK_NONE;
+	EXPECT(pfa_alloc_window, PFA_OK, rig->pfa, 1, PFA_MOVABLE, ((struct pfa_run){ at, 2 }), &got);
+	scripted_adopt(&s, 0, got, 1);
+	return 1;
+}
+
+static void test_another_block(void **state)
+{
+	(void)state;
+	struct rig rig;
+	pfa_pfn at;
+	rig_init(&rig);
+	rig.cfg.max_owners = 1;
+	rig.cfg.cache_high = PFA_EXPLICIT_0;
+	rig.os.self = change_self;
+	rig_zone(&rig, 0, 512);
+	rig_start(&rig);
+	scripted_start(&s, &rig);
+	EXPECT(pfa_alloc_window, PFA_OK, rig.pfa, 0, PFA_MOVABLE, ((struct pfa_run){ 2, 1 }), &at);
+	scripted_adopt(&s, 0, at, 0);
+	changed_rig = &rig;
+	place_taken = false;
+	pfa_debug_on_unlock(rig.pfa, see_place_taken, rig_region(&rig, "frame_bytes", NULL));
+	EXPECT(pfa_compact, PFA_OK, rig.pfa, 0, PFA_COMPACT_ALL, PFA_MIGRATE_SYNC, NULL);
+	pfa_debug_on_unlock(rig.pfa, NULL, NULL);
+	assert_null(changed_rig);
+	assert_int_equal(s.calls[OP_ISOLATE], 1);
+	assert_int_equal(s.calls[OP_PUTBACK], 1);
+	assert_int_equal(s.calls[OP_MIGRATE], 0);
+	assert_int_equal(rig_stats(&rig, 0).allocated, 2);
+	rig_check(&rig);
+	EXPECT(pfa_compact, PFA_OK, rig.pfa, 0, PFA_COMPACT_ALL, PFA_MIGRATE_SYNC, NULL);
+	assert_int_equal(s.blocks[0].at, 510);
+	done(&rig);
+}
+
 static const struct unit_test tests[] = {
 	TEST(test_packs), TEST(test_mixed_orders), TEST(test_stops_at_the_order), TEST(test_arguments), TEST(test_busy),
 	TEST(test_keeps_out), TEST(test_direct), TEST(test_capture), TEST(test_capture_not_from_cma), TEST(test_deferred), TEST(test_background), TEST(test_hostile),
 	TEST(test_scans_large_blocks_once),
 	TEST_CONTENT(test_written_destination, "it writes to frames"),
+	TEST(test_large_blocks), TEST(test_another_block),
 };
 UNIT_MAIN(tests)

@@ -574,30 +574,57 @@ static void test_busy_lock(void **state)
 	done(&rig);
 }
 
-/* Freed by another thread, as it were, while the mover takes a destination under the page lock. */
-static void free_at_unlock(void *ctx, struct pfa *pfa, unsigned zone)
+/* Released and no destination: what is put back is nobody's any more. And a lock that another thread has taken, on a platform that
+ * cannot wait: the mover gives up without telling the owner, and the block is as it was. */
+static void lock_as_another(pfa_pfn src)
 {
-	if (zone != 1)
-		return; /* the ops look at frames of zone 0 */
-	pfa_debug_on_unlock(pfa, NULL, NULL);
-	scripted_free(ctx, 0);
-	s.blocks[0].state = BLOCK_RELEASED;
+	nobody_waits_as = 2;
+	EXPECT(pfa_page_lock, PFA_OK, policy.rig->pfa, src);
+	nobody_waits_as = 1;
 }
 
-static void test_released_while_held(void **state)
+static void unlock_as_another(struct rig *rig)
+{
+	nobody_waits_as = 2;
+	EXPECT(pfa_page_unlock, PFA_OK, rig->pfa, s.blocks[0].at);
+	nobody_waits_as = 1;
+}
+
+static void test_no_way_back(void **state)
 {
 	(void)state;
-	for (unsigned order = 0; order < 9; order++) {
-		struct rig rig;
-		base(&rig, 512);
-		MUST_EQ(scripted_take(&s, order), 0);
-		pfa_debug_on_unlock(rig.pfa, free_at_unlock, &s);
-		assert_int_equal(scripted_move(&s, 0, order % PFA_MIGRATE_MODES, PFA_MOVABLE | PFA_ZONE(1)), PFA_ESTOP);
-		assert_int_equal(s.calls[OP_ISOLATE], 1);
+	struct rig rig;
+	policy_start(&rig);
+	policy.what = TAKE_NOTHING;
+	policy.before = free_it;
+	assert_int_equal(policy_move(0, PFA_MIGRATE_SYNC, true), PFA_ESTOP);
+	assert_int_equal(s.calls[OP_PUTBACK], 0);
+	s.blocks[0].state = BLOCK_NONE;
+	assert_int_equal(rig_stats(&rig, 0).allocated, 0);
+	done(&rig);
+	for (unsigned what = TAKE_BLOCK; what <= TAKE_NOTHING; what++) {
+		rig_init(&rig);
+		rig.cfg.max_owners = 1;
+		rig.os.self = op_self;
+		rig_zone(&rig, 0, 512);
+		rig_start(&rig);
+		scripted_start(&s, &rig);
+		memset(&policy, 0, sizeof(policy));
+		policy.rig = &rig;
+		policy.what = what;
+		policy.before = lock_as_another;
+		MUST_EQ(scripted_take(&s, 1), 0);
+		assert_int_equal(policy_move(0, PFA_MIGRATE_SYNC_LIGHT, true), what == TAKE_NOTHING ? PFA_ENOMEM : PFA_EBUSY);
+		assert_int_equal(policy.given, policy.taken);
 		assert_int_equal(s.calls[OP_MIGRATE] + s.calls[OP_PUTBACK], 0);
-		assert_int_equal(rig_stats(&rig, 0).allocated + rig_stats(&rig, 1).allocated, 0);
-		s.blocks[0].state = BLOCK_NONE;
-		done(&rig);
+		struct pfa_movable_info info = scripted_info(&s, 0);
+		assert_true(info.locked && !info.isolated && info.owner == s.owner);
+		unlock_as_another(&rig);
+		s.blocks[0].state = BLOCK_OWNED;
+		rig_check(&rig);
+		assert_int_equal(scripted_move(&s, 0, PFA_MIGRATE_SYNC, PFA_MOVABLE), PFA_OK);
+		scripted_stop(&s);
+		rig_stop(&rig);
 	}
 }
 
@@ -605,6 +632,6 @@ static const struct unit_test tests[] = {
 	TEST(test_tries), TEST(test_arguments), TEST(test_moves), TEST(test_many_at_once), TEST(test_owner_says_no),
 	TEST(test_again_is_bounded), TEST(test_garbage), TEST(test_no_destination), TEST(test_released_inside),
 	TEST(test_destination_freed_inside), TEST(test_policy), TEST(test_policy_gives_rubbish), TEST(test_between),
-	TEST(test_isolated_once), TEST(test_damaged), TEST(test_busy_lock), TEST(test_released_while_held),
+	TEST(test_isolated_once), TEST(test_damaged), TEST(test_busy_lock), TEST(test_no_way_back),
 };
 UNIT_MAIN(tests)

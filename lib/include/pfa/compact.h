@@ -22,6 +22,7 @@ extern "C" {
 
 #define PFA_ALL_ZONES 0xFFFFFFFFu
 #define PFA_COMPACT_ALL 0xFFFFFFFFu /**< an order: go on until the scanners meet */
+#define PFA_INDEX_UNKNOWN 0xFFFFFFFFu /**< an index that could not be counted: a zone's lock was busy, and could not be waited for */
 
 struct pfa_compact_stats {
 	size_t size;    /**< set by the library: sizeof(struct pfa_compact_stats) */
@@ -32,7 +33,8 @@ struct pfa_compact_stats {
 	 *  pass at most frames + (orders up to the pageblock's + 1) x pageblocks + moves, of a zone. */
 	size_t steps;
 	/** Free frames of the zones that are not in blocks of the order (PFA_COMPACT_ALL: of a pageblock, or the zone's largest)
-	 *  or larger, per mille of all free frames there: 0 is not fragmented. Counted a few pageblocks at a time. */
+	 *  or larger, per mille of all free frames there: 0 is not fragmented. Counted a few pageblocks at a time.
+	 *  PFA_INDEX_UNKNOWN only where the platform cannot wait. */
 	unsigned index_before, index_after;
 	unsigned met;   /**< zones in which the scanners met */
 };
@@ -44,7 +46,8 @@ struct pfa_compact_stats {
  * @param mode   how much it may cost, as in pfa_migrate(). SYNC also looks again at pageblocks where nothing could be moved
  * @param out    what was done, and by how much it helped; NULL: not of interest (the index then costs nothing)
  * @return PFA_OK: in each zone the scanners met, or a block of the order is on offer; PFA_ENOMEM: in none of the zones there
- *         is one now (not with PFA_COMPACT_ALL); PFA_EBUSY: another thread compacts the zone, or 64 threads move already;
+ *         is one now (not with PFA_COMPACT_ALL); PFA_EBUSY: another thread compacts the zone, or the platform cannot wait and
+ *         the zone's lock is busy (zones before it were done, *out says what), or 64 threads move already (*out is left alone);
  *         PFA_EINVAL: zone, order or mode; PFA_ENOTSUP: no owner table; PFA_EDEADLK: inside an op; PFA_ECORRUPT.
  * @context as pfa_migrate(). Zone locks for O(pageblock / word) time. @cost a pass: O(frames) byte reads, and the moves.
  */
