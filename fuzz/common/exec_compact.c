@@ -16,7 +16,7 @@ void exec_compact_begins(struct exec_run *run, pfa_pfn src, enum pfa_migrate_mod
 {
 	size_t index;
 
-	if (exec_mov.move && !exec_mov.move->compacts)
+	if ((exec_mov.move && exec_list_begins(run, src)) || (exec_mov.move && !exec_mov.move->compacts))
 		return; /* pfa_migrate() began it */
 	(void)exec_compact_ends(run);
 	exec_mov.move = NULL;

@@ -217,8 +217,8 @@ void exec_mov_let_go(struct exec_run *run, struct exec_move *move)
 	exec_mov_dropped(run, move->slot);
 }
 
-/* Everything that must be true once the mover has let go; then the model lets go, too. */
-static bool migrate_settle(struct exec_run *run, struct exec_move *move, int result)
+/* Everything that must be true once the mover has let go; then the model lets go, too. What the result must be. */
+static bool migrate_settle(struct exec_run *run, struct exec_move *move, int *expected)
 {
 	exec_mov_let_go(run, move);
 	if (move->isolated && !move->moved && !move->putback && !move->stopped)
@@ -231,10 +231,7 @@ static bool migrate_settle(struct exec_run *run, struct exec_move *move, int res
 		exec_mov.told++;
 		exec_mov.kinds |= 1u << PFA_FAULT_NOT_MOVED;
 	}
-	const int expected = migrate_result(move);
-	if (result != expected)
-		return exec_fail(run, "I10 result", "the result for this block does not follow from what its owner did", move->src,
-		                 (size_t)(unsigned)-expected, (size_t)(unsigned)-result);
+	*expected = migrate_result(move);
 	if (move->has_dst && !move->moved && move->gives) /* give() would have forgotten it */
 		return exec_fail(run, "I10 destination", "a destination that was not used was not given back", move->dst, 1, 0);
 	if (move->has_dst && !move->moved)
@@ -257,12 +254,18 @@ bool exec_mov_judge_nomem(struct exec_run *run, struct exec_move *move)
 	return model_judge_refusal(&run->m, &r, PFA_EAGAIN, run->now, &v) || exec_say(run, &v);
 }
 
+static bool migrate_judge_result(struct exec_run *run, pfa_pfn head, int expected, int result)
+{
+	return result == expected || exec_fail(run, "I10 result", "the result for this block does not follow from what its owner did", head,
+	                                       (size_t)(unsigned)-expected, (size_t)(unsigned)-result);
+}
+
 /* Moves one block: exact. */
 static bool migrate_one(struct exec_run *run, pfa_pfn head, const struct pfa_dest *dest, struct exec_move *move)
 {
 	const unsigned slot = model_movable_at(&exec_mov.mm, head);
 	const int refused = migrate_refused(run, move, slot);
-	int result = INT_MAX;
+	int result = INT_MAX, expected;
 
 	const int code = run->ops->migrate(run->sut, &head, 1, dest, &result);
 	if (exec_mov.broken)
@@ -278,10 +281,79 @@ static bool migrate_one(struct exec_run *run, pfa_pfn head, const struct pfa_des
 	if (refused != PFA_OK)
 		return exec_fail(run, "I10 automaton", "an op was called for a block that cannot be isolated", head,
 		                 (size_t)(unsigned)-refused, 0);
-	return migrate_settle(run, move, result);
+	return migrate_settle(run, move, &expected) && migrate_judge_result(run, head, expected, result);
 }
 
-static bool migrate_call(struct exec_run *run, pfa_pfn head, const struct pfa_dest *dest, struct exec_move *move)
+/* ---- several blocks in one call ------------------------------------------------------------------------------------ */
+
+/* The move that ran last is over: what came of it follows from its ops. */
+static bool list_settle(struct exec_run *run, struct exec_list *list)
+{
+	const bool fine = list->current == SIZE_MAX || migrate_settle(run, &list->move, &list->expected[list->current]);
+
+	list->current = SIZE_MAX;
+	exec_mov.broken |= !fine;
+	return fine;
+}
+
+/* Up to the next block that can be isolated; those before it are refused. */
+static void list_goes_on(struct exec_run *run, struct exec_list *list)
+{
+	for (; list->next < list->nr; list->next++) {
+		const struct exec_move move = { .src = list->head[list->next] };
+		const int refused = migrate_refused(run, &move, model_movable_at(&exec_mov.mm, move.src));
+		if (refused == PFA_OK)
+			return;
+		list->expected[list->next] = refused;
+	}
+}
+
+bool exec_list_begins(struct exec_run *run, pfa_pfn src)
+{
+	struct exec_list *list = exec_mov.list;
+
+	if (!list || exec_mov.move != &list->move)
+		return false;
+	if (!list_settle(run, list))
+		return true;
+	list_goes_on(run, list);
+	if (list->next == list->nr || list->head[list->next] != src) {
+		exec_mov_fail(run, "I10 list", "the next block of the list that can be isolated is another one (of the list)", src, list->nr,
+		              list->next);
+		return true;
+	}
+	list->current = list->next++;
+	list->move = (struct exec_move){ .slot = MODEL_NO_BLOCK, .src = src, .mode = list->move.mode, .flags = list->move.flags,
+		                         .by_take = list->by_take, .take = list->take, .gives = list->by_take };
+	return true;
+}
+
+static bool list_run(struct exec_run *run, struct exec_list *list, const struct pfa_dest *dest)
+{
+	int results[EXEC_LIST], all = PFA_OK;
+
+	for (size_t i = 0; i < list->nr; i++)
+		results[i] = INT_MAX;
+	const int code = run->ops->migrate(run->sut, list->head, list->nr, dest, results);
+	if (exec_mov.broken || !list_settle(run, list))
+		return false;
+	list_goes_on(run, list);
+	if (list->next < list->nr)
+		return exec_fail(run, "I10 list", "a block of the list that can be isolated was not asked about (of the list)",
+		                 list->head[list->next], list->nr, list->next);
+	for (size_t i = 0; i < list->nr; i++) {
+		if (!migrate_judge_result(run, list->head[i], list->expected[i], results[i]))
+			return false;
+		all = results[i] == PFA_OK ? all : PFA_EAGAIN;
+	}
+	run->step.code = code;
+	return code == all || exec_fail(run, "I10 result", "pfa_migrate() says OK if all were moved, else PFA_EAGAIN", list->head[0],
+	                                (size_t)(unsigned)-all, (size_t)(unsigned)-code);
+}
+
+/* list: NULL, or instead of head. */
+static bool migrate_call(struct exec_run *run, pfa_pfn head, const struct pfa_dest *dest, struct exec_move *move,
+                         struct exec_list *list)
 {
 	bool fine = false;
 
@@ -293,11 +365,12 @@ static bool migrate_call(struct exec_run *run, pfa_pfn head, const struct pfa_de
 	run->work = 0;
 	run->jump_armed = true;
 	if (setjmp(run->jump) == 0)
-		fine = migrate_one(run, head, dest, move);
+		fine = list ? list_run(run, list, dest) : migrate_one(run, head, dest, move);
 	else
 		exec_mov_fail(run, "contract fatal", "a move told a fault that nobody caused", head, 0, (size_t)run->told.kind);
 	run->jump_armed = false;
 	exec_mov.move = NULL;
+	exec_mov.list = NULL;
 	exec_mov.inside = 0;
 	return fine && exec_mov_call_ends(run);
 }
@@ -317,7 +390,7 @@ bool exec_migrate(struct exec_run *run, uint64_t at, uint64_t nr, uint64_t mode,
 		struct exec_move move;
 		exec_mov_begin(&move, exec_mov.mm.block[model_movable_nth(&exec_mov.mm, at + i)].pfn, dest.mode);
 		move.flags = flags;
-		if (!migrate_call(run, move.src, &dest, &move))
+		if (!migrate_call(run, move.src, &dest, &move, NULL))
 			return false;
 	}
 	return true;
@@ -335,7 +408,32 @@ bool exec_migrate_to(struct exec_run *run, const uint64_t *a)
 	move.by_take = true;
 	move.take = (unsigned)a[2];
 	move.gives = a[3] != 0;
-	return migrate_call(run, move.src, &dest, &move);
+	return migrate_call(run, move.src, &dest, &move, NULL);
+}
+
+bool exec_migrate_list(struct exec_run *run, const uint64_t *a)
+{
+	static struct exec_list list;
+	const bool odd = a[2] == 3;
+	const struct pfa_dest dest = { .size = sizeof(dest), .mode = odd ? PFA_MIGRATE_SYNC : (enum pfa_migrate_mode)a[2], .flags = PFA_MOVABLE,
+		                       .take = a[3] ? migrate_take : NULL, .give = a[3] ? migrate_give : NULL, .ctx = run };
+
+	if (!exec_mov.mm.nr)
+		return exec_skip(run);
+	list = (struct exec_list){ .current = SIZE_MAX, .by_take = a[3] != 0, .take = (unsigned)a[3] };
+	for (uint64_t i = 0; i <= a[1]; i++) {
+		const pfa_pfn head = exec_mov.mm.block[model_movable_nth(&exec_mov.mm, a[0] + i)].pfn;
+		list.head[list.nr++] = head;
+		if (odd) {
+			list.head[list.nr++] = head + i;
+			list.head[list.nr++] = head;
+			list.head[list.nr++] = i % 2 ? SIZE_MAX - (size_t)i : head + 1;
+		}
+	}
+	exec_mov_begin(&list.move, list.head[0], dest.mode);
+	list.move.flags = PFA_MOVABLE;
+	exec_mov.list = &list;
+	return migrate_call(run, list.head[0], &dest, &list.move, &list);
 }
 
 bool exec_migrate_raw(struct exec_run *run, const uint64_t *a)
@@ -363,7 +461,7 @@ bool exec_migrate_raw(struct exec_run *run, const uint64_t *a)
 		if (model_movable_at(&exec_mov.mm, head) != MODEL_NO_BLOCK)
 			return exec_skip(run);
 		exec_mov_begin(&move, head, PFA_MIGRATE_ASYNC);
-		return migrate_call(run, head, &odd.dest, &move);
+		return migrate_call(run, head, &odd.dest, &move, NULL);
 	}
 	EXEC_CALL(run, code, run->ops->migrate(run->sut, &head, a[0] != 0, &odd.dest, &result));
 	run->must_be_unchanged = true;

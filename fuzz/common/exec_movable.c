@@ -469,6 +469,7 @@ bool exec_movable(struct exec_run *run, const struct prog_op *op)
 	case OP_MOVABLE_SET_ALL: return movable_set_op(run, op, &run->handle[op->ref]);
 	case OP_MIGRATE: return exec_migrate(run, a[0], a[1], a[2], prog_flags(a[3], 0));
 	case OP_MIGRATE_TO: return exec_migrate_to(run, a);
+	case OP_MIGRATE_LIST: return exec_migrate_list(run, a);
 	case OP_MIGRATE_RAW: return exec_migrate_raw(run, a);
 	case OP_COMPACT: return exec_compact(run, a);
 	case OP_MOVABLE_PFN: return movable_of_pfn(run, (pfa_pfn)a[0], a[1]);
@@ -485,6 +486,7 @@ void exec_movable_begin(struct exec_run *run)
 	memset(exec_mov.owner, 0, sizeof(exec_mov.owner));
 	exec_mov.stale = 0;
 	exec_mov.move = NULL;
+	exec_mov.list = NULL;
 	exec_mov.inside = exec_mov.told = exec_mov.nr_told = exec_mov.nr_extra = 0;
 	exec_mov.nr_made = exec_mov.nr_guards = 0;
 	exec_mov.kinds = 0;
@@ -539,7 +541,7 @@ bool exec_movable_end(struct exec_run *run)
 static bool movable_volley(struct exec_run *run, uint64_t number)
 {
 	static const uint8_t kinds[] = {
-		OP_MIGRATE, OP_MIGRATE, OP_MIGRATE, OP_MIGRATE_TO, OP_MIGRATE_TO, OP_OWNER_SAYS, OP_OWNER_DOES, OP_MOVABLE_SET, OP_MOVABLE_SET,
+		OP_MIGRATE, OP_MIGRATE_LIST, OP_MIGRATE, OP_MIGRATE_TO, OP_MIGRATE_TO, OP_OWNER_SAYS, OP_OWNER_DOES, OP_MOVABLE_SET, OP_MOVABLE_SET,
 		OP_MOVABLE_SET_ALL, OP_OWNER_CREATE, OP_MOVABLE_FREE, OP_PIN, OP_UNPIN, OP_UNPIN, OP_PAGE_LOCK, OP_PAGE_UNLOCK, OP_PAGE_UNLOCK,
 		OP_COMPACT, OP_MOVABLE_CLEAR, OP_OWNER_DESTROY, OP_MOVABLE_CUT, OP_MOVABLE_PFN, OP_PAGE_TRYLOCK, OP_MIGRATE
 	};

@@ -55,6 +55,19 @@ struct exec_pass {
 	size_t refused, refused_frames;   /* by their owner */
 };
 
+#define EXEC_LIST 64u
+
+/* Blocks that are moved in one call of pfa_migrate(): which of them the next move is of shows when its isolate() is called. */
+struct exec_list {
+	pfa_pfn head[EXEC_LIST];
+	int expected[EXEC_LIST];
+	size_t nr, next;       /* from here on nothing is known yet */
+	size_t current;        /* whose move it is that runs, if any does */
+	bool by_take;
+	unsigned take;
+	struct exec_move move;
+};
+
 #define EXEC_EXTRAS 32u
 #define EXEC_GUARDS 4u
 #define EXEC_MADE 16u
@@ -72,6 +85,7 @@ struct exec_movables {
 	struct exec_owner owner[MODEL_OWNERS];
 	pfa_owner stale;
 	struct exec_move *move;       /* innermost */
+	struct exec_list *list;       /* NULL: no such call */
 	struct exec_move compacting;  /* the one that compaction began last */
 	struct exec_pass pass;
 	unsigned inside;              /* ops that are running */
@@ -145,6 +159,9 @@ bool exec_mov_judge_nomem(struct exec_run *run, struct exec_move *move);
 void exec_mov_forget_dst(struct exec_run *run, struct exec_move *move);
 bool exec_migrate(struct exec_run *run, uint64_t at, uint64_t nr, uint64_t mode, uint32_t flags);
 bool exec_migrate_to(struct exec_run *run, const uint64_t *a);
+bool exec_migrate_list(struct exec_run *run, const uint64_t *a);
+/* The move of the list that begins now. False: none does, it is another's. */
+bool exec_list_begins(struct exec_run *run, pfa_pfn src);
 bool exec_migrate_raw(struct exec_run *run, const uint64_t *a);
 
 #endif

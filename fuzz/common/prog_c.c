@@ -116,6 +116,7 @@ static const char *const calls[OP_KINDS] = {
 	[OP_MIGRATE_RAW] = "/* an owner scripted by fuzz/common/exec_owner.c: see pfa-trace explain */",
 	[OP_MOVABLE_PFN] = "/* an owner scripted by fuzz/common/exec_owner.c: see pfa-trace explain */",
 	[OP_MOVABLE_FAR] = "/* an owner scripted by fuzz/common/exec_owner.c: see pfa-trace explain */",
+	[OP_MIGRATE_LIST] = "/* an owner scripted by fuzz/common/exec_owner.c: see pfa-trace explain */",
 	[OP_COMPACT] = "/* an owner scripted by fuzz/common/exec_owner.c: see pfa-trace explain */",
 	[OP_MOVABLE_CUT] = "/* an owner scripted by fuzz/common/exec_owner.c: see pfa-trace explain */",
 	[OP_BALLOON_CREATE] = "/* an owner of lib/owners: see pfa-trace explain */",

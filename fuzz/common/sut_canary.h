@@ -89,6 +89,7 @@
 	X(MOVABLE_VIEW, "I10 view", "shows a pin too many")                                                       \
 	X(AGAIN_FOR_EVER, "I13 tries", "tries again as long as the owner says so")                                \
 	X(COMPACTS_DOWN, "I10 compact", "compacts to lower frames")                                                  \
+	X(LIST_SHORT, "I10 list", "does not move the last of several blocks")                                     \
 	X(COMPACTS_TWICE, "I10 twice", "compacts to the middle, and then to the top")                             \
 	X(COMPACTS_NOT, "I10 compacted", "says that it has compacted, and does not")                              \
 	X(OFFERS, "I10 offer", "says that compaction had made a block")                                           \

@@ -95,6 +95,8 @@ static int canary_migrate(struct sut *s, const pfa_pfn heads[], size_t nr, const
 		dest = &mine;
 	}
 	canary_migrates = true;
+	if (canary_which == SUT_CANARY_LIST_SHORT && nr > 1)
+		out_results[--nr] = PFA_EBUSY;
 	const int code = sut_pfa.migrate(s, heads, nr, dest, out_results);
 	canary_migrates = false;
 	for (size_t i = 0; i < nr && canary_which == SUT_CANARY_SAYS_MOVED && code == PFA_EAGAIN; i++)

@@ -3,8 +3,9 @@
  * pfa/compact.h - compaction: movable blocks are moved to the top of their zone, so that its free memory becomes large blocks.
  *
  * Two scanners: one goes up and finds movable blocks (pfa/movable.h), one goes down and finds free places for them; where they
- * meet a pass ends. A block is moved once in a pass at most, and never into a pageblock of another type than MOVABLE or one that
- * is held. It stays in its zone. Blocks as large as a pageblock or larger stay where they are.
+ * meet a pass ends. A block is moved once in a pass at most, unless something above it is freed meanwhile, and never into a
+ * pageblock of another type than MOVABLE or one that is held. It stays in its zone. Blocks as large as a pageblock or larger
+ * stay where they are.
  *
  * It runs when asked for (pfa_compact()); for a request with PFA_COMPACT that would fail otherwise (unless NOWAIT), which
  * gets the first block of its order that becomes whole, before anybody else can; and in pfa_service(), after a request failed
