@@ -425,7 +425,7 @@ bool exec_migrate_list(struct exec_run *run, const uint64_t *a)
 		const pfa_pfn head = exec_mov.mm.block[model_movable_nth(&exec_mov.mm, a[0] + i)].pfn;
 		list.head[list.nr++] = head;
 		if (odd) {
-			list.head[list.nr++] = head + i;
+			list.head[list.nr++] = head + (pfa_pfn)i;
 			list.head[list.nr++] = head;
 			list.head[list.nr++] = i % 2 ? SIZE_MAX - (size_t)i : head + 1;
 		}
