@@ -162,13 +162,13 @@ static void request_grant_locked(struct pfa *p, struct pfai_zone *z, struct pfai
 
 /* How much a slot is filled up: by a batch as far as there is room, and at level 3 until there is enough to choose from,
  * unless others starve. (Somebody may begin to at any time: so the slot is not empty then.) */
-static size_t request_want(const struct pfa *p, const struct pfai_slot *s)
+static size_t request_want(const struct pfa *p, const struct pfai_slot *s, size_t slot)
 {
-	size_t want = pfai_slot_batch(p, s);
+	size_t want = pfai_slot_batch(p, slot), keep = p->homes[slot].keep;
 	if (pfai_level(p, 3)) {
-		size_t room = s->cap > s->n ? (size_t)(s->cap - s->n) : 0, keep = pfai_slot_keep(s->cap) + 1u;
-		if (s->n < keep && want < keep - s->n && !pfai_load_relaxed(&p->st->starving))
-			want = keep - s->n;
+		size_t room = s->cap > s->n ? (size_t)(s->cap - s->n) : 0;
+		if (s->n < keep && !pfai_load_relaxed(&p->st->starving))
+			want += keep - s->n;
 		if (want > room)
 			want = room;
 	}
@@ -196,7 +196,7 @@ void pfai_request_capture_locked(struct pfa *p, struct pfai_zone *z, struct pfai
 static bool request_refill_locked(struct pfa *p, struct pfai_cpu *c, struct pfai_zone *z, const struct pfai_request *rq,
                                   bool low)
 {
-	size_t slot = request_slot(p, z, rq), want = request_want(p, &c->slots[slot]);
+	size_t slot = request_slot(p, z, rq), want = request_want(p, &c->slots[slot], slot);
 	ptrdiff_t room = pfai_zone_room_locked(z, request_mark(z, rq, low), false, false);
 	if (!c->slots[slot].cap || !pfai_room_fits(room, rq->order))
 		return false;
@@ -210,8 +210,8 @@ static bool request_refill_locked(struct pfa *p, struct pfai_cpu *c, struct pfai
 /* Level 3: a slot that holds something, but not enough to choose from, is filled up from free memory of its type. */
 static void request_top_up(struct pfa *p, struct pfai_cpu *c, struct pfai_zone *z, const struct pfai_request *rq, bool low)
 {
-	const struct pfai_slot *s = &c->slots[request_slot(p, z, rq)];
-	if (!s->n || s->n > pfai_slot_keep(s->cap) || pfai_load_relaxed(&p->st->starving) || !request_hint(z, rq) ||
+	const size_t slot = request_slot(p, z, rq), n = c->slots[slot].n;
+	if (!n || n > p->homes[slot].keep || pfai_load_relaxed(&p->st->starving) || !request_hint(z, rq) ||
 	    !pfai_zone_lock(p, z))
 		return;
 	(void)request_refill_locked(p, c, z, rq, low);
@@ -537,7 +537,7 @@ int pfa_alloc(struct pfa *p, unsigned order, uint32_t flags, pfa_pfn *out)
 		return pfai_alloc_slow(p, order, flags, out);
 	struct pfai_cpu *c = pfai_cpu_at(p, cpu);
 	if (PFAI_UNLIKELY(order >= p->fast_orders))
-		return PFA_HARDENING < 2 ? pfai_alloc_slow(p, order, flags, out) : pfai_alloc_verified(p, order, flags, out, c);
+		return PFA_HARDENING < 2 ? pfai_alloc_slow(p, order, flags, out) : p->alloc_path(p, c, out, order, flags);
 	if (PFAI_UNLIKELY(!pfai_cpu_try_lock(p, c)))
 		return pfai_alloc_slow(p, order, flags, out);
 	/* flags ^ 1: pfai_code_of_type() of a common type */

@@ -460,6 +460,7 @@ static bool check_sums(struct check *c, bool frames)
 		return true;
 	return check_equal(c, 6, c->cached, s.cached, "I6 cached frames") &&
 	       check_equal(c, 6, c->guards, c->z->st->guards, "I6 guard frames") &&
+	       (!c->guards || pfai_load_relaxed(&c->p->st->guarded) || check_broken(c, 6, 0, 1, 0, "I6 frees do not look for guards")) &&
 	       check_equal(c, 6, c->quarantined, s.quarantined, "I6 quarantined frames") &&
 	       check_equal(c, 6, c->allocated, s.allocated, "I6 allocated frames") &&
 	       check_equal(c, 6, c->bad, s.bad, "I6 bad frames") &&

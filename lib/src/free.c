@@ -49,11 +49,10 @@ int pfai_free_block(struct pfa *p, pfa_pfn pfn, unsigned order, const char *func
 /* A full slot gives its older half back. Cache lock held. PFA_OK: there is room now. */
 static int free_make_room(struct pfa *p, struct pfai_cpu *c, size_t slot)
 {
-	struct pfai_slot *s = &c->slots[slot];
 	struct pfai_zone *z = &p->zones[pfai_slot_zone(p, slot)];
 	if (!pfai_zone_lock(p, z))
 		return PFA_EBUSY;
-	bool ok = pfai_slot_flush_locked(p, c, z, slot, pfai_slot_batch(p, s));
+	bool ok = pfai_slot_flush_locked(p, c, z, slot, pfai_slot_batch(p, slot));
 	pfai_zone_unlock(p, z);
 	return ok ? PFA_OK : PFA_ECORRUPT;
 }
@@ -118,7 +117,7 @@ int pfa_free(struct pfa *p, pfa_pfn pfn, unsigned order)
 		return pfai_free_slow(p, pfn, order);
 	struct pfai_cpu *c = pfai_cpu_at(p, cpu);
 	if (PFAI_UNLIKELY(order >= p->fast_orders))
-		return PFA_HARDENING < 2 ? pfai_free_slow(p, pfn, order) : pfai_free_verified(p, offset, order, c);
+		return PFA_HARDENING < 2 ? pfai_free_slow(p, pfn, order) : p->free_path(p, c, order, offset);
 	if (PFAI_UNLIKELY(!pfai_cpu_try_lock(p, c)))
 		return pfai_free_slow(p, pfn, order);
 	uint8_t route = pfai_load_relaxed(&p->routes[offset >> p->pb_order]);

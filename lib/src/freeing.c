@@ -44,7 +44,7 @@ static bool freeing_push(struct pfa *p, struct pfai_cpu *c, size_t offset, unsig
 	if (s->n == s->cap) {
 		if (!pfai_zone_lock(p, z))
 			return false;
-		bool ok = pfai_slot_flush_locked(p, c, z, slot, pfai_slot_batch(p, s));
+		bool ok = pfai_slot_flush_locked(p, c, z, slot, pfai_slot_batch(p, slot));
 		pfai_zone_unlock(p, z);
 		if (!ok)
 			return false;

@@ -35,17 +35,22 @@ static int PFAI_NOINLINE full_granted(struct pfa *p, struct pfai_cpu *c, size_t 
 	return PFA_OK;
 }
 
-/* Could the slot be topped up? Without lock; the other way looks again. */
-PFAI_ALWAYS_INLINE bool full_more(const struct pfa *p, size_t slot, unsigned order)
+/* Has a slot none, or more than there can be; or too few to choose from, and there may be more to be had? Without the zone's
+ * lock; the other way looks again. */
+PFAI_ALWAYS_INLINE bool full_short(const struct pfa *p, const struct pfai_slot_home *home, uint32_t n, unsigned order)
 {
-	const struct pfai_zone_state *z = p->zones[pfai_slot_zone(p, slot)].st;
+	if (n - 1 >= home->cap)
+		return true;
+	const struct pfai_zone_state *z = p->zones[home->zone].st;
 	return (pfai_load_relaxed(&z->avail_common) | pfai_load_relaxed(&z->avail_cma)) >> order;
 }
 
-int PFAI_NOINLINE pfai_alloc_full(struct pfa *p, unsigned order, uint32_t flags, pfa_pfn *out, struct pfai_cpu *c)
+/* content: what was known of it is verified. */
+PFAI_ALWAYS_INLINE int full_alloc(struct pfa *p, struct pfai_cpu *c, pfa_pfn *out, unsigned order, uint32_t flags,
+                                  const bool content)
 {
 	size_t slot = ((size_t)(flags ^ 1) << p->slot_shift) + order;
-	if (PFAI_UNLIKELY(!pfai_cpu_try_lock(p, c)))
+	if (PFAI_UNLIKELY(order >= p->cached_orders || !pfai_cpu_try_lock(p, c)))
 		return pfai_alloc_slow(p, order, flags, out);
 	slot += c->first;
 	if (PFAI_UNLIKELY(slot >= p->nr_slots))
@@ -53,23 +58,31 @@ int PFAI_NOINLINE pfai_alloc_full(struct pfa *p, unsigned order, uint32_t flags,
 	const struct pfai_slot_home *home = &p->homes[slot];
 	struct pfai_slot *s = &c->slots[slot];
 	uint32_t n = s->n;
-	/* None, or more than there can be; too few to choose from, and there may be more to be had. */
-	if (PFAI_UNLIKELY(n - 1 >= home->cap) || (n <= home->keep && full_more(p, slot, order)))
+	if (PFAI_UNLIKELY(n - 1 - home->keep >= home->above) && full_short(p, home, n, order))
 		return pfai_verified_miss(p, c, slot, out);
 	s->n--;
 	uint32_t at = pfai_entries_at(c, home->start + n)[-1];
 	if (PFAI_UNLIKELY(at - home->first >= home->nr))
 		return pfai_alloc_damaged(p, c);
-	unsigned byte = pfai_load_relaxed(&p->bytes[at]), known = byte & PFAI_ZERO_BIT;
-	byte &= ~(unsigned)PFAI_ZERO_BIT;
+	unsigned known = pfai_load_relaxed(&p->bytes[at]), byte = known & ~(unsigned)PFAI_ZERO_BIT;
 	if (PFAI_UNLIKELY(byte != (PFAI_CACHED | order)))
 		return pfai_alloc_damaged(p, c);
 	pfai_store_relaxed(&p->bytes[at], (uint8_t)(byte ^ (PFAI_CACHED ^ PFAI_HEAD)));
 	s->allocs++;
-	if (known && p->hooks)
+	if (content && known != byte)
 		return full_granted(p, c, at, order, out);
 	*out = p->base + at;
 	return pfai_cpu_unlock_tail(p, c);
+}
+
+int pfai_alloc_full(struct pfa *p, struct pfai_cpu *c, pfa_pfn *out, unsigned order, uint32_t flags)
+{
+	return full_alloc(p, c, out, order, flags, false);
+}
+
+int pfai_alloc_full_lines(struct pfa *p, struct pfai_cpu *c, pfa_pfn *out, unsigned order, uint32_t flags)
+{
+	return full_alloc(p, c, out, order, flags, true);
 }
 
 /* Takes over the held lock: a block of this zone is freed, and the quarantine is full now. It answers for damage to its own zone,
@@ -83,62 +96,57 @@ static int PFAI_NOINLINE full_settle(struct pfa *p, struct pfai_cpu *c, size_t z
 	return pfai_tell(p, "pfa_free");
 }
 
-/* The zone of a block that can be freed here, by the number of its slots; PFAI_NONE: none. Guards want to be released. */
-PFAI_ALWAYS_INLINE size_t full_zone(const struct pfa *p, const struct pfai_cpu *c, size_t offset, unsigned order)
+/* Has the block guards, which want to be released? A guard lies in the zone of the block that it guards. */
+PFAI_ALWAYS_INLINE bool full_guarded(const struct pfa *p, size_t offset, unsigned order)
 {
-	size_t slot = ((size_t)pfai_load_relaxed(&p->routes[offset >> p->pb_order]) << p->slot_shift) + order;
-	if (PFAI_UNLIKELY(slot >= p->nr_slots))
-		return PFAI_NONE;
-	/* No capacity: a slow route, disabled caches, or the zone refuses. */
-	const struct pfai_slot_home *home = &p->homes[slot];
-	size_t at = offset - home->first, nr = (size_t)1 << order;
-	if (PFAI_UNLIKELY(at >= home->nr || !home->cap || !c->slots[slot].cap))
-		return PFAI_NONE;
-	if (PFAI_UNLIKELY(at && pfai_load_relaxed(&p->bytes[offset - 1]) == PFAI_GUARD_BELOW))
-		return PFAI_NONE;
-	if (PFAI_UNLIKELY(at + nr < home->nr && pfai_load_relaxed(&p->bytes[offset + nr]) == PFAI_GUARD_ABOVE))
-		return PFAI_NONE;
-	return pfai_slot_zone(p, slot);
+	size_t end = offset + ((size_t)1 << order);
+	return (offset && pfai_load_relaxed(&p->bytes[offset - 1]) == PFAI_GUARD_BELOW) ||
+	       (end < p->span && pfai_load_relaxed(&p->bytes[end]) == PFAI_GUARD_ABOVE);
 }
 
 /* content: that of the block, one frame, is overwritten. */
-PFAI_ALWAYS_INLINE int full_free(struct pfa *p, size_t offset, unsigned order, struct pfai_cpu *c, const bool content)
+PFAI_ALWAYS_INLINE int full_free(struct pfa *p, struct pfai_cpu *c, unsigned order, size_t offset, const bool content)
 {
-	if (PFAI_UNLIKELY(!pfai_cpu_try_lock(p, c)))
+	/* The lines of a larger block are too many to be written under the lock. */
+	if (PFAI_UNLIKELY(order >= (content ? 1 : p->cached_orders) || !pfai_cpu_try_lock(p, c)))
 		return pfai_free_slow(p, p->base + offset, order);
+	/* Is there a queue, with room, and may it be used now? */
 	struct pfai_full *f = pfai_full_of(p, c);
-	uint32_t at = f->first, n = f->n;
-	if (PFAI_UNLIKELY(at >= p->quarantine || n >= p->quarantine || !f->cap || pfai_load_relaxed(&p->st->starving)))
+	const struct pfai_state *st = p->st;
+	uint32_t n = f->n, at = f->first + n, size = p->quarantine;
+	if (at >= size)
+		at -= size;
+	if (PFAI_UNLIKELY(n >= f->cap || at >= size || pfai_load_relaxed(&st->starving)))
 		return full_free_otherwise(p, c, offset, order);
-	at += n;
-	if (at >= p->quarantine)
-		at -= p->quarantine;
-	size_t zone = full_zone(p, c, offset, order);
-	if (PFAI_UNLIKELY(zone == PFAI_NONE))
+	if (PFAI_UNLIKELY(pfai_load_relaxed(&st->guarded)) && full_guarded(p, offset, order))
+		return full_free_otherwise(p, c, offset, order);
+	size_t slot = ((size_t)pfai_load_relaxed(&p->routes[offset >> p->pb_order]) << p->slot_shift) + order;
+	if (PFAI_UNLIKELY(slot >= p->nr_slots))
+		return full_free_otherwise(p, c, offset, order);
+	/* Another zone's; no capacity: a slow route, disabled caches, or the zone refuses. */
+	const struct pfai_slot_home *home = &p->homes[slot];
+	if (PFAI_UNLIKELY((uint32_t)offset - home->first >= home->nr || !c->slots[slot].cap))
 		return full_free_otherwise(p, c, offset, order);
 	if (PFAI_UNLIKELY(!pfai_claim(&p->bytes[offset], PFAI_HEAD | order, PFAI_QUARANTINE | order)))
 		return pfai_free_refused(p, c, offset, order);
 	if (content)
 		pfai_content_freed(p, p->base + offset, 1);
 	pfai_quarantine_ring(p, f)[at] = (uint32_t)offset;
+	pfai_quarantined(f)[home->zone].in += (size_t)1 << order;
 	f->n = ++n;
-	pfai_quarantined(f)[zone].in += (size_t)1 << order;
 	pfai_store_relaxed(&c->held, 1u);
-	if (PFAI_UNLIKELY(n == p->quarantine))
-		return full_settle(p, c, zone);
+	if (PFAI_UNLIKELY(n >= size))
+		return full_settle(p, c, home->zone);
 	return pfai_cpu_unlock_tail(p, c);
 }
 
-/* Not a leaf: apart. */
-static int PFAI_NOINLINE full_free_content(struct pfa *p, size_t offset, unsigned order, struct pfai_cpu *c)
+int pfai_free_quarantined(struct pfa *p, struct pfai_cpu *c, unsigned order, size_t offset)
 {
-	/* The lines of a larger block are too many to be written under the lock. */
-	if (order)
-		return pfai_free_slow(p, p->base + offset, order);
-	return full_free(p, offset, 0, c, true);
+	return full_free(p, c, order, offset, false);
 }
 
-int PFAI_NOINLINE pfai_free_quarantined(struct pfa *p, size_t offset, unsigned order, struct pfai_cpu *c)
+/* Not a leaf. */
+int pfai_free_quarantined_lines(struct pfa *p, struct pfai_cpu *c, unsigned order, size_t offset)
 {
-	return p->hooks ? full_free_content(p, offset, order, c) : full_free(p, offset, order, c, false);
+	return full_free(p, c, order, offset, true);
 }

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * Layer 5: the fast paths of hardening level 3, to which those of level 2 hand over.
+ * Layer 5: the fast paths of hardening level 3, as verified.h.
  */
 #ifndef PFAI_FULL_H
 #define PFAI_FULL_H
 
 #include "pcpu.h"
 
-/* As pfai_alloc_verified() and pfai_free_verified(), of an order below pfa.full_orders. */
-int pfai_alloc_full(struct pfa *p, unsigned order, uint32_t flags, pfa_pfn *out, struct pfai_cpu *c);
-int pfai_free_quarantined(struct pfa *p, size_t offset, unsigned order, struct pfai_cpu *c);
+pfai_alloc_path pfai_alloc_full;
+pfai_free_path pfai_free_quarantined;
+
+/* The same with poison in lines. */
+pfai_alloc_path pfai_alloc_full_lines;
+pfai_free_path pfai_free_quarantined_lines;
 
 #endif

@@ -33,6 +33,7 @@ int pfai_guard_carve(struct pfa *p, struct pfai_request *rq)
 		pfai_zone_unlock(p, z);
 		return PFA_ECORRUPT;
 	}
+	pfai_store_relaxed(&p->st->guarded, 1u); /* whoever frees the block got it from here */
 	pfai_tail_fill(p, offset, nr - 1, PFAI_NOTHING);
 	pfai_tail_fill(p, at + nr + 1, 2 * nr - 1, PFAI_NOTHING);
 	pfai_store_relaxed(&p->bytes[at], (uint8_t)(PFAI_HEAD | order));

@@ -6,7 +6,9 @@
 #include "hook.h"
 #include "layout.h"
 #include "live.h"
+#include "full.h"
 #include "quarantine.h"
+#include "verified.h"
 #include "shadow.h"
 #include "stats.h"
 
@@ -161,12 +163,15 @@ static void init_homes(struct pfa *p, const struct pfai_geometry *g, const struc
 	uint32_t start = (uint32_t)((sizeof(struct pfai_cpu) + p->nr_slots * sizeof(struct pfai_slot)) / sizeof(start));
 	for (size_t slot = 0; slot < pfai_slots_per_cpu(p); slot++) {
 		const struct pfa_zone_config *zc = pfai_config_zone(cfg, pfai_slot_zone(p, slot));
+		unsigned keep = 0;
 		homes[slot].first = (uint32_t)(zc->start - p->base);
 		homes[slot].nr = (uint32_t)zc->nr_frames;
 		homes[slot].start = start;
 		if ((slot >> p->slot_shift) % PFAI_ROUTE_CODES != PFAI_ROUTE_SLOW)
-			homes[slot].cap = (uint16_t)pfai_slot_cap(g, zc->nr_frames, pfai_slot_order(p, slot));
-		homes[slot].keep = (uint16_t)pfai_slot_keep(homes[slot].cap);
+			homes[slot].cap = (uint16_t)pfai_slot_cap(g, zc->nr_frames, pfai_slot_order(p, slot), &keep);
+		homes[slot].keep = (uint16_t)keep;
+		homes[slot].above = homes[slot].cap - homes[slot].keep;
+		homes[slot].zone = pfai_slot_zone(p, slot);
 		start += homes[slot].cap;
 	}
 }
@@ -210,6 +215,22 @@ static void init_shadow(const struct pfa *p, const struct pfa_config *cfg, bool 
 	}
 }
 
+/* The paths of what is not fast. */
+static void init_paths(struct pfa *p, const struct pfai_geometry *g)
+{
+	/* Of the hooks, the only one that touches so little of a frame that it is done on the way. */
+	bool lines = p->hooks == PFAI_HOOK_CONTENT && p->poison == PFA_POISON_LINES;
+	p->alloc_path = pfai_alloc_by_slow;
+	p->free_path = pfai_free_by_slow;
+	if (g->level == 2 && !p->hooks) {
+		p->alloc_path = pfai_alloc_verified;
+		p->free_path = pfai_free_verified;
+	} else if (g->level == 3 && p->quarantine && (!p->hooks || lines)) {
+		p->alloc_path = lines ? pfai_alloc_full_lines : pfai_alloc_full;
+		p->free_path = lines ? pfai_free_quarantined_lines : pfai_free_quarantined;
+	}
+}
+
 static void init_root(struct pfa *p, const struct pfai_geometry *g, const struct pfa_config *cfg)
 {
 	p->cpu_offset = cfg->cpu_offset;
@@ -227,10 +248,7 @@ static void init_root(struct pfa *p, const struct pfai_geometry *g, const struct
 	p->evict = g->evict;
 	p->hooks = init_hooks(g, cfg);
 	p->fast_orders = g->level > 1 || p->hooks ? 0 : p->cached_orders;
-	p->verified_orders = g->level == 2 && !p->hooks ? p->cached_orders : 0;
-	/* Of the hooks, the only one that touches so little of a frame that it is done on the way. */
-	bool lines = p->hooks == PFAI_HOOK_CONTENT && p->poison == PFA_POISON_LINES;
-	p->full_orders = g->level == 3 && p->quarantine && (!p->hooks || lines) ? p->cached_orders : 0;
+	init_paths(p, g);
 	p->os = *cfg->platform;
 	p->nr_zones = g->nr_zones;
 	p->nr_slots = (size_t)g->nr_zones * PFAI_ROUTE_CODES << g->slot_shift;

@@ -112,7 +112,10 @@ struct pfai_slot_home {
 	uint32_t first, nr;     /* offsets of its zone's frames: [first, first + nr) */
 	uint32_t start;
 	uint16_t cap;           /* unless caches are disabled, or the zone refuses */
-	uint16_t keep;          /* level 3: pfai_slot_keep() */
+	uint16_t keep;          /* level 3: it holds more than this many when one is taken, as far as memory allows */
+	uint32_t above;         /* cap - keep */
+	uint32_t zone;
+	uint32_t spare[2];
 };
 
 /* What level 3 adds to a cpu, after its slots. Guard: the cpu's lock. */
@@ -123,6 +126,9 @@ struct pfai_full {
 	uint32_t first, n, cap;
 	/* then: struct pfai_quarantined for each zone, and the ring */
 };
+
+/* Blocks that leave a quarantine at once. */
+#define PFAI_EVICT_LIMIT 16u
 
 /* Frames of one zone that went into a cpu's quarantine and came out of it, ever. */
 struct pfai_quarantined {
@@ -285,6 +291,7 @@ struct pfai_state {
 	 * topped up: else what is drained for one request could wander on behind its back. Read under a cache lock, and
 	 * every cache lock is taken after it was raised. */
 	pfai_a32 starving;
+	pfai_a32 guarded;       /* level 3: there were guards; as long as there were none no free looks for them */
 
 	/* events */
 	pfai_aword nr_fail, nr_drain, nr_misuse, nr_corrupt, nr_zeroed, nr_zero_skipped;
@@ -295,6 +302,12 @@ struct pfai_state {
 
 	pfai_aword nr_records; /* number of the last event of the history */
 };
+
+/* Ways that an allocation or a free of any order may go. alloc: flags name a common type and no more; free: the offset is in
+ * range. c: that of the cpu that the caller runs on. No lock held. The arguments are in an order in which the caller has most of
+ * them in their registers. */
+typedef int pfai_alloc_path(struct pfa *p, struct pfai_cpu *c, pfa_pfn *out, unsigned order, uint32_t flags);
+typedef int pfai_free_path(struct pfa *p, struct pfai_cpu *c, unsigned order, size_t offset);
 
 /* Constant after init. */
 struct pfa {
@@ -312,10 +325,11 @@ struct pfa {
 	/* Orders below this one take the fast paths of pfa_alloc and pfa_free. 0 where something has to be done at each
 	 * allocation or free that those do not do: so they need no test for it. */
 	uint8_t fast_orders;
-	uint8_t verified_orders; /* the same for the paths that level 2 takes instead */
-	uint8_t full_orders;    /* and for those of level 3 */
 	uint8_t level;          /* hardening, 0..3 */
 	uint8_t hooks;          /* enum pfai_hook: what is done at each grant and free */
+	/* What pfa_alloc and pfa_free hand all others over to: fast paths of levels 2 and 3, or what does everything. */
+	pfai_alloc_path *alloc_path;
+	pfai_free_path *free_path;
 	size_t nr_slots;        /* of each cpu */
 	const struct pfai_slot_home *homes; /* as pfai_cpu.slots */
 
@@ -340,6 +354,7 @@ struct pfa {
 	/* Blocks that a cpu's quarantine has room for, config.quarantine + evict; 0: none. When it is full `evict` blocks leave. */
 	uint32_t quarantine, evict;
 	size_t full_offset;     /* of struct pfai_full in a cpu; 0 below level 3 */
+	size_t ring_offset;     /* of the quarantine's ring in it */
 	pfai_word content_key[2];
 	uint32_t random_key[PFAI_PRNG_KEY_WORDS];
 
@@ -377,7 +392,7 @@ static inline struct pfai_quarantined *pfai_quarantined(struct pfai_full *f)
 
 static inline uint32_t *pfai_quarantine_ring(const struct pfa *p, struct pfai_full *f)
 {
-	return (uint32_t *)(void *)(pfai_quarantined(f) + p->nr_zones);
+	return (uint32_t *)(void *)((unsigned char *)f + p->ring_offset);
 }
 
 /* Is content that is known (struct pfai_zone.zero, CACHED_ZERO) zero? Else it is poison. */

@@ -52,18 +52,25 @@ void pfai_zone_geometry(const struct pfai_geometry *g, const struct pfa_zone_con
 	out->set_words = words;
 }
 
-unsigned pfai_slot_cap(const struct pfai_geometry *g, size_t zone_frames, unsigned order)
+unsigned pfai_slot_cap(const struct pfai_geometry *g, size_t zone_frames, unsigned order, unsigned *keep)
 {
 	/* A slot may hold 1/32 of its zone: ten orders and three types then can never hold all of it by themselves. */
 	size_t share = zone_frames >> order >> 5, cap = g->cache_high;
+	*keep = 0;
 	if (order >= g->cached_orders || !cap)
 		return 0;
 	if (cap > share)
 		cap = share;
 	/* A zone too small for a share still gets one block of each small order, where the caller asked for caches. */
 	if (!cap && !g->caches_default_high && zone_frames >> order >> 2)
-		cap = 1;
-	return (unsigned)cap;
+		return 1;
+	if (!pfai_level(g, 3))
+		return (unsigned)cap;
+	/* What is kept to choose from: more than 256 blocks, so that none is guessed better than once in 257, or most of a slot
+	 * that is too small for that. Above it there is room for what leaves the quarantine at once. */
+	size_t most = cap - cap / 8u, more = cap < PFAI_EVICT_LIMIT ? cap : PFAI_EVICT_LIMIT;
+	*keep = (unsigned)(!most ? 0 : most - 1 < 256 ? most - 1 : 256);
+	return (unsigned)(cap + more < g->cache_high ? cap + more : g->cache_high);
 }
 
 static void layout_zone(const struct pfai_geometry *g, const struct pfa_zone_config *zc, struct layout_cursor *c,
@@ -92,6 +99,7 @@ bool pfai_layout(const struct pfa_config *cfg, const struct pfai_geometry *g, un
                  size_t *out_bytes)
 {
 	struct layout_cursor c = { memory, 0, g->guard, false };
+	unsigned keep;
 	size_t entries = 0, slots = (size_t)g->nr_zones * PFAI_ROUTE_CODES << g->slot_shift;
 	(void)layout_take(&c, 1, sizeof(struct pfa));
 	struct pfai_zone *zones = layout_take(&c, g->nr_zones, sizeof(*zones));
@@ -99,7 +107,7 @@ bool pfai_layout(const struct pfa_config *cfg, const struct pfai_geometry *g, un
 	for (uint32_t i = 0; i < g->nr_zones; i++) {
 		const struct pfa_zone_config *zc = pfai_config_zone(cfg, i);
 		for (unsigned order = 0; order < g->cached_orders; order++)
-			entries += 3u * pfai_slot_cap(g, zc->nr_frames, order); /* the three common types */
+			entries += 3u * pfai_slot_cap(g, zc->nr_frames, order, &keep); /* the three common types */
 	}
 	size_t cpu_bytes = sizeof(struct pfai_cpu) + slots * sizeof(struct pfai_slot) + entries * sizeof(uint32_t);
 	size_t full_offset = 0;
@@ -137,6 +145,7 @@ bool pfai_layout(const struct pfa_config *cfg, const struct pfai_geometry *g, un
 	p->cpus = cpus;
 	p->cpu_bytes = cpu_bytes;
 	p->full_offset = full_offset;
+	p->ring_offset = sizeof(struct pfai_full) + g->nr_zones * sizeof(struct pfai_quarantined);
 	p->routes = routes;
 	p->bytes = bytes;
 	return !c.overflow;

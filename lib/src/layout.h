@@ -40,7 +40,7 @@ const struct pfa_zone_config *pfai_config_zone(const struct pfa_config *cfg, uin
 void pfai_zone_geometry(const struct pfai_geometry *g, const struct pfa_zone_config *zc, struct pfai_zone_geometry *out);
 
 /* Blocks that a slot of this order may hold for a zone. 0: the order is not cached for it. */
-unsigned pfai_slot_cap(const struct pfai_geometry *g, size_t zone_frames, unsigned order);
+unsigned pfai_slot_cap(const struct pfai_geometry *g, size_t zone_frames, unsigned order, unsigned *keep);
 
 /* What the metadata has to be aligned to. */
 static inline size_t pfai_layout_align(const struct pfai_geometry *g)

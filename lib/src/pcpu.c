@@ -47,15 +47,11 @@ unsigned pfai_slot_refill_locked(struct pfa *p, struct pfai_cpu *c, struct pfai_
 	return got;
 }
 
-/* Cached blocks on their way back: those in one word of the free map are put together, even if they do not come one after the
- * other, as they do not at level 3. */
+/* Cached blocks on their way back: those in one word of the free map that come one after the other are put together. */
 struct pcpu_word {
 	size_t word;
 	pfai_word mask, zero;
 };
-
-/* Words that are open at once: two leaves of 512 frames, from about which a slot was filled. */
-#define PCPU_WORDS 16u
 
 static inline void pcpu_word_put(struct pfa *p, struct pfai_zone *z, struct pcpu_word *w)
 {
@@ -64,49 +60,134 @@ static inline void pcpu_word_put(struct pfa *p, struct pfai_zone *z, struct pcpu
 	w->mask = w->zero = 0;
 }
 
-/* One cached block goes back (perhaps later, with its word). False: its byte says something else. */
-static inline bool pcpu_put_block(struct pfa *p, struct pfai_zone *z, size_t slot, size_t offset, struct pcpu_word *w)
+static inline void pcpu_word_add(struct pfa *p, struct pfai_zone *z, struct pcpu_word *w, size_t rel, unsigned order, bool zero)
 {
-	unsigned order = pfai_slot_order(p, slot);
-	if (PFAI_UNLIKELY(!pfai_entry_sound(p, slot, offset)))
-		return false;
-	uint8_t byte = pfai_load_relaxed(&p->bytes[offset]);
-	bool zero = byte & PFAI_ZERO_BIT;
-	size_t rel = offset + z->delta;
-	if (PFAI_UNLIKELY(PFA_HARDENING && (byte & ~(unsigned)PFAI_ZERO_BIT) != (PFAI_CACHED | order)) ||
-	    PFAI_UNLIKELY(!pfai_block_returnable(p, z, offset, order)))
-		return false;
-	pfai_block_returns(p, offset, order);
 	if (order >= PFAI_WORD_SHIFT) {
 		pfai_zone_put_locked(p, z, rel, order, zero);
-		return true;
+		return;
 	}
 	pfai_word mask = pfai_low_bits(1u << order) << (rel & PFAI_WORD_MASK);
-	w += (rel >> PFAI_WORD_SHIFT) % (pfai_level(p, 3) ? PCPU_WORDS : 1u);
 	if (rel >> PFAI_WORD_SHIFT != w->word)
 		pcpu_word_put(p, z, w);
 	w->word = rel >> PFAI_WORD_SHIFT;
 	w->mask |= mask;
 	if (zero)
 		w->zero |= mask;
-	return true;
+}
+
+/* Blocks of a slot go back, in the order in which they lie. False: some bytes were wrong. */
+static bool pcpu_put_words(struct pfa *p, struct pfai_zone *z, size_t slot, const uint32_t entries[], unsigned nr)
+{
+	unsigned order = pfai_slot_order(p, slot);
+	struct pcpu_word w = { 0, 0, 0 };
+	bool ok = true;
+	for (unsigned i = 0; i < nr; i++) {
+		size_t offset = entries[i];
+		uint8_t byte = PFAI_LIKELY(pfai_entry_sound(p, slot, offset)) ? pfai_load_relaxed(&p->bytes[offset]) : PFAI_NOTHING;
+		if (PFAI_UNLIKELY(PFA_HARDENING && (byte & ~(unsigned)PFAI_ZERO_BIT) != (PFAI_CACHED | order)) ||
+		    PFAI_UNLIKELY(!pfai_block_returnable(p, z, offset, order))) {
+			ok = false;
+			continue;
+		}
+		pfai_block_returns(p, offset, order);
+		pcpu_word_add(p, z, &w, offset + z->delta, order, byte & PFAI_ZERO_BIT);
+	}
+	pcpu_word_put(p, z, &w);
+	return ok;
+}
+
+/* At level 3 they lie in random order: those in one leaf are put together. */
+struct pcpu_leaf {
+	size_t leaf;
+	uint32_t words;     /* of which masks count */
+	bool zero;          /* all of them are known to be zero */
+	pfai_word masks[1u << (PFAI_LEAF_ORDER_LIMIT - PFAI_WORD_SHIFT)];
+};
+
+/* Leaves that are open at once, and the table by which they are found: a slot was filled from a few leaves. */
+#define PCPU_LEAVES 8u
+#define PCPU_PLACES 64u
+struct pcpu_leaves {
+	struct pcpu_leaf open[PCPU_LEAVES];
+	uint8_t place[PCPU_PLACES];
+	unsigned next;      /* to be reused */
+};
+
+static void pcpu_leaf_put(struct pfa *p, struct pfai_zone *z, struct pcpu_leaf *l)
+{
+	if (l->words & (l->words - 1)) {
+		pfai_zone_put_leaf_locked(p, z, l->leaf, l->words, l->masks, l->zero);
+	} else if (l->words) {
+		unsigned i = pfai_ctz32(l->words);
+		pfai_zone_put_word_locked(p, z, l->leaf * pfai_leaf_words(p) + i, l->masks[i], l->zero ? PFAI_ONES : 0);
+	}
+	l->words = 0;
+}
+
+/* The leaf, open; which may close another. */
+static inline struct pcpu_leaf *pcpu_leaf_of(struct pfa *p, struct pfai_zone *z, struct pcpu_leaves *leaves, size_t leaf, bool zero)
+{
+	uint8_t *place = &leaves->place[leaf % PCPU_PLACES];
+	struct pcpu_leaf *l = &leaves->open[*place];
+	if (PFAI_LIKELY(leaf == l->leaf && zero == l->zero))
+		return l;
+	*place = (uint8_t)leaves->next;
+	l = &leaves->open[leaves->next];
+	leaves->next = (leaves->next + 1) % PCPU_LEAVES;
+	pcpu_leaf_put(p, z, l);
+	l->leaf = leaf;
+	l->zero = zero;
+	memset(l->masks, 0, sizeof(l->masks));
+	return l;
+}
+
+static bool pcpu_put_leaves(struct pfa *p, struct pfai_zone *z, size_t slot, const uint32_t entries[], unsigned nr)
+{
+	const struct pfai_slot_home *home = &p->homes[slot];
+	const uint32_t first = home->first, nr_frames = home->nr;
+	const unsigned order = pfai_slot_order(p, slot), leaf_order = p->leaf_order;
+	const size_t delta = z->delta, inside = ((size_t)1 << leaf_order) - 1;
+	const pfai_word block = order < PFAI_WORD_SHIFT ? pfai_low_bits(1u << order) : 0;
+	pfai_a8 *const bytes = p->bytes;
+	struct pcpu_leaves leaves;
+	bool ok = true;
+	memset(&leaves, 0, sizeof(leaves));
+	for (unsigned i = 0; i < PCPU_LEAVES; i++)
+		leaves.open[i].leaf = PFAI_NONE;
+	for (unsigned i = 0; i < nr; i++) {
+		uint32_t offset = entries[i];
+		uint8_t byte = PFAI_LIKELY(offset - first < nr_frames) ? pfai_load_relaxed(&bytes[offset]) : PFAI_NOTHING;
+		if (PFAI_UNLIKELY((byte & ~(unsigned)PFAI_ZERO_BIT) != (PFAI_CACHED | order)) ||
+		    (order && PFAI_UNLIKELY(!pfai_block_returnable(p, z, offset, order)))) {
+			ok = false;
+			continue;
+		}
+		size_t rel = offset + delta;
+		if (order)
+			pfai_block_returns(p, offset, order);
+		else
+			pfai_store_relaxed(&bytes[offset], PFAI_NOTHING);
+		if (!block) {
+			pfai_zone_put_locked(p, z, rel, order, byte & PFAI_ZERO_BIT);
+			continue;
+		}
+		struct pcpu_leaf *l = pcpu_leaf_of(p, z, &leaves, rel >> leaf_order, byte & PFAI_ZERO_BIT);
+		unsigned word = (unsigned)(rel & inside) >> PFAI_WORD_SHIFT;
+		l->words |= 1u << word;
+		l->masks[word] |= block << (rel & PFAI_WORD_MASK);
+	}
+	for (unsigned i = 0; i < PCPU_LEAVES; i++)
+		pcpu_leaf_put(p, z, &leaves.open[i]);
+	return ok;
 }
 
 bool pfai_slot_flush_locked(struct pfa *p, struct pfai_cpu *c, struct pfai_zone *z, size_t slot, unsigned nr)
 {
 	struct pfai_slot *s = &c->slots[slot];
-	struct pcpu_word words[PCPU_WORDS];
-	unsigned nr_words = pfai_level(p, 3) ? PCPU_WORDS : 1u;
-	bool ok = true;
 	if (PFAI_UNLIKELY(!pfai_slot_sound(p, c, slot)))
 		return false;
 	uint32_t *entries = pfai_entries_at(c, s->start);
-	for (unsigned i = 0; i < nr_words; i++)
-		words[i] = (struct pcpu_word){ 0, 0, 0 };
-	for (unsigned i = 0; i < nr; i++)
-		ok &= pcpu_put_block(p, z, slot, entries[i], words);
-	for (unsigned i = 0; i < nr_words; i++)
-		pcpu_word_put(p, z, &words[i]);
+	bool ok = pfai_level(p, 3) ? pcpu_put_leaves(p, z, slot, entries, nr) : pcpu_put_words(p, z, slot, entries, nr);
 	s->n = (uint16_t)(s->n - nr);
 	memmove(entries, entries + nr, s->n * sizeof(*entries));
 	z->st->events.flush++;

@@ -81,10 +81,12 @@ PFAI_ALWAYS_INLINE int pfai_cpu_unlock_tail(struct pfa *p, struct pfai_cpu *c)
 	return PFA_OK;
 }
 
-/* Blocks that are moved at once between a slot and its zone. */
-static inline unsigned pfai_slot_batch(const struct pfa *p, const struct pfai_slot *s)
+/* Blocks that are moved at once between a slot and its zone: half a slot, or at level 3 half of what is above its keep, so
+ * that neither end is near after one was met. */
+static inline unsigned pfai_slot_batch(const struct pfa *p, size_t slot)
 {
-	unsigned half = (s->cap + 1u) / 2;
+	const struct pfai_slot_home *home = &p->homes[slot];
+	unsigned half = ((pfai_level(p, 3) ? home->above : home->cap) + 1u) / 2;
 	return p->batch_high && p->batch_high < half ? p->batch_high : half;
 }
 
@@ -128,21 +130,18 @@ static inline size_t pfai_slot_by_route(struct pfa *p, size_t offset, unsigned o
 	return PFAI_NONE;
 }
 
-/* Level 3: slots hold more than this many blocks when one is taken, as far as memory allows; which one it is then cannot
- * be guessed better than once in 257, where the slot's capacity is 294 or more. */
-static inline unsigned pfai_slot_keep(unsigned cap)
+/* Level 3: a cpu's stream of random numbers is told by its place: blocks of metadata are 64 bytes at least. */
+static inline uint32_t pfai_cpu_stream(const struct pfa *p, const struct pfai_cpu *c)
 {
-	unsigned most = cap - cap / 8u;
-	return !most ? 0 : most - 1 < 256 ? most - 1 : 256;
+	return (uint32_t)((size_t)((const unsigned char *)c - p->cpus) >> 6);
 }
 
 /* Level 3: a block joins the n entries from `start`, at any place among them; the caller counts it. So the order of a slot's
  * stack is always a random one, and the block on top, which is the next to be taken, is any of them. */
 static inline void pfai_slot_insert(const struct pfa *p, struct pfai_cpu *c, uint32_t start, uint32_t n, uint32_t offset)
 {
-	/* The cpu's stream is told by its place: blocks of metadata are 64 bytes at least. */
-	uint32_t owner = (uint32_t)((size_t)((unsigned char *)c - p->cpus) >> 6), *entries = pfai_entries_at(c, start);
-	uint32_t i = pfai_prng_below(&pfai_full_of(p, c)->random, p->random_key, owner, n + 1);
+	uint32_t *entries = pfai_entries_at(c, start);
+	uint32_t i = pfai_prng_below(&pfai_full_of(p, c)->random, p->random_key, pfai_cpu_stream(p, c), n + 1);
 	entries[n] = entries[i];
 	entries[i] = offset;
 }

@@ -51,8 +51,9 @@ void pfai_chacha8(const uint32_t key[PFAI_PRNG_KEY_WORDS], const uint32_t counte
 
 void pfai_prng_refill(struct pfai_prng *r, const uint32_t key[PFAI_PRNG_KEY_WORDS], uint32_t owner)
 {
-	uint32_t nonce[2] = { owner, 0 };
-	pfai_chacha8(key, r->counter, nonce, r->block);
+	uint32_t nonce[2] = { owner, 0 }, block[16 * PFAI_PRNG_LANES];
+	pfai_chacha8(key, r->counter, nonce, block);
+	memcpy(r->numbers, block, sizeof(block));
 	r->counter[0] += PFAI_PRNG_LANES;
 	if (r->counter[0] < PFAI_PRNG_LANES)
 		r->counter[1]++;

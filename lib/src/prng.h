@@ -13,10 +13,10 @@
 #define PFAI_PRNG_NUMBERS (32u * PFAI_PRNG_LANES) /* 16-bit numbers in them */
 
 struct pfai_prng {
-	/* The newest blocks of the key stream, word by word: which of them a word is of does not matter. */
-	uint32_t block[16 * PFAI_PRNG_LANES];
+	/* The newest blocks of the key stream, in any order. */
+	uint16_t numbers[PFAI_PRNG_NUMBERS];
 	uint32_t counter[2];
-	uint32_t left;        /* 16-bit numbers of the block that were not drawn yet */
+	uint32_t left;        /* numbers that were not drawn yet */
 };
 
 /* Blocks counter, counter + 1, .. of the key stream, as in D. J. Bernstein's paper: 64 bits of counter, 64 bits of nonce.
@@ -32,8 +32,17 @@ static inline uint32_t pfai_prng_16(struct pfai_prng *r, const uint32_t key[PFAI
 {
 	if (PFAI_UNLIKELY(r->left - 1u >= PFAI_PRNG_NUMBERS)) /* empty, or damaged */
 		pfai_prng_refill(r, key, owner);
-	r->left--;
-	return r->block[r->left >> 1] >> ((r->left & 1) << 4) & 0xFFFFu;
+	return r->numbers[--r->left];
+}
+
+/* The next nr numbers, at most PFAI_PRNG_NUMBERS, for who draws many. */
+static inline const uint16_t *pfai_prng_some(struct pfai_prng *r, const uint32_t key[PFAI_PRNG_KEY_WORDS], uint32_t owner,
+                                             uint32_t nr)
+{
+	if (PFAI_UNLIKELY(r->left - nr > PFAI_PRNG_NUMBERS - nr)) /* fewer, or damaged */
+		pfai_prng_refill(r, key, owner);
+	r->left -= nr;
+	return r->numbers + r->left;
 }
 
 /* 0 .. n-1, 1 <= n <= 65536. No number is more likely than 1 in n by more than 2^-16. */

@@ -68,62 +68,83 @@ static void quarantine_push(struct pfa *p, struct pfai_cpu *c, struct pfai_slot 
 	s->n++;
 }
 
-/* Where blocks that leave the queue one after the other go: mostly into one slot. It is kept at hand, with its count. */
+/* Where blocks that leave the queue one after the other go: mostly into one slot. What they share is kept at hand. */
 struct quarantine_way {
-	size_t slot;  /* PFAI_NONE: none yet */
-	uint32_t first, nr, cap, start; /* of its home */
-	uint32_t n;
-	size_t left;  /* frames */
+	uint32_t first, nr; /* of the slot's home; nr 0: there is no way yet */
+	uint32_t mask;      /* of the order */
+	uint8_t route, from, to; /* their frame bytes */
+	uint32_t begun, n, cap;
+	uint32_t *entries;
+	struct pfai_slot *slot;
+	size_t *out;
 };
 
-static inline void quarantine_way_end(const struct pfa *p, struct pfai_cpu *c, const struct quarantine_way *way)
+PFAI_ALWAYS_INLINE void quarantine_way_end(const struct quarantine_way *way)
 {
-	if (way->slot == PFAI_NONE)
+	if (!way->nr)
 		return;
-	c->slots[way->slot].n = (uint16_t)way->n;
-	pfai_quarantined(pfai_full_of(p, c))[pfai_slot_zone(p, way->slot)].out += way->left;
+	way->slot->n = (uint16_t)way->n;
+	*way->out += (size_t)(way->n - way->begun) << (way->from & PFAI_ORDER_MASK);
 }
 
-static inline bool quarantine_way_begin(const struct pfa *p, const struct pfai_cpu *c, struct quarantine_way *way, size_t slot)
+/* The way of the block at offset. False: it goes into no slot; damage; disabled caches, or the zone refuses. */
+PFAI_ALWAYS_INLINE bool quarantine_way_begin(const struct pfa *p, struct pfai_cpu *c, struct quarantine_way *way, uint32_t offset)
 {
-	way->slot = PFAI_NONE;
-	if (slot >= p->nr_slots || !c->slots[slot].cap)
-		return false; /* damage; disabled caches, or the zone refuses */
+	way->nr = 0;
+	if (PFAI_UNLIKELY(offset >= p->span))
+		return false;
+	way->route = pfai_load_relaxed(&p->routes[offset >> p->pb_order]);
+	way->from = pfai_load_relaxed(&p->bytes[offset]);
+	unsigned order = way->from ^ PFAI_QUARANTINE; /* too large, where that is not the state */
+	size_t slot = ((size_t)way->route << p->slot_shift) + order;
+	if (PFAI_UNLIKELY(order >= p->cached_orders || slot >= p->nr_slots || !c->slots[slot].cap))
+		return false;
 	const struct pfai_slot_home *home = &p->homes[slot];
-	*way = (struct quarantine_way){ slot, home->first, home->nr, home->cap, home->start, c->slots[slot].n, 0 };
+	if (PFAI_UNLIKELY(offset - home->first >= home->nr))
+		return false;
+	way->first = home->first;
+	way->nr = home->nr;
+	way->mask = (1u << order) - 1;
+	way->to = (uint8_t)((p->hooks & PFAI_HOOK_CONTENT ? PFAI_CACHED_ZERO : PFAI_CACHED) | order);
+	way->cap = home->cap;
+	way->entries = pfai_entries_at(c, home->start);
+	way->slot = &c->slots[slot];
+	way->begun = way->n = way->slot->n;
+	way->out = &pfai_quarantined(pfai_full_of(p, c))[home->zone].out;
 	return true;
 }
 
 /* The oldest blocks leave the queue, up to p->evict, while there is nothing about them that has to be looked at: what they are,
- * and that their slots have room. Returns how many. */
+ * and that their slots have room. Returns how many. As pfai_slot_insert() for each, but what stays the same is looked up once. */
 static uint32_t quarantine_evict_plain(struct pfa *p, struct pfai_cpu *c, struct pfai_full *f)
 {
-	uint32_t *ring = pfai_quarantine_ring(p, f), at = f->first, done = 0, most = p->evict < f->n ? p->evict : f->n;
-	unsigned state = p->hooks & PFAI_HOOK_CONTENT ? PFAI_CACHED_ZERO : PFAI_CACHED;
-	struct quarantine_way way = { .slot = PFAI_NONE };
+	uint32_t most = p->evict < f->n ? p->evict : f->n, done = 0;
+	if (most > p->quarantine - f->first)
+		most = p->quarantine - f->first;
+	const uint32_t *oldest = pfai_quarantine_ring(p, f) + f->first;
+	const uint16_t *random = pfai_prng_some(&f->random, p->random_key, pfai_cpu_stream(p, c), most) + most;
+	const uint32_t base = (uint32_t)p->base;
+	const unsigned pb_order = p->pb_order;
+	pfai_a8 *const bytes = p->bytes, *const routes = p->routes;
+	struct quarantine_way way = { .nr = 0 };
 	for (; done < most; done++) {
-		uint32_t offset = ring[at];
-		if (PFAI_UNLIKELY(offset >= p->span))
-			break;
-		unsigned order = pfai_load_relaxed(&p->bytes[offset]) ^ PFAI_QUARANTINE; /* too large, where that is not the state */
-		size_t frames = (size_t)1 << (order & PFAI_ORDER_MASK);
-		if (PFAI_UNLIKELY(order >= p->cached_orders || ((p->base + offset) & (frames - 1))))
-			break;
-		size_t slot = ((size_t)pfai_load_relaxed(&p->routes[offset >> p->pb_order]) << p->slot_shift) + order;
-		if (PFAI_UNLIKELY(slot != way.slot)) {
-			quarantine_way_end(p, c, &way);
-			if (!quarantine_way_begin(p, c, &way, slot))
+		uint32_t offset = oldest[done];
+		if (PFAI_UNLIKELY(offset - way.first >= way.nr || pfai_load_relaxed(&bytes[offset]) != way.from ||
+		                  pfai_load_relaxed(&routes[offset >> pb_order]) != way.route)) {
+			quarantine_way_end(&way);
+			if (!quarantine_way_begin(p, c, &way, offset))
 				break;
 		}
-		if (PFAI_UNLIKELY(offset - way.first >= way.nr || way.n >= way.cap))
+		if (PFAI_UNLIKELY(((base + offset) & way.mask) || way.n >= way.cap))
 			break;
-		pfai_store_relaxed(&p->bytes[offset], (uint8_t)(state | order));
-		pfai_slot_insert(p, c, way.start, way.n++, offset);
-		way.left += frames;
-		at = at + 1 < p->quarantine ? at + 1 : 0;
+		pfai_store_relaxed(&bytes[offset], way.to);
+		uint32_t i = *--random * (way.n + 1) >> 16;
+		way.entries[way.n++] = way.entries[i];
+		way.entries[i] = offset;
 	}
-	quarantine_way_end(p, c, &way);
-	f->first = at;
+	quarantine_way_end(&way);
+	f->random.left += most - done;
+	f->first = f->first + done < p->quarantine ? f->first + done : 0;
 	f->n -= done;
 	return done;
 }
@@ -142,7 +163,8 @@ static int quarantine_evict(struct pfa *p, struct pfai_cpu *c, struct pfai_full 
 		return PFA_EAGAIN;
 	f->first = f->first + 1 < p->quarantine ? f->first + 1 : 0;
 	f->n--;
-	if (locked && s && !pfai_slot_flush_locked(p, c, z, (size_t)(s - c->slots), pfai_slot_batch(p, s)))
+	if (locked && s && !pfai_slot_flush_locked(p, c, z, (size_t)(s - c->slots),
+	                                           pfai_slot_batch(p, (size_t)(s - c->slots))))
 		s = NULL; /* damage was met: there may be no room */
 	if (s)
 		quarantine_push(p, c, s, z, offset, order);

@@ -43,21 +43,14 @@ void pfai_tail_fill(struct pfa *p, size_t offset, size_t nr, uint8_t value)
 	}
 }
 
-/* Offsets of the zone's frames are start .. start + nr - 1; wrong ones, however large, are outside. */
-static inline bool tail_in_zone(const struct pfa *p, const struct pfai_zone *z, size_t offset, unsigned order)
-{
-	size_t nr = z->end - z->start, at = p->base + offset - z->start;
-	return order <= z->top_order && at < nr && (size_t)1 << order <= nr - at;
-}
-
 bool pfai_tail_all_free(const struct pfa *p, const struct pfai_zone *z, size_t offset, unsigned order)
 {
 	size_t nr = (size_t)1 << order;
-	return tail_in_zone(p, z, offset, order) && pfai_tail_verify(p, offset, nr, PFAI_NOTHING) == nr;
+	return pfai_tail_in_zone(p, z, offset, order) && pfai_tail_verify(p, offset, nr, PFAI_NOTHING) == nr;
 }
 
 bool pfai_tail_inside_sound(const struct pfa *p, const struct pfai_zone *z, size_t offset, unsigned order)
 {
 	size_t nr = ((size_t)1 << order) - 1;
-	return tail_in_zone(p, z, offset, order) && pfai_tail_verify(p, offset + 1, nr, PFAI_TAIL) == nr;
+	return pfai_tail_in_zone(p, z, offset, order) && pfai_tail_verify(p, offset + 1, nr, PFAI_TAIL) == nr;
 }

@@ -23,16 +23,28 @@ bool pfai_tail_all_free(const struct pfa *p, const struct pfai_zone *z, size_t o
 /* Does the block, whose order may have been read from a damaged byte, lie inside its zone, and is its inside TAIL? */
 bool pfai_tail_inside_sound(const struct pfa *p, const struct pfai_zone *z, size_t offset, unsigned order);
 
+/* Offsets of the zone's frames are start .. start + nr - 1; wrong ones, however large, are outside. */
+static inline bool pfai_tail_in_zone(const struct pfa *p, const struct pfai_zone *z, size_t offset, unsigned order)
+{
+	size_t nr = z->end - z->start, at = p->base + offset - z->start;
+	return order <= z->top_order && at < nr && (size_t)1 << order <= nr - at;
+}
+
 /* May the frames that the free map offers be granted? */
 static inline bool pfai_block_grantable(const struct pfa *p, const struct pfai_zone *z, size_t offset, unsigned order)
 {
-	return !pfai_level(p, 2) || pfai_tail_all_free(p, z, offset, order);
+	if (!pfai_level(p, 2))
+		return true;
+	return order ? pfai_tail_all_free(p, z, offset, order)
+	             : pfai_tail_in_zone(p, z, offset, 0) && pfai_load_relaxed(&p->bytes[offset]) == PFAI_NOTHING;
 }
 
 /* May this block, HEAD or CACHED, go back? */
 static inline bool pfai_block_returnable(const struct pfa *p, const struct pfai_zone *z, size_t offset, unsigned order)
 {
-	return !pfai_level(p, 2) || pfai_tail_inside_sound(p, z, offset, order);
+	if (!pfai_level(p, 2))
+		return true;
+	return order ? pfai_tail_inside_sound(p, z, offset, order) : pfai_tail_in_zone(p, z, offset, 0);
 }
 
 /* A grantable block leaves the free memory with this byte. */

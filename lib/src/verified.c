@@ -8,7 +8,6 @@
 
 #include "alloc.h"
 #include "free.h"
-#include "full.h"
 
 int PFAI_NOINLINE pfai_verified_miss(struct pfa *p, struct pfai_cpu *c, size_t slot, pfa_pfn *out)
 {
@@ -17,12 +16,22 @@ int PFAI_NOINLINE pfai_verified_miss(struct pfa *p, struct pfai_cpu *c, size_t s
 	return pfai_alloc_miss(p, c, pfai_slot_order(p, slot), flags, out);
 }
 
-int PFAI_NOINLINE pfai_alloc_verified(struct pfa *p, unsigned order, uint32_t flags, pfa_pfn *out, struct pfai_cpu *c)
+int pfai_alloc_by_slow(struct pfa *p, struct pfai_cpu *c, pfa_pfn *out, unsigned order, uint32_t flags)
 {
-	if (PFAI_UNLIKELY(order >= p->verified_orders))
-		return order < p->full_orders ? pfai_alloc_full(p, order, flags, out, c) : pfai_alloc_slow(p, order, flags, out);
+	(void)c;
+	return pfai_alloc_slow(p, order, flags, out);
+}
+
+int pfai_free_by_slow(struct pfa *p, struct pfai_cpu *c, unsigned order, size_t offset)
+{
+	(void)c;
+	return pfai_free_slow(p, p->base + offset, order);
+}
+
+int pfai_alloc_verified(struct pfa *p, struct pfai_cpu *c, pfa_pfn *out, unsigned order, uint32_t flags)
+{
 	size_t slot = ((size_t)(flags ^ 1) << p->slot_shift) + order;
-	if (PFAI_UNLIKELY(!pfai_cpu_try_lock(p, c)))
+	if (PFAI_UNLIKELY(order >= p->cached_orders || !pfai_cpu_try_lock(p, c)))
 		return pfai_alloc_slow(p, order, flags, out);
 	slot += c->first;
 	if (PFAI_UNLIKELY(slot >= p->nr_slots))
@@ -45,12 +54,9 @@ int PFAI_NOINLINE pfai_alloc_verified(struct pfa *p, unsigned order, uint32_t fl
 	return pfai_cpu_unlock_tail(p, c);
 }
 
-int PFAI_NOINLINE pfai_free_verified(struct pfa *p, size_t offset, unsigned order, struct pfai_cpu *c)
+int pfai_free_verified(struct pfa *p, struct pfai_cpu *c, unsigned order, size_t offset)
 {
-	if (PFAI_UNLIKELY(order >= p->verified_orders))
-		return order < p->full_orders ? pfai_free_quarantined(p, offset, order, c)
-		                              : pfai_free_slow(p, p->base + offset, order);
-	if (PFAI_UNLIKELY(!pfai_cpu_try_lock(p, c)))
+	if (PFAI_UNLIKELY(order >= p->cached_orders || !pfai_cpu_try_lock(p, c)))
 		return pfai_free_slow(p, p->base + offset, order);
 	size_t slot = ((size_t)pfai_load_relaxed(&p->routes[offset >> p->pb_order]) << p->slot_shift) + order;
 	if (PFAI_UNLIKELY(slot >= p->nr_slots))

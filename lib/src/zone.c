@@ -459,31 +459,36 @@ static pfai_word PFAI_NOINLINE zone_drop_doomed(struct pfa *p, struct pfai_zone 
 	return mask & ~bad;
 }
 
+/* Which of these frames of a word come back: not the doomed ones, and none where damage was met. */
+static inline pfai_word zone_word_comes(struct pfa *p, struct pfai_zone *z, size_t word, pfai_word mask)
+{
+	if (PFAI_UNLIKELY((z->not_free[word] & mask) != mask)) {
+		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE); /* given back, and free already: the frames are dropped */
+		return 0;
+	}
+	return PFAI_UNLIKELY(z->st->nr_doomed != 0) ? zone_drop_doomed(p, z, word, mask) : mask;
+}
+
+/* nr frames of a pageblock come back. Returns its type. */
+static inline unsigned zone_count_back(struct pfa *p, struct pfai_zone *z, struct pfai_pb *pb, unsigned nr)
+{
+	unsigned code = pfai_zone_code_locked(z, pb);
+	(void)pfai_zone_must(p, z, nr <= pb->used && nr <= z->st->present - z->st->free[code]);
+	pb->used -= nr;
+	z->st->free[code] += nr;
+	return code;
+}
+
 void pfai_zone_put_word_locked(struct pfa *p, struct pfai_zone *z, size_t word, pfai_word mask, pfai_word zero)
 {
 	size_t rel = word << PFAI_WORD_SHIFT, leaf = rel >> p->leaf_order;
-	struct pfai_pb *pb = pfai_pb_at(p, z, rel);
-	unsigned code = pfai_zone_code_locked(z, pb), nr = pfai_popcount(mask);
-	pfai_word used = z->not_free[word] & ~mask;
-	if (PFAI_UNLIKELY((z->not_free[word] & mask) != mask)) {
-		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE); /* given back, and free already: the frames are dropped */
+	mask = zone_word_comes(p, z, word, mask);
+	if (PFAI_UNLIKELY(!mask))
 		return;
-	}
-	if (PFAI_UNLIKELY(z->st->nr_doomed != 0)) {
-		mask = zone_drop_doomed(p, z, word, mask);
-		if (!mask)
-			return;
-		used = z->not_free[word] & ~mask;
-		code = pfai_zone_code_locked(z, pb);
-		nr = pfai_popcount(mask);
-	}
-	(void)pfai_zone_must(p, z, nr <= pb->used && nr <= z->st->present - z->st->free[code]);
+	pfai_word used = z->not_free[word] & ~mask;
 	z->not_free[word] = used;
 	zone_set_zero(p, z, word, mask, zero);
-	pb->used -= nr;
-	z->st->free[code] += nr;
-
-	unsigned order = 0;
+	unsigned code = zone_count_back(p, z, pfai_pb_at(p, z, rel), pfai_popcount(mask)), order = 0;
 	int old = leaf_order_of(z, leaf);
 	if (!used) {
 		order = pfai_leaf_grow(pfai_leaf_at(p, z, leaf), (unsigned)(rel & ((1u << p->leaf_order) - 1)),
@@ -498,6 +503,39 @@ void pfai_zone_put_word_locked(struct pfa *p, struct pfai_zone *z, size_t word, 
 		}
 	}
 	zone_leaf_gained(p, z, code, leaf, order);
+	zone_emptied(p, z, rel >> p->pb_order);
+}
+
+/* The largest order that a leaf offers, of whose words these gained something; `old`: that it offered before. */
+static unsigned zone_words_offer(const struct pfa *p, const struct pfai_zone *z, size_t leaf, uint32_t words, int old)
+{
+	const pfai_word *map = pfai_leaf_at(p, z, leaf);
+	unsigned order = old < 0 ? 0 : (unsigned)old;
+	for (; words; words &= words - 1) {
+		pfai_word used = map[pfai_ctz32(words)];
+		if (!used)
+			return (unsigned)pfai_leaf_fold(map, pfai_leaf_words(p), z->leaf_top);
+		while (order + 1 < PFAI_WORD_SHIFT && order < z->leaf_top && pfai_fold(~used, order + 1))
+			order++;
+	}
+	return order;
+}
+
+void pfai_zone_put_leaf_locked(struct pfa *p, struct pfai_zone *z, size_t leaf, uint32_t words, const pfai_word masks[], bool zero)
+{
+	size_t rel = leaf << p->leaf_order, first = rel >> PFAI_WORD_SHIFT;
+	unsigned nr = 0;
+	for (uint32_t rest = words; rest; rest &= rest - 1) {
+		unsigned i = pfai_ctz32(rest);
+		pfai_word mask = zone_word_comes(p, z, first + i, masks[i]);
+		z->not_free[first + i] &= ~mask;
+		zone_set_zero(p, z, first + i, mask, zero ? mask : 0);
+		nr += pfai_popcount(mask);
+	}
+	if (PFAI_UNLIKELY(!nr))
+		return;
+	unsigned code = zone_count_back(p, z, pfai_pb_at(p, z, rel), nr);
+	zone_leaf_gained(p, z, code, leaf, zone_words_offer(p, z, leaf, words, leaf_order_of(z, leaf)));
 	zone_emptied(p, z, rel >> p->pb_order);
 }
 

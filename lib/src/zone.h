@@ -92,6 +92,10 @@ void pfai_zone_put_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsign
 /* Gives back the frames `mask` of one word of the free map at once; `zero`: those of them known to be zero. */
 void pfai_zone_put_word_locked(struct pfa *p, struct pfai_zone *z, size_t word, pfai_word mask, pfai_word zero);
 
+/* Gives back frames of one leaf at once: a mask for each of its words that `words` has a bit for; zero: all of them are known to
+ * be zero. */
+void pfai_zone_put_leaf_locked(struct pfa *p, struct pfai_zone *z, size_t leaf, uint32_t words, const pfai_word masks[], bool zero);
+
 /* Gives back any run, as its natural decomposition. O(nr_frames / word + orders). */
 void pfai_zone_put_run_locked(struct pfa *p, struct pfai_zone *z, size_t rel, size_t nr_frames, bool zero);
 

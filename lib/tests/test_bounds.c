@@ -35,8 +35,7 @@ static size_t H(size_t F)
 
 static size_t B(size_t F)
 {
-	struct pfai_slot slot = { .cap = (uint16_t)H(F) };
-	return H(F) ? pfai_slot_batch(rig.pfa, &slot) : 1;
+	return H(F) ? pfai_slot_batch(rig.pfa, pfai_log2(F)) : 1;
 }
 
 static size_t T(size_t F)

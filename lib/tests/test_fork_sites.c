@@ -358,7 +358,7 @@ static void play_all(const struct site *site, unsigned variant)
 static bool is_fast(const struct place *place)
 {
 	static const char *const functions[] = {"pfa_alloc", "pfa_free", "pfai_alloc_verified", "pfai_free_verified",
-	                                        "pfai_alloc_full", "full_free"};
+	                                        "full_alloc", "full_free"};
 	for (unsigned i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
 		if (strcmp(functions[i], place->function) == 0)
 			return strcmp(place->lock, "pfai_cpu_try_lock") == 0;

@@ -191,7 +191,9 @@ static void test_ranges(void **state)
 	assert_int_equal(nr, 5);
 	assert_int_equal(rig.fault.nr, 1);
 	assert_string_equal(rig.fault.function, "pfa_free_bulk");
-	assert_int_equal(rig.fault.kind, PFA_FAULT_DOUBLE_FREE_CACHED);
+	/* Level 3 chooses at random which block a full slot gives back. */
+	if (rig_level < 3 || rig.fault.kind != PFA_FAULT_DOUBLE_FREE)
+		assert_int_equal(rig.fault.kind, PFA_FAULT_DOUBLE_FREE_CACHED);
 	rig_check(&rig);
 	rig_drop(&rig);
 }

@@ -70,7 +70,8 @@ struct pfa_config {
 	uint32_t nr_cpus;                       /**< per-CPU caches, 1..4096; default 1 */
 	uint32_t cache_high;                    /**< blocks a cache slot may hold, 1..32767; default by zone size, 512 at most;
 	                                             never over 1/32 of the zone a slot (one block of up to 1/4 of the zone,
-	                                             where it is given); PFA_EXPLICIT_0: no caches */
+	                                             where it is given); level 3: up to 16 blocks more, for those that leave the
+	                                             quarantine at once, and 1/16; PFA_EXPLICIT_0: no caches */
 	uint32_t cache_batch;                   /**< blocks moved at once between slot and zone, 1 .. (high+1)/2;
 	                                             default high/2, at least 1; a larger value is cut to the bound */
 	uint32_t cache_max_order;               /**< largest cached order, <= min(9, max_order), which is the default */
