@@ -75,6 +75,15 @@ void soak_fatal_op(void *ctx, const struct pfa_fault *fault)
 
 /* ---- requests --------------------------------------------------------------------------------------------------- */
 
+/* The frame before and the frame after the block were told to the platform as guards. */
+static void api_judge_guards(const struct soak_grant *grant)
+{
+	size_t rel = grant->first - soak.geo.base;
+	if (rel == 0 || rel + grant->nr >= soak.geo.span || soak_shadow_tag(grant->first - 1) >> 20 != SOAK_GUARD_ID ||
+	    soak_shadow_tag(grant->first + grant->nr) >> 20 != SOAK_GUARD_ID)
+		soak_fail("guard", "block %zu of %u frames was granted without its two guards", grant->first, grant->nr);
+}
+
 bool soak_take(struct soak_slot *slot, unsigned order, uint32_t flags, struct soak_grant *out)
 {
 	pfa_pfn pfn = 0;
@@ -89,6 +98,8 @@ bool soak_take(struct soak_slot *slot, unsigned order, uint32_t flags, struct so
 		return false;
 	*out = (struct soak_grant){.first = pfn, .nr = 1u << order, .order = order};
 	soak_granted(slot, out, flags, order);
+	if (flags & PFA_GUARD)
+		api_judge_guards(out);
 	return true;
 }
 

@@ -5,6 +5,7 @@
 #include "soak_movable.h"
 
 #include <inttypes.h>
+#include <sched.h>
 #include <string.h>
 
 #define KEEPER_MAGIC 0x6B656570u
@@ -121,8 +122,11 @@ static struct soak_cell *op_enter(struct soak_keeper *k, pfa_pfn head, unsigned 
 	return cell;
 }
 
-static void op_leave(pfa_pfn head, bool isolated)
+/* Its owner cannot have been destroyed meanwhile, whatever became of the block. */
+static void op_leave(const struct soak_keeper *k, pfa_pfn head, bool isolated)
 {
+	if (k->magic != KEEPER_MAGIC)
+		soak_fail("owner-op", "the owner of block %zu was destroyed while an op of it ran", head);
 	atomic_store_explicit(moving_of(head), isolated ? MOVING_ISOLATED : 0, memory_order_relaxed);
 }
 
@@ -141,12 +145,11 @@ static bool op_frees(struct soak_slot *slot, struct soak_keeper *k, pfa_pfn head
 	soak_recorded(record, rc);
 	soak_expect(slot, "pfa_free of a block inside its own op", rc, PFA_OK);
 	atomic_fetch_sub_explicit(&k->frames, (size_t)1 << order, memory_order_relaxed);
-	op_leave(head, false);
+	op_leave(k, head, false);
 	atomic_store(&cell->at, SOAK_NOWHERE);
 	return true;
 }
 
-/* Now and then it says what no op may say, which counts as a refusal, and is told. */
 /* And another block, whatever is done with it at the moment: an op waits for nobody. */
 static void op_frees_other(struct soak_slot *slot, struct soak_keeper *k)
 {
@@ -160,6 +163,14 @@ static void op_frees_other(struct soak_slot *slot, struct soak_keeper *k)
 	cell_release(slot, k, cell, at);
 }
 
+/* An op that takes its time: others are faster. */
+static void op_dawdles(struct soak_slot *slot)
+{
+	for (unsigned i = soak_chance(&slot->rng, 3) ? 4 : 0; i > 0; i--)
+		sched_yield();
+}
+
+/* Now and then it says what no op may say, which counts as a refusal, and is told. */
 static bool op_refuses(struct soak_slot *slot, const struct soak_keeper *k, int *says)
 {
 	if (k->willing || !soak_chance(&slot->rng, 12))
@@ -180,6 +191,7 @@ static int op_isolate(void *ctx, pfa_pfn head, unsigned order, uint64_t cookie, 
 	struct soak_cell *cell = op_enter(k, head, order, cookie, false, false);
 	int says = PFA_OK;
 	op_frees_other(slot, k);
+	op_dawdles(slot);
 	if (soak_canary(SOAK_CANARY_twice))
 		op_enter(k, head, order, cookie, false, false);
 	if (op_frees(slot, k, head, order, cookie)) {
@@ -189,7 +201,7 @@ static int op_isolate(void *ctx, pfa_pfn head, unsigned order, uint64_t cookie, 
 			says = PFA_EBUSY;
 		else
 			op_refuses(slot, k, &says);
-		op_leave(head, says == PFA_OK);
+		op_leave(k, head, says == PFA_OK);
 	}
 	soak_recorded(record, says);
 	return says;
@@ -227,14 +239,15 @@ static int op_migrate(void *ctx, pfa_pfn dst, pfa_pfn src, unsigned order, uint6
 	(void)mode;
 	op_enter(k, src, order, cookie, true, false);
 	op_frees_other(slot, k);
+	op_dawdles(slot);
 	if (op_frees(slot, k, src, order, cookie)) {
 		says = -(int)soak_below(&slot->rng, 3); /* whatever it says, it is released */
 		if (says == PFA_ENOMEM)
 			says = PFA_EBUSY;
 	} else if (op_refuses(slot, k, &says)) {
-		op_leave(src, true);
+		op_leave(k, src, true);
 	} else if (!op_moves(slot, k, dst, src, order, cookie)) {
-		op_leave(src, true);
+		op_leave(k, src, true);
 		says = soak_chance(&slot->rng, 50) ? PFA_EBUSY : PFA_EAGAIN;
 	}
 	soak_recorded(record, says);
@@ -248,7 +261,7 @@ static void op_putback(void *ctx, pfa_pfn head, unsigned order, uint64_t cookie)
 	soak_recorded(soak_record(slot, SOAK_OP_op_putback, head, (uint32_t)cookie, 0), PFA_OK);
 	op_enter(k, head, order, cookie, true, true);
 	if (!op_frees(slot, k, head, order, cookie))
-		op_leave(head, false);
+		op_leave(k, head, false);
 }
 
 /* ---- keepers ---------------------------------------------------------------------------------------------------- */
