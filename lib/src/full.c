@@ -113,11 +113,12 @@ PFAI_ALWAYS_INLINE int full_free(struct pfa *p, struct pfai_cpu *c, unsigned ord
 	/* Is there a queue, with room, and may it be used now? */
 	struct pfai_full *f = pfai_full_of(p, c);
 	const struct pfai_state *st = p->st;
-	uint32_t n = f->n, at = f->first + n, size = p->quarantine;
+	uint32_t n = f->n, at = f->first, size = p->quarantine;
+	if (PFAI_UNLIKELY(at >= size || n >= size || !f->cap || pfai_load_relaxed(&st->starving)))
+		return full_free_otherwise(p, c, offset, order);
+	at += n;
 	if (at >= size)
 		at -= size;
-	if (PFAI_UNLIKELY(n >= f->cap || at >= size || pfai_load_relaxed(&st->starving)))
-		return full_free_otherwise(p, c, offset, order);
 	if (PFAI_UNLIKELY(pfai_load_relaxed(&st->guarded)) && full_guarded(p, offset, order))
 		return full_free_otherwise(p, c, offset, order);
 	size_t slot = ((size_t)pfai_load_relaxed(&p->routes[offset >> p->pb_order]) << p->slot_shift) + order;
