@@ -107,7 +107,7 @@ static bool harden_written(struct exec_run *run, pfa_pfn told, size_t nr)
 
 bool exec_corrupt(struct exec_run *run, size_t nr)
 {
-	if (!run->nr_written || run->nr_told)
+	if (!run->nr_written)
 		return exec_fail(run, "I15 poison", "corruption that nobody made", run->told.pfn, PFA_FAULT_WRITTEN_AFTER_FREE,
 		                 (size_t)run->told.kind);
 	const pfa_pfn last = run->written[--run->nr_written].pfn; /* the request's own */

@@ -314,7 +314,7 @@ bool exec_list_begins(struct exec_run *run, pfa_pfn src)
 
 	if (!list || exec_mov.move != &list->move)
 		return false;
-	if (!list_settle(run, list))
+	if (exec_mov.broken || !list_settle(run, list))
 		return true;
 	list_goes_on(run, list);
 	if (list->next == list->nr || list->head[list->next] != src) {

@@ -146,7 +146,7 @@ static bool request_one(struct exec_run *run, struct exec_handle *h, const struc
 	const int code = request_call(run, r, form, &pfn, &handle);
 	run->in_zero = false;
 	run->step.code = code;
-	if (code == PFA_ECORRUPT && run->nr_poked && (codes & MODEL_CODE(PFA_OK)) && pfn == untouched)
+	if (code == PFA_ECORRUPT && run->nr_poked && !run->nr_told && (codes & MODEL_CODE(PFA_OK)) && pfn == untouched)
 		return exec_corrupt(run, r->exact ? r->nr_frames : (size_t)1 << r->order);
 	if (code > 0 || code < PFA_ESTOP || !(codes & MODEL_CODE(code)))
 		return exec_fail(run, "model code", "the result code is none of those that may come back (set)", 0, codes,
@@ -187,7 +187,7 @@ static bool request_many(struct exec_run *run, struct exec_handle *h, const stru
 	run->in_zero = false;
 	run->step.code = code;
 	run->step.value = got;
-	if (code == PFA_ECORRUPT && run->nr_poked && got < nr) {
+	if (code == PFA_ECORRUPT && run->nr_poked && !run->nr_told && got < nr) {
 		if (!exec_corrupt(run, (size_t)1 << r->order))
 			return false;
 		for (size_t i = 0; i < got; i++)
