@@ -203,6 +203,7 @@ bool exec_begin(struct exec_run *run)
 	run->too_soon = false;
 	run->guards_on = 0;
 	run->nr_poked = run->nr_written = 0;
+	memset(run->content, 0, sizeof(run->content));
 	run->corrupt = 0;
 	setup_wipe_pool(&run->setup);
 	exec_movable_begin(run);

@@ -66,16 +66,43 @@ bool exec_poke(struct exec_run *run, const struct prog_op *op, const struct exec
 	size_t index;
 
 	if (!h->had || run->setup.cfg.poison == PFA_POISON_NONE || run->p->config.abort_policy || run->nr_poked == EXEC_POKES ||
-	    exec_is_poked(run, pfn))
+	    (run->ops->lacks & SUT_NO_MISUSE) || exec_is_poked(run, pfn))
 		return exec_skip(run);
 	(void)model_zone_of(&run->m, pfn, &index);
 	if (run->m.state[index] != MODEL_FREE)
 		return exec_skip(run);
 	run->step.has_pfn = true;
 	run->step.pfn = pfn;
-	exec_frame(run, pfn)[at] ^= 0x5A;
+	run->poked[run->nr_poked].value = exec_frame(run, pfn)[at] ^= 0x5A;
 	run->poked[run->nr_poked].pfn = pfn;
 	run->poked[run->nr_poked++].at = at;
+	return true;
+}
+
+/* The library compares the content of a block if it knows that of each frame of it: then what is cut off stays known, too.
+ * Blocks that it takes for itself on behalf of movers are not followed. A byte that has another value by now was overwritten
+ * by such a free as a request does that fails. */
+bool exec_judge_content(struct exec_run *run, const struct request *r, pfa_pfn pfn)
+{
+	const struct request whole = model_sought(r);
+	const size_t nr = r->exact ? r->nr_frames : (size_t)1 << r->order, all = (size_t)1 << whole.order;
+	const enum pfa_poison poison = run->setup.cfg.poison;
+	const bool lines = run->setup.frame_bytes > 64 && (poison == PFA_POISON_LINES || !(r->flags & PFA_ZERO));
+	size_t index;
+
+	if (poison == PFA_POISON_NONE || run->setup.cfg.max_owners)
+		return true;
+	if (model_zone_of(&run->m, pfn - (r->flags & PFA_GUARD ? (size_t)1 << r->order : 0), &index) == run->m.nr_zones)
+		return true; /* as the judgement of its guards says */
+	if (memchr(run->content + index, 0, all)) {
+		memset(run->content + index, 0, all);
+		return true;
+	}
+	for (unsigned i = 0; i < run->nr_poked; i++)
+		if (run->poked[i].pfn - pfn < nr && (poison == PFA_POISON_ALL || !lines) &&
+		    exec_frame(run, run->poked[i].pfn)[run->poked[i].at] == run->poked[i].value)
+			return exec_fail(run, "I15 poison", "a block is granted that was written to after its free (byte)", run->poked[i].pfn, 0,
+			                 run->poked[i].at);
 	return true;
 }
 

@@ -69,6 +69,8 @@ static bool request_granted(struct exec_run *run, struct exec_handle *h, const s
 	if (r->exact && nr < (size_t)1 << r->order)
 		run->tracks_zero = false; /* the tail comes back as zero only if the whole block was */
 	exec_owned(run, pfn, nr);
+	if (!exec_judge_content(run, r, pfn))
+		return false;
 	exec_unpoke(run, pfn, nr, false);
 	if ((r->flags & PFA_ZERO) && !exec_verify_zero(run, pfn, nr))
 		return false;

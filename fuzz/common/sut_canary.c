@@ -438,6 +438,8 @@ static int canary_create(const struct pfa_config *cfg, struct sut **out, enum pf
 		mine.flags &= ~(PFA_CONFIG_ZEROED_POOL | PFA_CONFIG_TRACK_ZERO);
 	if (canary_which == SUT_CANARY_QUARANTINE)
 		mine.quarantine = mine.hardening == 3 ? PFA_EXPLICIT_0 : 0;
+	if (canary_which == SUT_CANARY_CONTENT)
+		mine.poison = PFA_POISON_NONE;
 	if (canary_which == SUT_CANARY_REFUSES_CONFIG)
 		mine.nr_cpus = 100000;
 	mine.platform = &platform;

@@ -42,6 +42,7 @@
 	X(GUARDS, "contract guards", "does not tell that guards ended")                                            \
 	X(NO_GUARDS, "I6 allocated", "grants without guards")                                                      \
 	X(POISON, "I15 poison", "keeps what was written after its free")                                           \
+	X(CONTENT, "I15 poison", "does not look at the content of what it grants")                                 \
 	X(LARGEST, "query largest", "promises an order too many")                                                  \
 	X(WOULD, "query would", "promises whatever is asked")                                                      \
 	X(FRAME_VIEW, "view frame", "shows owned frames as free")                                                  \
