@@ -66,7 +66,7 @@ bool exec_poke(struct exec_run *run, const struct prog_op *op, const struct exec
 	size_t index;
 
 	if (!h->had || run->setup.cfg.poison == PFA_POISON_NONE || run->p->config.abort_policy || run->nr_poked == EXEC_POKES ||
-	    (run->ops->lacks & SUT_NO_MISUSE) || exec_is_poked(run, pfn))
+	    exec_is_poked(run, pfn))
 		return exec_skip(run);
 	(void)model_zone_of(&run->m, pfn, &index);
 	if (run->m.state[index] != MODEL_FREE)
@@ -77,6 +77,36 @@ bool exec_poke(struct exec_run *run, const struct prog_op *op, const struct exec
 	run->poked[run->nr_poked].pfn = pfn;
 	run->poked[run->nr_poked++].at = at;
 	return true;
+}
+
+/* Frames of [pfn, pfn + nr), of one zone, in one block of the largest order, of which this zone has [at, end). */
+static void harden_freed(struct exec_run *run, const struct model_zone *z, pfa_pfn at, pfa_pfn end, pfa_pfn pfn, size_t nr)
+{
+	bool known = true;
+
+	for (pfa_pfn i = at; i < end && known; i++) {
+		const size_t index = z->base + (i - z->start);
+		known = i - pfn < nr || run->content[index] ||
+		        (run->m.state[index] != MODEL_FREE && run->m.state[index] != MODEL_GUARD);
+	}
+	for (pfa_pfn i = at > pfn ? at : pfn; i < end && i < pfn + nr; i++)
+		run->content[z->base + (i - z->start)] = known;
+}
+
+/* A cache may take a frame as a part of a block, and forgets what is known of it if not all of that is. So there must be no
+ * other frame around of which nothing is known, and that is nobody's or may become so. */
+void exec_content_freed(struct exec_run *run, pfa_pfn pfn, size_t nr)
+{
+	const pfa_pfn size = (pfa_pfn)1 << run->m.max_order;
+
+	if (run->setup.cfg.poison == PFA_POISON_NONE)
+		return;
+	for (unsigned zone = 0; zone < run->m.nr_zones; zone++) {
+		const struct model_zone *z = &run->m.zone[zone];
+		const pfa_pfn last = z->start + z->nr, from = pfn > z->start ? pfn : z->start, to = pfn + nr < last ? pfn + nr : last;
+		for (pfa_pfn at = from & ~(size - 1); from < to && at < to; at += size)
+			harden_freed(run, z, at > z->start ? at : z->start, last - at < size ? last : at + size, pfn, nr);
+	}
 }
 
 /* The library compares the content of a block if it knows that of each frame of it: then what is cut off stays known, too.

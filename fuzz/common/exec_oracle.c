@@ -46,10 +46,7 @@ void exec_owned(struct exec_run *run, pfa_pfn pfn, size_t nr)
 
 void exec_unowned(struct exec_run *run, pfa_pfn pfn, size_t nr)
 {
-	size_t index;
-
-	if (model_zone_of(&run->m, pfn, &index) < run->m.nr_zones)
-		memset(run->content + index, 1, nr);
+	exec_content_freed(run, pfn, nr);
 	if (run->setup.zero == SETUP_ZERO_OP)
 		arena_poison(exec_frame(run, pfn), nr * run->setup.frame_bytes);
 }

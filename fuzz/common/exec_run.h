@@ -121,7 +121,7 @@ struct exec_run {
 	/* bytes that were changed after their free, and not yet found */
 	struct { pfa_pfn pfn; size_t at; unsigned char value; } poked[EXEC_POKES];
 	unsigned nr_poked;
-	unsigned char content[MODEL_FRAMES]; /* 1: given back by the program, so that the library knows the frame's content */
+	unsigned char content[MODEL_FRAMES]; /* 1: the library must know the frame's content */
 	size_t corrupt;                      /* grants that were refused because of one */
 	struct { pfa_pfn pfn; unsigned order; } written[EXEC_POKES]; /* the blocks that were, as told: not yet bad in the model */
 	unsigned nr_written;
@@ -167,6 +167,8 @@ bool exec_is_poked(const struct exec_run *run, pfa_pfn pfn);
 /* The frames are the program's now, or (restore) as they were. */
 void exec_unpoke(struct exec_run *run, pfa_pfn pfn, size_t nr, bool restore);
 bool exec_judge_guards(struct exec_run *run);
+/* These frames were given back. */
+void exec_content_freed(struct exec_run *run, pfa_pfn pfn, size_t nr);
 /* Should a block that is granted have been refused, since one of its frames was written to after its free? */
 bool exec_judge_content(struct exec_run *run, const struct request *r, pfa_pfn pfn);
 /* What was told as written after its free is bad: exactly its blocks. */

@@ -98,12 +98,12 @@ static void setup_pool(struct setup *s, const struct prog_config *c)
 }
 
 /* Only content can be poisoned; and by the library, since the arena's poison would forbid it to look. */
-static void setup_poison(struct setup *s, const struct prog_config *c)
+static void setup_poison(struct setup *s, const struct prog_config *c, uint32_t lacks)
 {
 	static const enum pfa_poison poisons[PROG_POISONS] = { PFA_POISON_NONE, PFA_POISON_LINES, PFA_POISON_ALL,
 		                                                PFA_POISON_ZERO };
 
-	s->cfg.poison = s->content ? poisons[c->poison] : PFA_POISON_NONE;
+	s->cfg.poison = s->content && !(lacks & SUT_NO_POISON) ? poisons[c->poison] : PFA_POISON_NONE;
 	if (s->cfg.poison != PFA_POISON_NONE)
 		s->zero = SETUP_ZERO_LIBRARY;
 }
@@ -148,7 +148,7 @@ void setup_make(struct setup *s, const struct prog_config *c, uint32_t lacks, st
 	if (c->hardening == 3 && c->quarantine != PROG_QUARANTINE_DEFAULT)
 		s->cfg.quarantine = setup_or_explicit_0(c->quarantine);
 	setup_pool(s, c);
-	setup_poison(s, c);
+	setup_poison(s, c, lacks);
 	if (s->zero == SETUP_ZERO_NONE || s->zero == SETUP_ZERO_LIBRARY)
 		platform->zero = NULL;
 }

@@ -29,6 +29,7 @@
 #define SUT_NO_CACHES (1u << 6)     /* no per-CPU caches */
 #define SUT_NO_MISUSE (1u << 7)     /* misuse is undefined there: it is not tried */
 #define SUT_NO_KINDS (1u << 8)      /* misuse is refused, but platform.fatal is not told which kind it was */
+#define SUT_NO_POISON (1u << 2)     /* what is written after the free is not looked for */
 #define SUT_NO_ARGS (1u << 9)       /* bad arguments are undefined there: they are not tried */
 
 struct sut;

@@ -135,7 +135,7 @@ static int sut_textbook_check(struct sut *s, unsigned level, struct pfa_violatio
 const struct sut_ops sut_textbook = {
 	.name = "textbook",
 	.lacks = SUT_NO_ZONES | SUT_NO_HOLES | SUT_NO_MARKS | SUT_NO_TYPES | SUT_NO_FLAGS | SUT_NO_CACHES | SUT_NO_KINDS |
-	         SUT_NO_ARGS,
+	         SUT_NO_POISON | SUT_NO_ARGS,
 	.create = sut_textbook_create,
 	.fini = sut_textbook_fini,
 	.abandon = sut_textbook_abandon,
