@@ -548,17 +548,23 @@ static uint32_t op_self(void *ctx)
 	return nobody_waits_as;
 }
 
+/* One zone; who calls is who op_self() says. */
+static void base_with_self(struct rig *rig)
+{
+	rig_init(rig);
+	rig->cfg.max_owners = 1;
+	rig->os.self = op_self;
+	rig_zone(rig, 0, 512);
+	rig_start(rig);
+	scripted_start(&s, rig);
+}
+
 /* Async passes by a block whose lock is taken; the others would wait, which this platform cannot. */
 static void test_busy_lock(void **state)
 {
 	(void)state;
 	struct rig rig;
-	rig_init(&rig);
-	rig.cfg.max_owners = 1;
-	rig.os.self = op_self;
-	rig_zone(&rig, 0, 512);
-	rig_start(&rig);
-	scripted_start(&s, &rig);
+	base_with_self(&rig);
 	uint64_t cookie = scripted_take(&s, 0);
 	nobody_waits_as = 2;
 	EXPECT(pfa_page_lock, PFA_OK, rig.pfa, s.blocks[cookie].at);
@@ -603,12 +609,7 @@ static void test_no_way_back(void **state)
 	assert_int_equal(rig_stats(&rig, 0).allocated, 0);
 	done(&rig);
 	for (unsigned what = TAKE_BLOCK; what <= TAKE_NOTHING; what++) {
-		rig_init(&rig);
-		rig.cfg.max_owners = 1;
-		rig.os.self = op_self;
-		rig_zone(&rig, 0, 512);
-		rig_start(&rig);
-		scripted_start(&s, &rig);
+		base_with_self(&rig);
 		memset(&policy, 0, sizeof(policy));
 		policy.rig = &rig;
 		policy.what = what;

@@ -223,6 +223,17 @@ static void events_have_backtraces(void **state)
 	assert_int_equal(pfa_posix_destroy(&arena), PFA_OK);
 }
 
+/* Skips the test where there is no backtrace(). */
+static void create_for_children(void)
+{
+	if (!ops.backtrace) {
+		assert_true(TEST_PLAIN);
+		skip();
+	}
+	create();
+	assert_int_equal(pfa_posix_fork_safe(arena.pfa, false), PFA_OK);
+}
+
 /* The status of a child that ends with the number of return addresses that the op finds, in an instance that knows forks.
  * One that hangs is killed by its alarm. */
 static int child_unwinds(void)
@@ -245,12 +256,7 @@ static int child_unwinds(void)
 static void a_child_unwinds(void **state)
 {
 	(void)state;
-	if (!ops.backtrace) {
-		assert_true(TEST_PLAIN);
-		skip();
-	}
-	create();
-	assert_int_equal(pfa_posix_fork_safe(arena.pfa, false), PFA_OK);
+	create_for_children();
 	int status = child_unwinds();
 	assert_true(WIFEXITED(status));
 #ifdef TEST_SINGLE_THREADED
@@ -283,12 +289,7 @@ static void a_child_of_threads_does_not(void **state)
 	int bad = 0;
 
 	(void)state;
-	if (!ops.backtrace) {
-		assert_true(TEST_PLAIN);
-		skip();
-	}
-	create();
-	assert_int_equal(pfa_posix_fork_safe(arena.pfa, false), PFA_OK);
+	create_for_children();
 	atomic_store(&walks_end, false);
 	for (unsigned i = 0; i < WALKERS; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, walks, NULL), 0);
