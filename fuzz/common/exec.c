@@ -281,7 +281,7 @@ static void exec_prepare(struct exec_run *run, const struct program *p, const st
 	run->steps_bound = (p->config.cache_high && p->config.cache_high != PROG_CACHE_NONE ? p->config.cache_high : 512) + 2;
 	if (p->config.hardening == 3) /* a slot is filled up by more than a batch, and each block may be in another leaf */
 		run->steps_bound *= 2;
-	run->steps_bound += p->config.quarantine ? 64 : 0;
+	run->steps_bound += p->config.quarantine ? 64 + 16 : 0; /* the longest here, and what it may hold besides (config.h) */
 }
 
 /* Illegal calls from the state that a step left. The state is then as it was. */

@@ -249,5 +249,7 @@ bool exec_fini(struct exec_run *run)
 		return true;
 	run->ops->abandon(run->sut);
 	run->sut = NULL;
+	for (unsigned i = 0; i < run->p->nr_ops; i++) /* the next instance's generations begin anew */
+		run->handle[i].has_token = false;
 	return exec_begin(run);
 }

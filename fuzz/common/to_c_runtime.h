@@ -715,6 +715,8 @@ HELPER void fini(void)
 	CALL(pfa_fini(pfa));
 	if (out.code != PFA_OK)
 		return;
+	for (size_t i = 0; i < nr_handles; i++)
+		handles[i].has_token = 0;
 	memset(memory, cfg.flags & PFA_CONFIG_ZEROED_META ? 0 : 0xA5, footprint.core_bytes);
 	begin();
 }
