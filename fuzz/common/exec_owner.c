@@ -209,7 +209,7 @@ static void owner_does(struct exec_run *run, struct exec_owner *owner, unsigned 
 		owner->script[op].does_left = 0;
 		does = 0;
 	}
-	if (!does)
+	if (!does || !run->threads_known) /* who is inside is asked of the op self, which may have named another thread */
 		return;
 	exec_mov.pass.meddled |= does < 10;
 	exec_mov.dice = exec_mix(exec_mov.dice, does);
