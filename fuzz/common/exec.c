@@ -209,6 +209,7 @@ bool exec_begin(struct exec_run *run)
 	if (!model_init(&run->m, cfg))
 		return exec_fail(run, "harness", "the configuration does not fit the model", 0, 0, 1);
 	memset(run->content, 0, run->m.nr_frames);
+	memset(run->guarded, 0, run->m.nr_frames);
 	run->m.has_types = !(run->ops->lacks & SUT_NO_TYPES);
 	const int code = run->ops->create(cfg, &run->sut, &problem, &index);
 	const bool too_high = SIZE_MAX == UINT32_MAX && code == PFA_EINVAL && problem == PFA_CONFIG_SPAN;

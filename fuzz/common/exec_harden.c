@@ -369,19 +369,23 @@ static void harden_log(void *ctx, const char *text)
 	run->logged_frames += number;
 }
 
-/* A guard comes to be in free memory that is being granted, and ends once; told where the frame is. */
+/* A guard comes to be in free memory that is being granted, and ends once; told where the frame is. It may end while the
+ * model knows of none: in the call that made it, if its block is refused, since that was written to after its free; or with
+ * a block that moves, which is the owner's no more by then. */
 static int harden_guard(void *ctx, pfa_pfn pfn, void *ptr, size_t bytes, bool on)
 {
 	struct exec_run *run = ((struct pfa_sim *)ctx)->ctx;
 	const struct setup *s = &run->setup;
 	size_t index;
+	const bool inside = model_zone_of(&run->m, pfn, &index) < run->m.nr_zones;
 
 	if (!s->cfg.pool || (uintptr_t)ptr != (uintptr_t)s->cfg.pool + (pfn - s->cfg.pool_pfn) * s->frame_bytes ||
 	    bytes != s->frame_bytes)
 		run->contract = "the guard op was told another address than the frame's";
-	if ((model_zone_of(&run->m, pfn, &index) == run->m.nr_zones || run->m.state[index] != (on ? MODEL_FREE : MODEL_GUARD)) &&
-	    (on || !exec_mov_was_guard(pfn)))
+	if (!inside || run->guarded[index] == on || (on && run->m.state[index] != MODEL_FREE))
 		run->contract = "the guard op was told of a frame that becomes no guard, or was none";
+	if (inside)
+		run->guarded[index] = on;
 	run->guards_on += on ? 1u : SIZE_MAX;
 	return PFA_OK;
 }

@@ -23,34 +23,12 @@ void exec_mov_owned(struct exec_run *run, pfa_pfn pfn, unsigned order)
 	exec_stamp(run, pfn, nr, model_take(&run->m, pfn, order));
 }
 
-/* Of a block that is about to be free in the model. */
-void exec_mov_keep_guards(const struct exec_run *run, pfa_pfn pfn, unsigned order)
-{
-	const pfa_pfn end = pfn + ((pfa_pfn)1 << order);
-
-	if (pfn && model_guard_at(&run->m, pfn - 1, 0))
-		exec_mov.guard[exec_mov.nr_guards++ % EXEC_GUARDS] = pfn - 1;
-	if (model_guard_at(&run->m, end, 1))
-		exec_mov.guard[exec_mov.nr_guards++ % EXEC_GUARDS] = end;
-}
-
-bool exec_mov_was_guard(pfa_pfn pfn)
-{
-	for (unsigned i = 0; i < EXEC_GUARDS && i < exec_mov.nr_guards; i++)
-		if (exec_mov.guard[i] == pfn) {
-			exec_mov.guard[i] = SIZE_MAX;
-			return true;
-		}
-	return false;
-}
-
 void exec_mov_dropped(struct exec_run *run, unsigned slot)
 {
 	const struct model_movable *b = &exec_mov.mm.block[slot];
 
 	if (!b->released || b->pins || b->holder || b->isolated)
 		return;
-	exec_mov_keep_guards(run, b->pfn, b->order);
 	if (model_movable_drop(&exec_mov.mm, &run->m, slot))
 		exec_mov_unowned(run, b->pfn, b->order);
 }
@@ -488,7 +466,7 @@ void exec_movable_begin(struct exec_run *run)
 	exec_mov.move = NULL;
 	exec_mov.list = NULL;
 	exec_mov.inside = exec_mov.told = exec_mov.nr_told = exec_mov.nr_extra = 0;
-	exec_mov.nr_made = exec_mov.nr_guards = 0;
+	exec_mov.nr_made = 0;
 	exec_mov.kinds = 0;
 	exec_mov.broken = false;
 	exec_mov.dice = run->p->config.seed;
@@ -499,7 +477,6 @@ bool exec_judge_movable(struct exec_run *run)
 {
 	struct verdict v;
 
-	exec_mov.nr_guards = 0;
 	if (!exec_compact_ends(run))
 		return false;
 	if (!exec_mov.mm.max_owners)

@@ -69,7 +69,6 @@ struct exec_list {
 };
 
 #define EXEC_EXTRAS 32u
-#define EXEC_GUARDS 4u
 #define EXEC_MADE 16u
 
 /* An operation that was made up between the steps. */
@@ -95,8 +94,6 @@ struct exec_movables {
 	uint32_t kinds;
 	pfa_pfn extra[EXEC_EXTRAS];   /* single frames that owners allocated inside of ops */
 	unsigned nr_extra;
-	pfa_pfn guard[EXEC_GUARDS];   /* of blocks that the model let go of last: the library does so after the op only */
-	unsigned nr_guards;           /* ever */
 	uint64_t dice;                /* deterministic choices of what owners do */
 	size_t calls[OWNER_OPS];
 	struct exec_made made[EXEC_MADE]; /* the last ones */
@@ -112,10 +109,6 @@ void exec_mov_fail(struct exec_run *run, const char *monitor, const char *what, 
 bool exec_mov_call_ends(struct exec_run *run);
 /* A call from inside of another one answered as it must. told: run->nr_told before it. */
 void exec_mov_inside(struct exec_run *run, struct expectation e, int code, unsigned told, pfa_pfn pfn, const char *what);
-/* The guards of a block that the model is about to let go of. */
-void exec_mov_keep_guards(const struct exec_run *run, pfa_pfn pfn, unsigned order);
-/* Was a guard there, of a block that the call lets go of? Says so once. */
-bool exec_mov_was_guard(pfa_pfn pfn);
 /* The source that the mover has was released between two ops, and he lets go of it. */
 void exec_mov_let_go(struct exec_run *run, struct exec_move *move);
 /* Frames that were freed. */

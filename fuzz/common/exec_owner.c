@@ -434,7 +434,6 @@ static int owner_migrate(void *ctx, pfa_pfn dst, pfa_pfn src, unsigned order, ui
 		b->isolated = false;
 		if (move->compacts)
 			exec_compact_moves(run, b);
-		exec_mov_keep_guards(run, src, order);
 		model_movable_moved(&exec_mov.mm, &run->m, slot, dst);
 		exec_mov_unowned(run, src, order);
 		move->moved = true;

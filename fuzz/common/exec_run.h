@@ -117,7 +117,8 @@ struct exec_run {
 	bool too_soon;                       /* this step was granted a frame that should be in quarantine: unless that was emptied */
 	pfa_pfn too_soon_pfn;
 	size_t too_soon_frees;               /* on its cpu since it was given back */
-	size_t guards_on;                    /* as the guard op was told */
+	size_t guards_on;                    /* as the guard op was told: so many, */
+	bool guarded[MODEL_FRAMES];          /* and which */
 	/* bytes that were changed after their free, and not yet found */
 	struct { pfa_pfn pfn; size_t at; unsigned char value; } poked[EXEC_POKES];
 	unsigned nr_poked;
