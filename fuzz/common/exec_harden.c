@@ -9,6 +9,14 @@
 
 /* ---- bad frames -------------------------------------------------------------------------------------------------- */
 
+/* Recorded while it was in use, and not yet bad: the library alone knows how long its quarantine keeps it. */
+static bool harden_fades(struct exec_run *run, pfa_pfn pfn)
+{
+	struct pfa_frame_info f;
+
+	return model_fades(&run->m, pfn) && run->ops->frame_info(run->sut, pfn, &f) == PFA_OK && f.state != PFA_FRAME_BAD;
+}
+
 bool exec_mark_bad(struct exec_run *run, pfa_pfn pfn)
 {
 	int code;
@@ -19,8 +27,11 @@ bool exec_mark_bad(struct exec_run *run, pfa_pfn pfn)
 	run->step.pfn = pfn;
 	run->step.nr_frames = 1;
 	model_forget_frees(&run->m);
+	const bool fades = harden_fades(run, pfn);
 	EXEC_CALL(run, code, run->ops->mark_bad(run->sut, pfn));
 	const int expected = model_mark_bad(&run->m, pfn);
+	if (fades)
+		model_mark_faded(&run->m, pfn);
 	if (expected != PFA_ERANGE)
 		exec_touch(run, pfn, 1);
 	run->must_be_unchanged = expected == PFA_ERANGE;

@@ -139,6 +139,10 @@ uint32_t model_rested(const struct model *m, pfa_pfn pfn, size_t nr);
 void model_forget_frees(struct model *m);
 /* Nothing of the zone is in quarantine. */
 void model_none_rests(struct model *m, unsigned zone);
+/* This frame may be in quarantine still, and become bad when it leaves that. */
+bool model_fades(const struct model *m, pfa_pfn pfn);
+/* It was, until pfa_mark_bad() took it out of there. */
+void model_mark_faded(struct model *m, pfa_pfn pfn);
 /* I3: CMA only to MOVABLE, HIGHATOMIC only to HIGH; with the pageblock types as they are after the grant. */
 bool model_judge_type(const struct model *m, const struct request *r, pfa_pfn pfn, struct verdict *v);
 /* I12: did whatever left the zone during the request leave enough there? */

@@ -59,6 +59,23 @@ void model_none_rests(struct model *m, unsigned zone)
 	z->fading = 0;
 }
 
+bool model_fades(const struct model *m, pfa_pfn pfn)
+{
+	size_t index;
+
+	return model_zone_of(m, pfn, &index) < m->nr_zones && m->doomed[index] == 2;
+}
+
+void model_mark_faded(struct model *m, pfa_pfn pfn)
+{
+	size_t index;
+	const unsigned zone = model_zone_of(m, pfn, &index);
+
+	m->doomed[index] = 0;
+	m->zone[zone].fading--;
+	model_note(m, PFA_EVENT_BAD, index, 1, 0);
+}
+
 uint32_t model_rested(const struct model *m, pfa_pfn pfn, size_t nr)
 {
 	uint32_t least = UINT32_MAX;

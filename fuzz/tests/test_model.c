@@ -655,6 +655,19 @@ static void test_events(void **state)
 	expect_event(20, PFA_EVENT_BAD, 20, 0, 4);
 	model_release(&m, 8, 1);
 	expect_event(9, PFA_EVENT_FREE, 8, 1, 5);
+	m.quarantine = 1;
+	m.tag = 6;
+	(void)model_take(&m, 24, 1);
+	assert_int_equal(model_mark_bad(&m, 25), PFA_EAGAIN);
+	assert_false(model_fades(&m, 25));
+	model_release(&m, 24, 1);
+	assert_true(model_fades(&m, 25) && !model_fades(&m, 24));
+	assert_int_equal(model_mark_bad(&m, 25), PFA_OK); /* it may have left the quarantine, and then nothing happens */
+	expect_event(25, PFA_EVENT_FREE, 24, 1, 6);
+	model_mark_faded(&m, 25);
+	expect_event(25, PFA_EVENT_BAD, 25, 0, 6);
+	assert_false(model_fades(&m, 25));
+	assert_true(model_judge_itself(&m, &v));
 }
 
 #define TEST(name) cmocka_unit_test_setup(name, setup)

@@ -252,6 +252,41 @@ static void test_marked_bad(void **state)
 	rig_stop(&rig);
 }
 
+/* Recorded while it was in use, the frame is not yet bad in quarantine: the second mark takes it out of use, the third does
+ * not. One that leaves quarantine by itself has no event of that, since no call was about it. */
+static void test_marked_bad_in_quarantine(void **state)
+{
+	(void)state;
+	for (unsigned marked = 0; marked < 2; marked++) {
+		struct rig rig;
+		struct pfa_event e[KEPT];
+		struct pfa_frame_info f;
+		start(&rig, KEPT);
+		rig.cfg.hardening = 3;
+		rig.cfg.quarantine = 4;
+		rig_start(&rig);
+		world.tag = 3;
+		take(&rig, 1, 128);
+		EXPECT(pfa_mark_bad, PFA_EAGAIN, rig.pfa, 129);
+		MUST_EQ(pfa_free(rig.pfa, 128, 1), PFA_OK);
+		EXPECT(pfa_frame_info, PFA_OK, rig.pfa, 128, &f);
+		assert_int_equal(f.state, PFA_FRAME_QUARANTINE);
+		world.tag = 4;
+		if (marked)
+			EXPECT(pfa_mark_bad, PFA_OK, rig.pfa, 129);
+		else
+			EXPECT(pfa_cache_drain, PFA_OK, rig.pfa, PFA_ALL_CPUS);
+		EXPECT(pfa_frame_info, PFA_OK, rig.pfa, 129, &f);
+		assert_int_equal(f.state, PFA_FRAME_BAD);
+		EXPECT(pfa_mark_bad, PFA_OK, rig.pfa, 129);
+		assert_int_equal(history_of(&rig, 129, e, KEPT), 2 + marked);
+		MUST_BE(e[marked], 2, PFA_EVENT_FREE, 128, 1, 3);
+		if (marked)
+			MUST_BE(e[0], 3, PFA_EVENT_BAD, 129, 0, 4);
+		rig_stop(&rig);
+	}
+}
+
 /* A block whose content was written to after its free is bad from then on, and says so; the fault still knows who freed it. */
 static void test_written_after_free(void **state)
 {
@@ -618,7 +653,8 @@ int main(int argc, char **argv)
 	static const struct unit_test tests[] = {
 		TEST(test_off), TEST(test_last_events),
 		TEST_CONTENT(test_every_function, "pointers and zeroing"),
-		TEST(test_marked_bad), TEST_CONTENT(test_written_after_free, "it writes into freed frames"),
+		TEST(test_marked_bad), TEST(test_marked_bad_in_quarantine),
+		TEST_CONTENT(test_written_after_free, "it writes into freed frames"),
 		TEST(test_faults_bring_it), TEST(test_texts), TEST(test_thread_ids_are_cut),
 		TEST(test_fini_lists_what_lives), TEST(test_live_without_history), TEST(test_many_tags),
 		TEST(test_traces), TEST(test_model),

@@ -18,9 +18,10 @@ extern "C" {
 /* ---- bad frames -------------------------------------------------------------------------------------------------- */
 
 /**
- * Takes one frame out of use for good (a memory error). A free frame, or one in a cache, is bad at once. A frame that is
- * in use is recorded, and becomes bad when its block comes back; the rest of the block is free then as ever. A bad frame
- * is counted (statistics field `bad`) and never offered again; freeing it is misuse (PFA_FAULT_BAD).
+ * Takes one frame out of use for good (a memory error). A free frame, or one in a cache or quarantine, is bad at once. A
+ * frame that is in use is recorded, and becomes bad when its block comes back: from a quarantine once that lets go of it,
+ * or when it is marked again. The rest of the block is free then as ever. A bad frame is counted (statistics field `bad`)
+ * and never offered again; freeing it is misuse (PFA_FAULT_BAD).
  * @param pfn  the frame
  * @return PFA_OK: it is bad, now or before; PFA_EAGAIN: in use and recorded, now or before (where a cache could not be
  *         locked: perhaps in it, and then it may be granted once more before it becomes bad); PFA_ERANGE: in no zone, or a
