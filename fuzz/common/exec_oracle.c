@@ -580,6 +580,8 @@ static bool oracle_types_after(struct exec_run *run)
 			const size_t bad = oracle_bad_frames(run, z, (z->pb_first + i) * pb, pb);
 			if (run->ops->pageblock_info(run->sut, at, &info) != PFA_OK || info.free + bad != info.present)
 				return exec_fail(run, "teardown", "a pageblock is not free again", at, info.present, info.free);
+			if (bad == info.present) /* nothing of it is ever on offer again, as whatever type */
+				continue;
 			if (bad) /* never entirely free */
 				info.present = 0;
 			if (type != PFA_TYPE_CMA && (info.present == pb ? type != PFA_TYPE_MOVABLE : type > PFA_TYPE_RECLAIMABLE))
