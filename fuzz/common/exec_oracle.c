@@ -383,8 +383,8 @@ bool exec_judge_totals(struct exec_run *run)
 	const size_t wanted = asked->r.flags & PFA_ZERO ? asked->nr_frames : 0;
 	if (zeroed + skipped != wanted)
 		return exec_fail(run, "I6 zeroed", "frames counted as zeroed, or known to be zero", 0, wanted, zeroed + skipped);
-	const bool cut = asked->r.exact || (asked->r.flags & PFA_GUARD); /* from a larger block, of which some part was used */
-	if (run->tracks_zero && !cut && zeroed && run->zeroed_again == zeroed)
+	/* A larger block may not have been all zero. */
+	if (run->tracks_zero && !asked->cut && zeroed && run->zeroed_again == zeroed)
 		return exec_fail(run, "zero again", "fresh frames were zeroed though they are known to be zero",
 		                 run->zeroed_first, 0, zeroed);
 	return true;

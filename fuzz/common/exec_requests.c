@@ -161,6 +161,7 @@ static bool request_one(struct exec_run *run, struct exec_handle *h, const struc
 		return exec_fail(run, "contract out", "a handle is of another order", pfn, r->order, handle.order);
 	run->asked.asked = code != PFA_ENOTSUP;
 	run->asked.r = model_sought(r);
+	run->asked.cut = r->exact || (r->flags & PFA_GUARD);
 	run->asked.code = code;
 	run->asked.single = true;
 	if (r->exact)

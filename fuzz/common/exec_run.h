@@ -41,6 +41,7 @@ struct exec_handle {
 struct exec_asked {
 	bool asked;
 	struct request r;
+	bool cut; /* granted out of a larger block */
 	int code;
 	bool granted;        /* at least one block */
 	unsigned zone;       /* of the grant, if there was one only */
