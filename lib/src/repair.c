@@ -510,6 +510,8 @@ static void repair_zone(struct repair *r)
 		pfai_store_relaxed(&z->st->moves.isolated, 0u);
 	}
 	z->st->guards = r->guards;
+	if (r->guards) /* damage may have made the first of this instance */
+		pfai_store_relaxed(&r->p->st->guarded, 1u);
 	pfai_zone_stats_frozen(r->p, z, &s);
 	z->st->direct_allocs += r->allocated - s.allocated;
 	pfai_zone_steps(z, r->end - r->first);
