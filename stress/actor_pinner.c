@@ -61,7 +61,7 @@ static void pinner_lock(struct soak_slot *slot, uint32_t cell)
 		sched_yield();
 	}
 	rc = pfa_page_trylock(soak.pfa, soak_cell_place(at));
-	if (rc != PFA_EINVAL || soak_cell_at(&soak_common, cell) != SOAK_RETIRED)
+	if (rc != PFA_EINVAL || !soak_cell_retires(soak_cell_at(&soak_common, cell)))
 		soak_expect(slot, "a second page lock of the holder", rc, PFA_EDEADLK);
 	soak_cell_unlock(slot, at);
 }

@@ -78,7 +78,7 @@ void soak_cell_verify(struct soak_slot *slot, struct soak_keeper *k, uint32_t ce
 	soak_count(&soak_tally(slot)->stamps, nr);
 }
 
-/* The block is released, and nobody's in the shadow; the cell is the caller's: BUSY or RETIRED. */
+/* The block is released, and nobody's in the shadow; the cell is the caller's: BUSY or RETIRING. */
 static void cell_release(struct soak_slot *slot, struct soak_keeper *k, uint32_t cell, size_t at)
 {
 	unsigned order = soak_cell_order(at);
@@ -116,7 +116,8 @@ static struct soak_cell *op_enter(struct soak_keeper *k, pfa_pfn head, unsigned 
 		soak_fail("owner-op", "an op for block %zu of order %u, whose content is at %zu, order %u", head, order,
 		          soak_cell_place(at), soak_cell_order(at));
 	soak_expect(soak_self, "pfa_movable_info in an op", pfa_movable_info(soak.pfa, head, &info), PFA_OK);
-	if (!info.locked || info.released || info.owner != k->owner || (info.pins && !pinned))
+	if (!info.locked || (info.pins && !pinned) ||
+	    (info.released ? !soak_cell_retires(soak_cell_at(k, (uint32_t)cookie)) : info.owner != k->owner))
 		soak_fail("owner-op", "in an op for block %zu: locked %d, released %d, owner %u of %u, %u pins", head,
 		          info.locked, info.released, info.owner, k->owner, info.pins);
 	return cell;
@@ -157,10 +158,11 @@ static void op_frees_other(struct soak_slot *slot, struct soak_keeper *k)
 	size_t at = soak_cell_at(k, cell);
 	if (k->willing || !soak_chance(&slot->rng, 2) || soak_cell_empty(at) ||
 	    atomic_load_explicit(&k->retired, memory_order_relaxed) >= SOAK_RETIRED_MAX ||
-	    !atomic_compare_exchange_strong(&k->cells[cell].at, &at, SOAK_RETIRED))
+	    !atomic_compare_exchange_strong(&k->cells[cell].at, &at, SOAK_RETIRING))
 		return;
 	atomic_fetch_add_explicit(&k->retired, 1, memory_order_relaxed);
 	cell_release(slot, k, cell, at);
+	atomic_store(&k->cells[cell].at, SOAK_RETIRED);
 }
 
 /* An op that takes its time: others are faster. */
@@ -372,7 +374,7 @@ bool soak_cell_pin(struct soak_slot *slot, struct soak_keeper *k, uint32_t cell,
 	struct soak_record *record = soak_record(slot, SOAK_OP_pin, soak_cell_place(at), cell, 0);
 	int rc = pfa_pin(soak.pfa, soak_cell_place(at));
 	soak_recorded(record, rc);
-	if (rc == PFA_EINVAL && soak_cell_at(k, cell) == SOAK_RETIRED)
+	if (rc == PFA_EINVAL && soak_cell_retires(soak_cell_at(k, cell)))
 		return false;
 	soak_expect(slot, "pfa_pin by who holds the page lock", rc, PFA_OK);
 	return true;
@@ -415,7 +417,7 @@ bool soak_cell_free(struct soak_slot *slot, struct soak_keeper *k, uint32_t cell
 	if (way < 2)
 		soak_cell_verify(slot, k, cell, at);
 	if (!atomic_compare_exchange_strong(&k->cells[cell].at, &was, SOAK_BUSY)) {
-		if (way < 2 && was != SOAK_RETIRED && was != SOAK_BUSY)
+		if (way < 2 && !soak_cell_retires(was) && was != SOAK_BUSY)
 			soak_fail("owner-op", "movable block %u left frame %zu while its page lock was held", cell,
 			          soak_cell_place(at));
 		if (way < 2)

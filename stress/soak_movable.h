@@ -15,8 +15,9 @@
 
 #define SOAK_NOWHERE SIZE_MAX
 #define SOAK_BUSY (SIZE_MAX - 1) /* somebody makes or frees its block */
-/* Its block was freed by an op of another one, which waits for nobody: as long as others work, one of its own may still run. */
-#define SOAK_RETIRED (SIZE_MAX - 2)
+/* Its block is freed by an op of another one, which waits for nobody: as long as others work, one of its own may still run. */
+#define SOAK_RETIRED (SIZE_MAX - 2)  /* it was freed */
+#define SOAK_RETIRING (SIZE_MAX - 3) /* about to be: for the library it may still live */
 #define SOAK_RETIRED_MAX 6u /* cells of a keeper, until the next rest */
 
 struct soak_cell {
@@ -59,7 +60,13 @@ static inline size_t soak_cell_at(const struct soak_keeper *k, uint32_t cell)
 /* There is no block, or nobody but one thread may touch it. */
 static inline bool soak_cell_empty(size_t at)
 {
-	return at >= SOAK_RETIRED;
+	return at >= SOAK_RETIRING;
+}
+
+/* An op of another block frees the cell's, or has: it may be released under any lock. */
+static inline bool soak_cell_retires(size_t at)
+{
+	return at == SOAK_RETIRED || at == SOAK_RETIRING;
 }
 
 /* Of k, but for cells, nr_cells, id, first and frames_max, which are the caller's. False: max_owners are registered. */
