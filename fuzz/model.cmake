@@ -25,6 +25,7 @@ add_library(pfa_fuzz_exec STATIC
 	common/exec_state.c
 	common/exec_views.c
 	common/model.c
+	common/model_request.c
 	common/model_past.c
 	common/model_compact.c
 	common/model_movable.c

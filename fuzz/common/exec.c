@@ -353,6 +353,23 @@ void exec_at_cpu(struct exec_run *run)
 	run->cpus_used |= exec_cpu_bit(run);
 }
 
+bool exec_step_counts(struct exec_run *run, const struct prog_op *op)
+{
+	uint64_t hash = run->r->trace_hash;
+
+	if (run->o->on_step)
+		run->o->on_step(run->o->ctx, run->p, &run->step);
+	if (run->step.skipped) {
+		run->r->skipped++;
+		return false;
+	}
+	run->r->steps++;
+	hash = exec_mix(hash, (uint64_t)op->kind << 32 | (uint32_t)run->step.code);
+	hash = exec_mix(hash, run->step.has_pfn ? run->step.pfn : 0);
+	run->r->trace_hash = exec_mix(hash, (uint64_t)run->step.value << 8 | (uint64_t)run->step.fault);
+	return true;
+}
+
 static bool exec_step_one(struct exec_run *run, unsigned index)
 {
 	const struct prog_op *op = &run->p->ops[index];
@@ -385,18 +402,8 @@ static bool exec_step_one(struct exec_run *run, unsigned index)
 	}
 	if (!exec_operation(run, op, index))
 		return false;
-	if (run->o->on_step)
-		run->o->on_step(run->o->ctx, run->p, &run->step);
-	if (run->step.skipped) {
-		run->r->skipped++;
+	if (!exec_step_counts(run, op))
 		return true;
-	}
-	run->r->steps++;
-	uint64_t hash = run->r->trace_hash;
-	hash = exec_mix(hash, (uint64_t)op->kind << 32 | (uint32_t)run->step.code);
-	hash = exec_mix(hash, run->step.has_pfn ? run->step.pfn : 0);
-	hash = exec_mix(hash, (uint64_t)run->step.value << 8 | (uint64_t)run->step.fault);
-	run->r->trace_hash = hash;
 	if (weight == EXEC_NOTHING)
 		return true;
 	if (weight == EXEC_FREES && run->ops->check_range) {

@@ -273,15 +273,8 @@ static bool real_step(struct real_run *r, const struct program *p, unsigned inde
 		r->balloon[i].refused = false;
 	if (setjmp(r->jump) != 0 || !real_operation(r, op, index) || r->failed)
 		return false;
-	if (run->o->on_step)
-		run->o->on_step(run->o->ctx, run->p, &run->step);
-	if (run->step.skipped) {
-		run->r->skipped++;
+	if (!exec_step_counts(run, op))
 		return true;
-	}
-	run->r->steps++;
-	run->r->trace_hash = exec_mix(run->r->trace_hash, (uint64_t)op->kind << 32 | (uint32_t)run->step.code);
-	run->r->trace_hash = exec_mix(run->r->trace_hash, run->step.value);
 	return real_look(r, p->config.check == PROG_CHECK_FULL || index % 16 == 15);
 }
 

@@ -221,5 +221,7 @@ void real_drop(void);
 bool exec_begin(struct exec_run *run);
 
 uint64_t exec_mix(uint64_t hash, uint64_t value);
+/* run->step is whole: it is told, counted, and goes into the hash of the trace. False: it was skipped. */
+bool exec_step_counts(struct exec_run *run, const struct prog_op *op);
 
 #endif

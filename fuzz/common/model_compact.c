@@ -4,6 +4,7 @@
  * alone: un-owned frames count as free, so the caller sees to it that nothing is cached or in quarantine.
  */
 #include "model_movable.h"
+#include "model_internal.h"
 #include "model_past.h"
 
 static bool compact_is_free(const struct model *m, const struct model_zone *z, pfa_pfn pfn, size_t nr)

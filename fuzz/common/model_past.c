@@ -2,6 +2,7 @@
  *
  * model_past.c - see model_past.h.
  */
+#include "model_internal.h"
 #include "model_past.h"
 
 /* ---- events ------------------------------------------------------------------------------------------------------ */

@@ -7,11 +7,6 @@
 
 #include "model.h"
 
-static inline size_t model_pow2(unsigned order)
-{
-	return (size_t)1 << order;
-}
-
 /* An event of nr_blocks blocks side by side from the frame with this index. */
 void model_note(struct model *m, enum pfa_event_op op, size_t index, size_t nr_blocks, unsigned order);
 /* The block at index is given back. */
