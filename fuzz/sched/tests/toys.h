@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * toys.h - small programs for the explorer's own tests: with a known bug each, or known to have none.
+ *
+ * toys.c is compiled with -fsanitize=thread, as the library is; what uses it is not.
+ */
+#ifndef SCHED_TOYS_H
+#define SCHED_TOYS_H
+
+#include "sched.h"
+
+struct toy {
+	struct sched_program program;
+	enum sched_finding finding; /* what is wrong with it */
+	bool weak_only;             /* it shows only if loads may read old values */
+	bool no_races;              /* it has a race besides, which is not what it is about */
+};
+extern const struct toy toys[];
+extern const unsigned nr_toys;
+
+/* Litmus tests: `finding` is FAILED where the outcome that is asked about may be seen. */
+extern const struct toy litmus[];
+extern const unsigned nr_litmus;
+
+/* nr_threads threads of toy_steps atomic additions each; nothing is wrong with it. */
+extern struct sched_program toy_steps_program;
+extern unsigned toy_steps;
+
+#endif
