@@ -69,6 +69,7 @@ void pfa_fork_child(struct pfa *p, bool shared)
 	for (uint32_t i = 0; i < p->nr_zones; i++)
 		pfai_lock_set(&p->zones[i].st->lock, 0);
 	pfai_store_relaxed(&p->st->starving, 0u); /* and who starved */
+	pfai_store_relaxed(&p->st->nr_walks, 0u); /* or walked */
 	/* So did who served. The round begins again; nothing depends on where it was. */
 	p->st->next_served = 0;
 	p->st->service_next = UINT64_MAX;

@@ -354,6 +354,8 @@ int pfa_fini(struct pfa *p)
 	int result = pfai_closed_or_inside(p, "pfa_fini");
 	if (result != PFA_OK)
 		return result;
+	if (pfai_load_relaxed(&p->st->nr_walks))
+		return PFA_EDEADLK;
 	result = pfai_cache_drain_all(p);
 	for (uint32_t i = 0; i < p->nr_zones && result == PFA_OK; i++) {
 		struct pfa_zone_stats s;

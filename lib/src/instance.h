@@ -282,6 +282,7 @@ struct pfai_state {
 	pfai_a32 closed;        /* enum pfai_closed; written while no call is in flight */
 
 	pfai_a32 serving;       /* busy word of pfa_service */
+	pfai_a32 nr_walks;      /* walks that run: pfa_fini() would pull the memory from under them */
 	uint32_t next_served;   /* under the busy word: the round's next cpu, */
 	uint32_t scrub_zone;    /* the scrubber's next pageblock, */
 	size_t scrub_pb;

@@ -31,6 +31,7 @@
 #include "movable.c"
 #include "migrate.c"
 #include "compact.c"
+#include "walk.c"
 #include "verified.c"
 #include "full.c"
 #include "range.c"

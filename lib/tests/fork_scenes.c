@@ -3,6 +3,7 @@
 #include "fork_scenes.h"
 
 #include <pfa/harden.h>
+#include <pfa/walk.h>
 
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -222,6 +223,12 @@ static void site_service(struct pfa *p)
 	}
 }
 
+static int visit_all(void *ctx, struct pfa_run run)
+{
+	(void)ctx, (void)run;
+	return 0;
+}
+
 static void site_look(struct pfa *p)
 {
 	struct pfa_zone_stats stats;
@@ -232,6 +239,7 @@ static void site_look(struct pfa *p)
 	MUST_EQ(pfa_zone_stats_get(p, 1, &stats, sizeof(stats)), PFA_OK);
 	MUST_EQ(pfa_frame_info(p, 3, &info), PFA_OK);
 	MUST_EQ(pfa_pageblock_info(p, 3, &pb), PFA_OK);
+	MUST_EQ(pfa_walk_free(p, 0, visit_all, NULL, NULL), PFA_OK);
 	MUST_EQ(pfa_check(p, PFA_CHECK_FRAMES, &v), PFA_OK);
 	MUST_EQ(pfa_check_range(p, (struct pfa_run){3, 100}, PFA_CHECK_FRAMES, &v), PFA_OK);
 	MUST_EQ(pfa_would_succeed(p, LARGE, PFA_MOVABLE), PFA_OK);

@@ -6,6 +6,7 @@
 #include "meter.h"
 
 #include <pfa/harden.h>
+#include <pfa/walk.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -608,6 +609,18 @@ static void random_step(void)
 
 #include "bounds_movable.h"
 
+static int visit(void *ctx, struct pfa_run run)
+{
+	(void)ctx, (void)run;
+	return 0;
+}
+
+static void walks(void)
+{
+	for (unsigned order = 0; order <= rig.pfa->max_order; order++)
+		MEASURE(pfa_walk_free, 1, (size_t)1 << order, rig.pfa, order, visit, NULL, NULL);
+}
+
 static void situations(void)
 {
 	one_frame_a_leaf();
@@ -619,6 +632,7 @@ static void situations(void)
 	reserve(true);
 	for (unsigned i = 0; i < 20000; i++)
 		random_step();
+	walks();
 	guarded();
 	handles();
 	full_by_handle();
@@ -649,7 +663,7 @@ static char *read_file(const char *path)
 /* Every function of these headers has a row, or is named where the document says what it does not state. */
 static void compare_headers(const char *dir)
 {
-	static const char *const headers[] = { "pfa.h", "harden.h", "stats.h", "debug.h", "movable.h", "compact.h" };
+	static const char *const headers[] = { "pfa.h", "harden.h", "stats.h", "debug.h", "movable.h", "compact.h", "walk.h" };
 	for (unsigned i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
 		char path[4096], name[64], quoted[80];
 		snprintf(path, sizeof(path), "%s/%s", dir, headers[i]);

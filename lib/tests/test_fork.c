@@ -8,6 +8,7 @@
 #include "fork_scenes.h"
 
 #include <pfa/compact.h>
+#include <pfa/walk.h>
 #include <pfa/harden.h>
 #include <pfa/movable.h>
 
@@ -148,6 +149,12 @@ static void expect_movable(struct pfa *p, pfa_pfn block, int code)
 	EXPECT(pfa_compact, code, p, PFA_ALL_ZONES, PFA_COMPACT_ALL, PFA_MIGRATE_ASYNC, NULL);
 }
 
+static int visit(void *ctx, struct pfa_run run)
+{
+	(void)ctx, (void)run;
+	return 1;
+}
+
 /* Every function that returns a code, with arguments that were fine before. */
 static void expect_everywhere(struct rig *rig, pfa_pfn block, int code)
 {
@@ -196,6 +203,7 @@ static void expect_everywhere(struct rig *rig, pfa_pfn block, int code)
 	EXPECT(pfa_print, code, p, PFA_PRINT_JSON, scene_write_nothing, NULL);
 	EXPECT(pfa_frame_info, code, p, block, &info);
 	EXPECT(pfa_pageblock_info, code, p, block, &pb);
+	EXPECT(pfa_walk_free, code, p, 0, visit, NULL, NULL);
 	EXPECT(pfa_check, code, p, PFA_CHECK_FRAMES, &v);
 	EXPECT(pfa_check_range, code, p, run, 0, &v);
 	EXPECT(pfa_repair, code, p, 0, NULL);

@@ -9,7 +9,8 @@
  * from a zone in which damage was met. PFA_EBUSY, with nothing changed, is returned besides what is listed by everything
  * that takes a lock, where the lock is busy and the platform cannot wait (platform/single, entered from an interrupt).
  *
- * Inside an owner's op (movable.h), pfa_fini(), pfa_service(), the calls on caches and pfa_mark_bad() return PFA_EDEADLK.
+ * Inside an owner's op (movable.h), pfa_fini(), pfa_service(), the calls on caches and pfa_mark_bad() return PFA_EDEADLK;
+ * so does pfa_fini() as long as a walk runs (walk.h).
  *
  * An instance is closed by pfa_fini(), and in the child of a fork() where its frames are the parent's (harden.h). Every
  * function that returns a code then answers, and does nothing else: PFA_EMISUSE (PFA_FAULT_ENDED) after pfa_fini(), as
