@@ -143,5 +143,8 @@ void sched_wait(const void *addr, uint32_t value, uint64_t until_ns);
 void sched_wake(const void *addr);
 /* A plain access by code that is not instrumented, checked as if it were. */
 void sched_touch(const void *addr, size_t bytes, bool write);
+/* Everything before each call with this word is ordered with what comes after every later one: how code that is not
+ * instrumented hands something over. A point. */
+void sched_order(uint32_t *word);
 
 #endif

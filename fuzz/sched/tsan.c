@@ -215,6 +215,11 @@ ATOMIC(8, uint8_t)
 ATOMIC(32, uint32_t)
 ATOMIC(64, uint64_t)
 
+void sched_order(uint32_t *word)
+{
+	__tsan_atomic32_fetch_add(word, 1, __ATOMIC_ACQ_REL);
+}
+
 /* The library has none; a model of them would be untested. */
 void __tsan_atomic_thread_fence(int order)
 {

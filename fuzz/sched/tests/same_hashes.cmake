@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 #
-# Runs each of PROGRAMS with --hashes: they must all print the same, and something.
+# Runs each of PROGRAMS with --hashes and ARGS (both lists with commas): they must all print the same, and something.
+string(REPLACE "," ";" PROGRAMS "${PROGRAMS}")
+string(REPLACE "," ";" ARGS "${ARGS}")
 foreach(program IN LISTS PROGRAMS)
-	execute_process(COMMAND ${program} --hashes OUTPUT_FILE ${OUT}.now RESULT_VARIABLE code)
+	execute_process(COMMAND ${program} --hashes ${ARGS} OUTPUT_FILE ${OUT}.now RESULT_VARIABLE code)
 	if(NOT code EQUAL 0)
 		message(FATAL_ERROR "${program} --hashes: ${code}")
 	endif()

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * lib_main.c - runs the programs of lib_programs.c under every strategy.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib_run.h"
+#include "strategy.h"
+
+/* Fibers and the sanitizer's copies of stack frames do not go together. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+	return "detect_stack_use_after_return=0";
+}
+
+static const char usage[] =
+	"usage: sched_lib [--runs N] [--seed N] [--program TEXT] [--strategy NAME] [--strong] [--hashes] [--help]\n"
+	"\n"
+	"Runs small programs of the library on 2 or 3 logical threads under chosen schedules, and checks them.\n"
+	"\n"
+	"  --runs N         of each program, strategy and memory model (default 300)\n"
+	"  --seed N         of what is random (default 1)\n"
+	"  --program TEXT   only programs whose name contains it\n"
+	"  --strategy NAME  only this: default, random, pct, starve, all\n"
+	"  --strong         no weak memory, which is on otherwise in every second exploration\n"
+	"  --no-races       races are no findings\n"
+	"  --expect NAME    exit code 0 if the first finding is this one (race, failed, ...), 1 if there is none\n"
+	"  --hashes         print the hash of each run instead\n"
+	"\n"
+	"Exit code: 0 fine, 1 a finding, 2 usage or set-up.\n";
+
+static struct {
+	uint64_t runs, seed;
+	const char *program, *strategy, *expect;
+	bool strong, no_races, hashes;
+} args = { .runs = 300, .seed = 1 };
+
+static union {
+	struct sched_strategy base;
+	struct sched_random random;
+	struct sched_pct pct;
+	struct sched_starve starve;
+	struct sched_all all;
+} chosen;
+
+static const char *const strategies[] = { "default", "random", "pct", "starve", "all" };
+#define STRATEGIES (sizeof(strategies) / sizeof(strategies[0]))
+
+static struct sched_result result, again;
+static uint64_t all_runs, all_accesses, all_steps;
+
+static struct sched_strategy *choose(unsigned i)
+{
+	switch (i) {
+	case 0:
+		sched_by_default(&chosen.base);
+		break;
+	case 1:
+		sched_by_random(&chosen.random, args.seed);
+		break;
+	case 2:
+		sched_by_pct(&chosen.pct, args.seed, 3);
+		break;
+	case 3:
+		sched_by_starving(&chosen.starve);
+		break;
+	default:
+		sched_by_all(&chosen.all, 2);
+		break;
+	}
+	return &chosen.base;
+}
+
+static void print_finding(const struct sched_program *program, const struct sched_options *options)
+{
+	static const char *const kinds[] = { "", "preempt to t", "migrate to cpu ", "older value by ", "goes on: t" };
+	struct sched_replay replay;
+
+	printf("\n%s, %s, %s memory: %s\n  %s\n", program->name, chosen.base.name, options->weak ? "weak" : "strong",
+	       sched_finding_name(result.finding), result.text);
+	if (result.pc)
+		printf("  at %p\n", result.pc);
+	for (size_t i = 0; i < result.nr_events; i++)
+		printf("  t%u at its point %" PRIu32 ": %s%u\n", result.events[i].thread, result.events[i].n,
+		       kinds[result.events[i].kind], result.events[i].arg);
+	sched_by_replay(&replay, result.events, result.nr_events);
+	sched_run(program, &replay.base, options, &again);
+	printf("  the replay finds %s\n",
+	       again.hash == result.hash && again.finding == result.finding ? "the same" : "SOMETHING ELSE");
+}
+
+static bool run_one(const struct lib_program *which, unsigned strategy, bool weak)
+{
+	const struct sched_program *program = lib_program(which);
+	const struct sched_options options = { .weak = weak, .no_races = args.no_races };
+	struct sched_sum sum;
+
+	bool found = sched_explore(program, choose(strategy), &options, strategy == 0 ? 1 : args.runs, &sum, &result);
+	all_runs += sum.runs;
+	all_accesses += sum.accesses;
+	all_steps += sum.steps;
+	if (found)
+		print_finding(program, &options);
+	return found;
+}
+
+static void print_hashes(const struct lib_program *which, unsigned strategy, bool weak)
+{
+	const struct sched_program *program = lib_program(which);
+	const struct sched_options options = { .weak = weak };
+	struct sched_strategy *s = choose(strategy);
+
+	for (uint64_t i = 0; i < (strategy ? args.runs : 1); i++) {
+		sched_run(program, s, &options, &result);
+		printf("%s, %s, %d, %" PRIu64 ": %016" PRIx64 " %" PRIu32 " %s\n", program->name, s->name, weak, i, result.hash,
+		       result.steps, sched_finding_name(result.finding));
+		if (s->end && !s->end(s, &result))
+			break;
+	}
+}
+
+static bool parse(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		const char *a = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
+		if (!strcmp(a, "--strong"))
+			args.strong = true;
+		else if (!strcmp(a, "--no-races"))
+			args.no_races = true;
+		else if (!strcmp(a, "--hashes"))
+			args.hashes = true;
+		else if (!value)
+			return false;
+		else {
+			i++;
+			if (!strcmp(a, "--runs"))
+				args.runs = strtoull(value, NULL, 10);
+			else if (!strcmp(a, "--seed"))
+				args.seed = strtoull(value, NULL, 10);
+			else if (!strcmp(a, "--program"))
+				args.program = value;
+			else if (!strcmp(a, "--strategy"))
+				args.strategy = value;
+			else if (!strcmp(a, "--expect"))
+				args.expect = value;
+			else
+				return false;
+		}
+	}
+	return true;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
+		fputs(usage, stdout);
+		return 0;
+	}
+	if (!parse(argc, argv)) {
+		fputs(usage, stderr);
+		return 2;
+	}
+	unsigned found = 0;
+	const clock_t began = clock();
+	for (unsigned p = 0; p < nr_lib_programs; p++)
+		for (unsigned s = 0; s < STRATEGIES; s++)
+			for (unsigned weak = 0; weak < (args.strong ? 1u : 2u); weak++) {
+				if ((args.program && !strstr(lib_programs[p].name, args.program)) ||
+				    (args.strategy && strcmp(strategies[s], args.strategy)))
+					continue;
+				if (args.hashes) {
+					print_hashes(&lib_programs[p], s, weak);
+					continue;
+				}
+				found += run_one(&lib_programs[p], s, weak);
+				if (found && args.expect)
+					return strcmp(sched_finding_name(result.finding), args.expect) != 0;
+			}
+	if (args.hashes)
+		return 0;
+	const double seconds = (double)(clock() - began) / CLOCKS_PER_SEC;
+	printf("%" PRIu64 " runs, %" PRIu64 " points, %" PRIu64 " accesses in %.2f s: %.0f runs/s, %.1f M accesses/s; %u findings\n",
+	       all_runs, all_steps, all_accesses, seconds, (double)all_runs / seconds, (double)all_accesses / seconds / 1e6, found);
+	return args.expect || found ? 1 : 0;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * lib_programs.c - see lib_run.h: the programs.
+ */
+#include "lib_run.h"
+
+#define A(order) { LIB_ALLOC, order, PFA_MOVABLE }
+#define AU(order) { LIB_ALLOC, order, PFA_UNMOVABLE }
+#define AN(order) { LIB_ALLOC, order, PFA_MOVABLE | PFA_NORETRY }
+#define AZ(order) { LIB_ALLOC, order, PFA_MOVABLE | PFA_ZERO }
+#define F(nth) { LIB_FREE, nth, 0 }
+#define OP(kind) { LIB_##kind, 0, 0 }
+#define OPA(kind, a) { LIB_##kind, a, 0 }
+
+const struct lib_program lib_programs[] = {
+	{ "alloc and free, one cpu", 2, 1, 1, 4, false, { A(0), OPA(GIVE, 0) },
+	  { { A(0), A(0), F(0), A(1), F(0), F(0) }, { A(0), OP(TAKE_FREE), F(0), A(0), A(2), F(1) } } },
+	{ "alloc and free, two cpus, three threads", 3, 2, 1, 2, false, { A(0), A(1), A(0), OPA(GIVE, 0) },
+	  { { A(0), A(0), F(0), A(1), OPA(BULK, 4), F(0), F(0) },
+	    { A(0), OP(TAKE_FREE), F(0), A(0), A(2), F(1), OPA(EXACT, 3) },
+	    { AU(0), A(3), F(0), F(0), A(0), OPA(SPLIT, 0), A(0) } } },
+	{ "no caches", 3, 1, 1, 0, false, { A(3) },
+	  { { A(0), A(0), F(0), A(1), F(0), F(0) }, { A(0), OP(TAKE_FREE), F(0), A(0), A(2), F(1) }, { AU(0), A(3), F(0), F(0) } } },
+	/* Nobody allocates: whoever got the block between two frees would lose it to the second one. */
+	{ "a double free", 3, 2, 1, 2, false, { A(1), OPA(GIVE, 0), A(0), A(1) },
+	  { { OP(FREE_TWICE), F(0) }, { OP(FREE_TWICE), OPA(DRAIN, LIB_ALL) }, { OP(FREE_TWICE), OP(STATS) } } },
+	{ "drain against all", 3, 2, 1, 4, false, { OPA(BULK, 6) },
+	  { { A(0), A(0), F(0), A(0), F(0), F(0) }, { A(0), F(0), A(0), F(0) }, { OPA(DRAIN, LIB_ALL), OPA(DRAIN, 0), OPA(PURGE, 3) } } },
+	{ "disabled caches against refill", 3, 2, 1, 4, false, { A(0) },
+	  { { A(0), A(0), F(0), F(0) }, { A(0), F(0), A(1), F(0) }, { OP(DISABLE), A(0), OP(ENABLE), F(0), OP(DISABLE), OP(ENABLE) } } },
+	{ "service against alloc and free", 3, 2, 1, 4, false, { OPA(BULK, 4) },
+	  { { A(0), F(0), A(0), F(0) }, { A(0), F(0) }, { OP(SERVICE), OPA(LATER, 3), OP(SERVICE), OPA(LATER, 3), OP(SERVICE) } } },
+	{ "looking at everything", 3, 2, 1, 2, false, { A(0), A(2) },
+	  { { A(0), A(1), F(0), F(0) }, { A(0), F(0), OP(STATS) }, { OP(STATS), OP(CHECK), OP(STATS) } } },
+	{ "memory runs out", 3, 2, 1, 2, true, { A(6), A(5), A(4), A(3) },
+	  { { A(2), A(1), AN(0), F(0), A(2) }, { A(1), A(1), A(0), F(0), F(0) }, { A(0), A(0), A(2), F(0) } } },
+	{ "level 2", 3, 2, 2, 2, false, { A(2) },
+	  { { A(0), A(1), F(0), F(0) }, { A(0), F(0), A(2), OPA(SPLIT, 0) }, { A(0), A(3), F(0), OPA(DRAIN, LIB_ALL), F(0) } } },
+	{ "level 3: quarantine and poison", 3, 2, 3, 2, false, { A(0), A(2) },
+	  { { A(0), AZ(1), F(0), F(0), A(0) }, { A(0), F(0), A(0), F(0) }, { AZ(0), OPA(DRAIN, LIB_ALL), F(0), A(0) } } },
+	{ "pins against migration", 3, 2, 1, 2, false, { OPA(MOVABLE, 0), OPA(MOVABLE, 1) },
+	  { { OPA(MOVABLE, 0), OP(PIN), OP(FREE_MOVABLE), OPA(PIN, 1) }, { OP(MIGRATE), A(0), F(0) }, { OPA(PIN, 0), OP(PIN), A(0) } } },
+	{ "two migrations and a free", 3, 2, 1, 2, false, { OPA(MOVABLE, 0), OPA(MOVABLE, 1), OPA(MOVABLE, 0) },
+	  { { OP(FREE_MOVABLE), OPA(MOVABLE, 0), OP(FREE_MOVABLE) }, { OP(MIGRATE) }, { OP(MIGRATE), A(0) } } },
+	{ "compaction against alloc and free", 3, 2, 1, 2, false, { OPA(MOVABLE, 0), OPA(MOVABLE, 0), A(0), OPA(MOVABLE, 1), OPA(DRAIN, LIB_ALL) },
+	  { { A(0), A(1), F(0), OP(FREE_MOVABLE), F(0) }, { OP(COMPACT) }, { A(2), F(0), OPA(MOVABLE, 0) } } },
+	{ "two compactions", 2, 2, 1, 2, false, { OPA(MOVABLE, 0), OPA(MOVABLE, 0), OPA(MOVABLE, 1), OPA(MOVABLE, 0) },
+	  { { OP(COMPACT), A(0) }, { OP(FREE_MOVABLE), OP(COMPACT) } } },
+};
+const unsigned nr_lib_programs = sizeof(lib_programs) / sizeof(lib_programs[0]);
