@@ -19,7 +19,8 @@ const char *__asan_default_options(void)
 }
 
 static const char usage[] =
-	"usage: sched_lib [--runs N] [--seed N] [--program TEXT] [--strategy NAME] [--strong] [--hashes] [--help]\n"
+	"usage: sched_lib [--runs N] [--seed N] [--program TEXT] [--strategy NAME] [--strong]\n"
+	"                 [--no-races] [--expect NAME] [--hashes] [--help]\n"
 	"\n"
 	"Runs small programs of the library on 2 or 3 logical threads under chosen schedules, and checks them.\n"
 	"\n"
