@@ -11,6 +11,9 @@
 #include "lib_run.h"
 #include "strategy.h"
 
+/* The linker's. */
+extern const char __executable_start[];
+
 /* Fibers and the sanitizer's copies of stack frames do not go together. */
 const char *__asan_default_options(void);
 const char *__asan_default_options(void)
@@ -20,7 +23,7 @@ const char *__asan_default_options(void)
 
 static const char usage[] =
 	"usage: sched_lib [--runs N] [--seed N] [--program TEXT] [--strategy NAME] [--strong]\n"
-	"                 [--no-races] [--expect NAME] [--hashes] [--help]\n"
+	"                 [--no-races] [--first] [--hashes] [--help]\n"
 	"\n"
 	"Runs small programs of the library on 2 or 3 logical threads under chosen schedules, and checks them.\n"
 	"\n"
@@ -30,15 +33,15 @@ static const char usage[] =
 	"  --strategy NAME  only this: default, random, pct, starve, all\n"
 	"  --strong         no weak memory, which is on otherwise in every second exploration\n"
 	"  --no-races       races are no findings\n"
-	"  --expect NAME    exit code 0 if the first finding is this one (race, failed, ...), 1 if there is none\n"
+	"  --first          stop at the first finding; in rounds of 200 runs of each program, so that none has to wait long\n"
 	"  --hashes         print the hash of each run instead\n"
 	"\n"
 	"Exit code: 0 fine, 1 a finding, 2 usage or set-up.\n";
 
 static struct {
 	uint64_t runs, seed;
-	const char *program, *strategy, *expect;
-	bool strong, no_races, hashes;
+	const char *self, *program, *strategy;
+	bool strong, no_races, first, hashes;
 } args = { .runs = 300, .seed = 1 };
 
 static union {
@@ -55,23 +58,24 @@ static const char *const strategies[] = { "default", "random", "pct", "starve", 
 static struct sched_result result, again;
 static uint64_t all_runs, all_accesses, all_steps;
 
-static struct sched_strategy *choose(unsigned i)
+/* Rounds have other seeds, and other bounds. */
+static struct sched_strategy *choose(unsigned i, unsigned round)
 {
 	switch (i) {
 	case 0:
 		sched_by_default(&chosen.base);
 		break;
 	case 1:
-		sched_by_random(&chosen.random, args.seed);
+		sched_by_random(&chosen.random, args.seed + round);
 		break;
 	case 2:
-		sched_by_pct(&chosen.pct, args.seed, 3);
+		sched_by_pct(&chosen.pct, args.seed + round, 2 + round % 3);
 		break;
 	case 3:
 		sched_by_starving(&chosen.starve);
 		break;
 	default:
-		sched_by_all(&chosen.all, 2);
+		sched_by_all(&chosen.all, args.first ? round : 2);
 		break;
 	}
 	return &chosen.base;
@@ -85,7 +89,7 @@ static void print_finding(const struct sched_program *program, const struct sche
 	printf("\n%s, %s, %s memory: %s\n  %s\n", program->name, chosen.base.name, options->weak ? "weak" : "strong",
 	       sched_finding_name(result.finding), result.text);
 	if (result.pc)
-		printf("  at %p\n", result.pc);
+		printf("  addr2line -fie %s 0x%" PRIxPTR "\n", args.self, (uintptr_t)result.pc - (uintptr_t)__executable_start);
 	for (size_t i = 0; i < result.nr_events; i++)
 		printf("  t%u at its point %" PRIu32 ": %s%u\n", result.events[i].thread, result.events[i].n,
 		       kinds[result.events[i].kind], result.events[i].arg);
@@ -95,13 +99,13 @@ static void print_finding(const struct sched_program *program, const struct sche
 	       again.hash == result.hash && again.finding == result.finding ? "the same" : "SOMETHING ELSE");
 }
 
-static bool run_one(const struct lib_program *which, unsigned strategy, bool weak)
+static bool run_one(const struct lib_program *which, unsigned strategy, bool weak, unsigned round, uint64_t runs)
 {
 	const struct sched_program *program = lib_program(which);
 	const struct sched_options options = { .weak = weak, .no_races = args.no_races };
 	struct sched_sum sum;
 
-	bool found = sched_explore(program, choose(strategy), &options, strategy == 0 ? 1 : args.runs, &sum, &result);
+	bool found = sched_explore(program, choose(strategy, round), &options, strategy == 0 ? 1 : runs, &sum, &result);
 	all_runs += sum.runs;
 	all_accesses += sum.accesses;
 	all_steps += sum.steps;
@@ -114,7 +118,7 @@ static void print_hashes(const struct lib_program *which, unsigned strategy, boo
 {
 	const struct sched_program *program = lib_program(which);
 	const struct sched_options options = { .weak = weak };
-	struct sched_strategy *s = choose(strategy);
+	struct sched_strategy *s = choose(strategy, 1);
 
 	for (uint64_t i = 0; i < (strategy ? args.runs : 1); i++) {
 		sched_run(program, s, &options, &result);
@@ -133,6 +137,8 @@ static bool parse(int argc, char **argv)
 			args.strong = true;
 		else if (!strcmp(a, "--no-races"))
 			args.no_races = true;
+		else if (!strcmp(a, "--first"))
+			args.first = true;
 		else if (!strcmp(a, "--hashes"))
 			args.hashes = true;
 		else if (!value)
@@ -147,13 +153,34 @@ static bool parse(int argc, char **argv)
 				args.program = value;
 			else if (!strcmp(a, "--strategy"))
 				args.strategy = value;
-			else if (!strcmp(a, "--expect"))
-				args.expect = value;
 			else
 				return false;
 		}
 	}
 	return true;
+}
+
+static bool wanted(const struct lib_program *p, unsigned strategy)
+{
+	return (!args.program || strstr(p->name, args.program)) && (!args.strategy || !strcmp(strategies[strategy], args.strategy));
+}
+
+/* How much was found. */
+static unsigned run_all(unsigned round, uint64_t runs)
+{
+	unsigned found = 0;
+
+	for (unsigned p = 0; p < nr_lib_programs; p++)
+		for (unsigned s = 0; s < STRATEGIES; s++)
+			for (unsigned weak = 0; weak < (args.strong ? 1u : 2u) && wanted(&lib_programs[p], s); weak++) {
+				if (args.hashes)
+					print_hashes(&lib_programs[p], s, weak);
+				else if (run_one(&lib_programs[p], s, weak, round, runs))
+					found++;
+				if (found && args.first)
+					return found;
+			}
+	return found;
 }
 
 int main(int argc, char **argv)
@@ -162,30 +189,20 @@ int main(int argc, char **argv)
 		fputs(usage, stdout);
 		return 0;
 	}
+	args.self = argv[0];
 	if (!parse(argc, argv)) {
 		fputs(usage, stderr);
 		return 2;
 	}
-	unsigned found = 0;
 	const clock_t began = clock();
-	for (unsigned p = 0; p < nr_lib_programs; p++)
-		for (unsigned s = 0; s < STRATEGIES; s++)
-			for (unsigned weak = 0; weak < (args.strong ? 1u : 2u); weak++) {
-				if ((args.program && !strstr(lib_programs[p].name, args.program)) ||
-				    (args.strategy && strcmp(strategies[s], args.strategy)))
-					continue;
-				if (args.hashes) {
-					print_hashes(&lib_programs[p], s, weak);
-					continue;
-				}
-				found += run_one(&lib_programs[p], s, weak);
-				if (found && args.expect)
-					return strcmp(sched_finding_name(result.finding), args.expect) != 0;
-			}
+	unsigned found = 0;
+	uint64_t each = args.first && args.runs > 200 ? 200 : args.runs;
+	for (unsigned round = 0; round * each < args.runs && !(found && args.first); round++)
+		found += run_all(round, each);
 	if (args.hashes)
 		return 0;
 	const double seconds = (double)(clock() - began) / CLOCKS_PER_SEC;
 	printf("%" PRIu64 " runs, %" PRIu64 " points, %" PRIu64 " accesses in %.2f s: %.0f runs/s, %.1f M accesses/s; %u findings\n",
 	       all_runs, all_steps, all_accesses, seconds, (double)all_runs / seconds, (double)all_accesses / seconds / 1e6, found);
-	return args.expect || found ? 1 : 0;
+	return found ? 1 : 0;
 }

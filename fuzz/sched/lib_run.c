@@ -36,7 +36,9 @@ struct lib_state {
 	struct lib_block shared[LIB_SHARED];
 	unsigned nr_shared;
 	uint32_t published;             /* what orders a hand-over */
-	bool freed_twice;               /* somebody has won the double free */
+	uint32_t op_time;               /* points of owners' ops */
+	bool won;                       /* somebody has freed or split the shared block */
+	bool destroyed;                 /* the owner of movable blocks is no more */
 	struct lib_block movers[LIB_MOVERS];
 	bool movable[LIB_MOVERS];       /* the slot is in use, and nobody is freeing its block */
 	uint8_t owner[LIB_FRAMES];      /* 1 + thread, LIB_NOBODY */
@@ -187,20 +189,22 @@ static void lib_take_free(void)
 	}
 }
 
-/* Exactly one of those who free it wins; the others are told. They all own it, and none touches its content. */
-static void lib_free_twice(void)
+/* Exactly one of those who free or split it wins; the others are told. They all own it, and none touches its content. */
+static void lib_win(unsigned self, bool split)
 {
 	const struct lib_block b = lib.now.shared[0];
 
-	if (!lib.now.freed_twice)
+	if (!lib.now.won)
 		memset(&lib.now.owner[b.pfn - LIB_BASE], LIB_NOBODY, (size_t)1 << b.order);
-	int code = pfa_free(lib.pfa, b.pfn, b.order);
-	lib_expect("pfa_free of a shared block", code, code == PFA_OK || code == PFA_EMISUSE);
-	if (code == PFA_OK) {
-		if (lib.now.freed_twice)
-			sched_fail("a block was freed twice, and both were told that it went well");
-		lib.now.freed_twice = true;
-	}
+	int code = split ? pfa_split(lib.pfa, b.pfn, b.order, 0) : pfa_free(lib.pfa, b.pfn, b.order);
+	lib_expect("a call on a shared block", code, code == PFA_OK || code == PFA_EMISUSE);
+	if (code != PFA_OK)
+		return;
+	if (lib.now.won)
+		sched_fail("a block was freed or split twice, and both were told that it went well");
+	lib.now.won = true;
+	for (size_t i = 0; split && i < (size_t)1 << b.order; i++)
+		lib_keep(self, b.pfn + i, 0);
 }
 
 static void lib_look(void)
@@ -236,12 +240,30 @@ static void lib_check(unsigned level)
 
 /* ---- movable blocks: the cookie is the slot ---- */
 
+/* What an op may believe. It takes its time, as an owner's does. */
+static void lib_in_op(const char *op, pfa_pfn head, uint64_t cookie)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		if (lib.now.destroyed)
+			sched_fail("%s is called, or goes on, for an owner that is no more", op);
+		sched_order(&lib.now.op_time);
+	}
+	if (lib.now.movers[cookie].pfn != head)
+		sched_fail("%s is told of frame %zu, which is not that block", op, head);
+}
+
 static int lib_op_isolate(void *ctx, pfa_pfn head, unsigned order, uint64_t cookie, enum pfa_migrate_mode mode)
 {
 	(void)ctx;
 	(void)mode;
-	if (lib.now.movers[cookie].pfn != head || lib.now.movers[cookie].order != order)
-		sched_fail("isolate is asked about frame %zu, which is not that block", head);
+	lib_in_op("isolate", head, cookie);
+	if (!lib.program->released)
+		return PFA_OK;
+	const struct lib_block b = { head, order };
+	lib.now.movable[cookie] = false;
+	lib_free(&b);
+	lib_in_op("isolate", head, cookie); /* the owner may not be destroyed before it returns */
+	lib.now.movers[cookie].pfn = 0;
 	return PFA_OK;
 }
 
@@ -252,8 +274,7 @@ static int lib_op_migrate(void *ctx, pfa_pfn dst, pfa_pfn src, unsigned order, u
 
 	(void)ctx;
 	(void)mode;
-	if (b->pfn != src)
-		sched_fail("migrate is asked to move frame %zu, which is not that block", src);
+	lib_in_op("migrate", src, cookie);
 	lib_disown(b);
 	lib_own((unsigned)cookie % SCHED_THREADS, &to);
 	b->pfn = dst;
@@ -264,8 +285,7 @@ static void lib_op_putback(void *ctx, pfa_pfn head, unsigned order, uint64_t coo
 {
 	(void)ctx;
 	(void)order;
-	if (lib.now.movers[cookie].pfn != head)
-		sched_fail("putback is told of frame %zu, which is not that block", head);
+	lib_in_op("putback", head, cookie);
 }
 
 static void lib_movable(unsigned self, unsigned order)
@@ -368,6 +388,16 @@ static void lib_compact(void)
 	lib_expect("pfa_compact", code, code != PFA_ECORRUPT && code != PFA_EMISUSE && code != PFA_EINVAL && code != PFA_EDEADLK);
 }
 
+/* From then on no op is called, which the ops themselves watch. */
+static void lib_destroy(unsigned tries)
+{
+	for (unsigned i = 0; i < tries && !lib.now.destroyed; i++) {
+		int code = pfa_owner_destroy(lib.pfa, lib.mover);
+		lib_expect("pfa_owner_destroy", code, code == PFA_OK || code == PFA_EBUSY);
+		lib.now.destroyed = code == PFA_OK;
+	}
+}
+
 static void lib_caches(const struct lib_op *op)
 {
 	static const char *const names[] = { "pfa_cache_drain", "pfa_cache_purge", "pfa_cache_disable", "pfa_cache_enable" };
@@ -423,7 +453,8 @@ static void lib_op(unsigned self, const struct lib_op *op)
 		lib_take_free();
 		break;
 	case LIB_FREE_TWICE:
-		lib_free_twice();
+	case LIB_SPLIT_SHARED:
+		lib_win(self, op->kind == LIB_SPLIT_SHARED);
 		break;
 	case LIB_DRAIN:
 	case LIB_PURGE:
@@ -459,6 +490,9 @@ static void lib_op(unsigned self, const struct lib_op *op)
 	case LIB_COMPACT:
 		lib_compact();
 		break;
+	case LIB_DESTROY:
+		lib_destroy(op->a);
+		break;
 	case LIB_END:
 	case LIB_KINDS:
 		break;
@@ -470,10 +504,9 @@ static void lib_op(unsigned self, const struct lib_op *op)
 static void lib_fatal(struct pfa_sim *sim, const struct pfa_fault *fault)
 {
 	(void)sim;
-	if (fault->kind == PFA_FAULT_DOUBLE_FREE || fault->kind == PFA_FAULT_DOUBLE_FREE_CACHED ||
-	    fault->kind == PFA_FAULT_DOUBLE_FREE_RACE)
-		if (lib.program->threads[0][0].kind == LIB_FREE_TWICE)
-			return;
+	if (lib.program->contested && (fault->kind == PFA_FAULT_DOUBLE_FREE || fault->kind == PFA_FAULT_DOUBLE_FREE_CACHED ||
+	                               fault->kind == PFA_FAULT_DOUBLE_FREE_RACE || fault->kind == PFA_FAULT_WRONG_ORDER))
+		return;
 	sched_fail("%s: %s (frame %zu, order %u)", fault->function ? fault->function : "?", fault->message, fault->pfn,
 	           fault->order);
 }
@@ -574,7 +607,7 @@ static void lib_finish(void *ctx)
 	for (unsigned t = 0; t < SCHED_THREADS; t++)
 		while (lib_take(t, 0, &b))
 			lib_free(&b);
-	if (lib.program->threads[0][0].kind != LIB_FREE_TWICE)
+	if (!lib.program->contested)
 		while (lib.now.nr_shared)
 			lib_take_free();
 	for (unsigned slot = 0; slot < LIB_MOVERS; slot++)
@@ -586,8 +619,9 @@ static void lib_finish(void *ctx)
 	lib_expect("pfa_zone_stats_get", code, code == PFA_OK);
 	if (zone.free != LIB_FRAMES)
 		sched_fail("%zu frames are free in the end, of %u", zone.free, LIB_FRAMES);
-	code = pfa_owner_destroy(lib.pfa, lib.mover);
-	lib_expect("pfa_owner_destroy", code, code == PFA_OK);
+	lib_destroy(1);
+	if (!lib.now.destroyed)
+		sched_fail("the owner has no blocks, and cannot be ended");
 	code = pfa_fini(lib.pfa);
 	lib_expect("pfa_fini", code, code == PFA_OK);
 }

@@ -26,6 +26,7 @@ enum lib_op_kind {
 	LIB_GIVE,        /* the thread's a-th live block to all threads */
 	LIB_TAKE_FREE,   /* frees one of those */
 	LIB_FREE_TWICE,  /* frees the shared block, which everybody does: one of them wins */
+	LIB_SPLIT_SHARED, /* splits it instead, which is one more to win or lose against those */
 	LIB_DRAIN,       /* cpu a's cache; LIB_ALL: all */
 	LIB_PURGE,       /* the caches of the pageblock of frame a */
 	LIB_DISABLE,
@@ -39,6 +40,7 @@ enum lib_op_kind {
 	LIB_PIN,         /* pins and unpins a movable block of any thread */
 	LIB_MIGRATE,     /* all movable blocks of all threads */
 	LIB_COMPACT,
+	LIB_DESTROY,     /* ends the owner of movable blocks, if it has none any more; a times tried */
 	LIB_KINDS
 };
 #define LIB_ALL 255u
@@ -55,6 +57,8 @@ struct lib_program {
 	unsigned hardening;
 	unsigned cache_high; /* 0: no caches */
 	bool tight;          /* PFA_ENOMEM may be right */
+	bool contested;      /* the threads free or split one block at once */
+	bool released;       /* isolate() frees the block that it is asked about */
 	struct lib_op setup[LIB_OPS];
 	struct lib_op threads[3][LIB_OPS];
 };
