@@ -23,7 +23,7 @@ const char *__asan_default_options(void)
 
 static const char usage[] =
 	"usage: sched_lib [--runs N] [--seed N] [--program TEXT] [--strategy NAME] [--strong]\n"
-	"                 [--no-races] [--first] [--hashes] [--help]\n"
+	"                 [--no-races] [--first] [--hashes] [--reverse] [--help]\n"
 	"\n"
 	"Runs small programs of the library on 2 or 3 logical threads under chosen schedules, and checks them.\n"
 	"\n"
@@ -35,13 +35,14 @@ static const char usage[] =
 	"  --no-races       races are no findings\n"
 	"  --first          stop at the first finding; in rounds of 200 runs of each program, so that none has to wait long\n"
 	"  --hashes         print the hash of each run instead\n"
+	"  --reverse        the programs in the other order: nothing may depend on it\n"
 	"\n"
 	"Exit code: 0 fine, 1 a finding, 2 usage or set-up.\n";
 
 static struct {
 	uint64_t runs, seed;
 	const char *self, *program, *strategy;
-	bool strong, no_races, first, hashes;
+	bool strong, no_races, first, hashes, reverse;
 } args = { .runs = 300, .seed = 1 };
 
 static union {
@@ -84,12 +85,15 @@ static struct sched_strategy *choose(unsigned i, unsigned round)
 static void print_finding(const struct sched_program *program, const struct sched_options *options)
 {
 	static const char *const kinds[] = { "", "preempt to t", "migrate to cpu ", "older value by ", "goes on: t" };
+	const size_t before = result.nr_events;
 	struct sched_replay replay;
 
+	sched_shrink(program, options, &result);
 	printf("\n%s, %s, %s memory: %s\n  %s\n", program->name, chosen.base.name, options->weak ? "weak" : "strong",
 	       sched_finding_name(result.finding), result.text);
 	if (result.pc)
 		printf("  addr2line -fie %s 0x%" PRIxPTR "\n", args.self, (uintptr_t)result.pc - (uintptr_t)__executable_start);
+	printf("  %zu deviations from the default schedule, shrunk from %zu\n", result.nr_events, before);
 	for (size_t i = 0; i < result.nr_events; i++)
 		printf("  t%u at its point %" PRIu32 ": %s%u\n", result.events[i].thread, result.events[i].n,
 		       kinds[result.events[i].kind], result.events[i].arg);
@@ -141,6 +145,8 @@ static bool parse(int argc, char **argv)
 			args.first = true;
 		else if (!strcmp(a, "--hashes"))
 			args.hashes = true;
+		else if (!strcmp(a, "--reverse"))
+			args.reverse = true;
 		else if (!value)
 			return false;
 		else {
@@ -170,16 +176,18 @@ static unsigned run_all(unsigned round, uint64_t runs)
 {
 	unsigned found = 0;
 
-	for (unsigned p = 0; p < nr_lib_programs; p++)
-		for (unsigned s = 0; s < STRATEGIES; s++)
-			for (unsigned weak = 0; weak < (args.strong ? 1u : 2u) && wanted(&lib_programs[p], s); weak++) {
+	for (unsigned i = 0; i < nr_lib_programs; i++)
+		for (unsigned s = 0; s < STRATEGIES; s++) {
+			const struct lib_program *p = &lib_programs[args.reverse ? nr_lib_programs - 1 - i : i];
+			for (unsigned weak = 0; weak < (args.strong ? 1u : 2u) && wanted(p, s); weak++) {
 				if (args.hashes)
-					print_hashes(&lib_programs[p], s, weak);
-				else if (run_one(&lib_programs[p], s, weak, round, runs))
+					print_hashes(p, s, weak);
+				else if (run_one(p, s, weak, round, runs))
 					found++;
 				if (found && args.first)
 					return found;
 			}
+		}
 	return found;
 }
 

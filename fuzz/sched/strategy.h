@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * strategy.h - who chooses the schedule.
+ * strategy.h - who chooses the schedule; and how the schedule of a finding is made short.
  */
 #ifndef SCHED_STRATEGY_H
 #define SCHED_STRATEGY_H
@@ -84,5 +84,9 @@ struct sched_all {
 	uint8_t slots[SCHED_DEPTH + 1][SCHED_SLOTS];
 };
 void sched_by_all(struct sched_all *s, unsigned bound);
+
+/* Replaces a result with a finding by one with as few deviations as can be found soon, that finds the same (the finding and its
+ * text). With the options, budget included, under which it was found. */
+void sched_shrink(const struct sched_program *program, const struct sched_options *options, struct sched_result *result);
 
 #endif

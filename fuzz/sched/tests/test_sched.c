@@ -2,8 +2,9 @@
  *
  * test_sched.c - the explorer's own tests: planted bugs are found, correct programs stay silent, what was found replays.
  *
- *   test_sched            all tests (cmocka)
- *   test_sched --hashes   the hash of many runs of all toys, one a line: the same, whatever compiled toys.c
+ *   test_sched                        all tests (cmocka)
+ *   test_sched --hashes [--reverse]   the hash of many runs of all toys, one a line: the same, whatever compiled toys.c,
+ *                                     and in whatever order
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -124,6 +125,9 @@ static void check_toy(const struct toy *toy, bool weak)
 		if (!expected || result.finding != toy->finding)
 			fail_msg("%s, strategy %u: %s: %s", toy->program.name, i, sched_finding_name(result.finding), result.text);
 		nr_found++;
+		replays(toy, &options);
+		sched_shrink(&toy->program, &options, &result);
+		assert_true(result.nr_events <= toy->deviations);
 		replays(toy, &options);
 	}
 	printf("\n");
@@ -287,9 +291,12 @@ static void test_poisoned(void **state)
 }
 
 /* Not the texts: clang leaves out the read of x++, so that a race is told of another access. */
-static int print_hashes(void)
+static int print_hashes(bool reverse)
 {
-	for (unsigned t = 0; t < nr_toys + nr_litmus; t++) {
+	const unsigned nr = nr_toys + nr_litmus;
+
+	for (unsigned k = 0; k < nr; k++) {
+		const unsigned t = reverse ? nr - 1 - k : k;
 		const struct toy *toy = t < nr_toys ? &toys[t] : &litmus[t - nr_toys];
 		for (unsigned i = 0; i < STRATEGIES; i++)
 			for (unsigned seed = 0; seed < 20; seed++) {
@@ -312,6 +319,6 @@ int main(int argc, char **argv)
 	};
 
 	if (argc > 1 && strcmp(argv[1], "--hashes") == 0)
-		return print_hashes();
+		return print_hashes(argc > 2 && strcmp(argv[2], "--reverse") == 0);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

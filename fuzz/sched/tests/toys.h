@@ -13,6 +13,7 @@ struct toy {
 	struct sched_program program;
 	enum sched_finding finding; /* what is wrong with it */
 	bool weak_only;             /* it shows only if loads may read old values */
+	unsigned deviations;        /* that are enough to see it */
 	bool no_races;              /* it has a race besides, which is not what it is about */
 };
 extern const struct toy toys[];
