@@ -10,6 +10,7 @@
 #include <pfa/movable.h>
 #include <pfa/pfa.h>
 #include <pfa/stats.h>
+#include <pfa/walk.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +43,8 @@ struct lib_state {
 	struct lib_block movers[LIB_MOVERS];
 	bool movable[LIB_MOVERS];       /* the slot is in use, and nobody is freeing its block */
 	uint8_t owner[LIB_FRAMES];      /* 1 + thread, LIB_NOBODY */
+	uint32_t since[LIB_FRAMES];     /* time of the last grant */
+	uint32_t time;                  /* counts grants and walks */
 };
 
 static struct lib {
@@ -57,6 +60,8 @@ static struct lib {
 	unsigned char first_content[LIB_FRAMES << LIB_SHIFT];
 	bool made;
 } lib;
+
+static void lib_op(unsigned self, const struct lib_op *op);
 
 /* ---- what callers own ---- */
 
@@ -77,7 +82,9 @@ static void lib_own(unsigned self, const struct lib_block *b)
 		if (*owner != LIB_NOBODY)
 			sched_fail("frame %zu is granted to t%u and belongs to t%u", b->pfn + i, self, *owner - 1u);
 		*owner = (uint8_t)(self + 1);
+		lib.now.since[b->pfn - LIB_BASE + i] = lib.now.time;
 	}
+	lib.now.time++;
 	lib_content(b, true);
 }
 
@@ -227,6 +234,40 @@ static void lib_look(void)
 	lib_expect("pfa_largest_free", code, code == PFA_OK || code == PFA_ENOMEM);
 	code = pfa_would_succeed(lib.pfa, 0, PFA_MOVABLE);
 	lib_expect("pfa_would_succeed", code, code == PFA_OK || code == PFA_ENOMEM || code == PFA_EAGAIN);
+}
+
+struct lib_walk {
+	unsigned self;
+	uint32_t began;
+	pfa_pfn next; /* frames below are done */
+};
+
+/* What belonged to a caller from before the walk until now was at no instant free. */
+static int lib_visit(void *ctx, struct pfa_run run)
+{
+	struct lib_walk *walk = ctx;
+
+	if (run.first < walk->next || run.nr_frames == 0 || run.first + run.nr_frames > LIB_BASE + LIB_FRAMES) {
+		sched_fail("a walk visits %zu frames at %zu after those below %zu", run.nr_frames, run.first, walk->next);
+		return 1;
+	}
+	walk->next = run.first + run.nr_frames;
+	for (pfa_pfn pfn = run.first; pfn < walk->next; pfn++)
+		if (lib.now.owner[pfn - LIB_BASE] != LIB_NOBODY && lib.now.since[pfn - LIB_BASE] < walk->began)
+			sched_fail("frame %zu belongs to t%u since before the walk that visits it", pfn, lib.now.owner[pfn - LIB_BASE] - 1u);
+	const struct lib_op alloc = { LIB_ALLOC, 0, PFA_MOVABLE };
+	lib_op(walk->self, &alloc);
+	const struct lib_op drop = { LIB_FREE, (uint8_t)(lib.now.nr_live[walk->self] - 1), 0 };
+	lib_op(walk->self, &drop);
+	return 0;
+}
+
+static void lib_walk(unsigned self, unsigned order)
+{
+	struct lib_walk walk = { .self = self, .began = lib.now.time++ };
+	int code = pfa_walk_free(lib.pfa, order, lib_visit, &walk, NULL);
+
+	lib_expect("pfa_walk_free", code, code == PFA_OK);
 }
 
 static void lib_check(unsigned level)
@@ -468,6 +509,9 @@ static void lib_op(unsigned self, const struct lib_op *op)
 		break;
 	case LIB_STATS:
 		lib_look();
+		break;
+	case LIB_WALK:
+		lib_walk(self, op->a);
 		break;
 	case LIB_CHECK:
 		lib_check(PFA_CHECK_FRAMES);

@@ -33,6 +33,7 @@ enum lib_op_kind {
 	LIB_ENABLE,
 	LIB_SERVICE,
 	LIB_STATS,       /* reads all that there is to read */
+	LIB_WALK,        /* over free blocks of order a; the visitor allocates and frees a frame */
 	LIB_CHECK,       /* pfa_check() while the others go on */
 	LIB_LATER,       /* a seconds go by */
 	LIB_MOVABLE,     /* a movable block of order a */
