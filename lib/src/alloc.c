@@ -183,7 +183,7 @@ void pfai_request_capture_locked(struct pfa *p, struct pfai_zone *z, struct pfai
 	    at < z->start - z->origin || nr > z->end - z->origin - at)
 		return;
 	for (size_t pb = at >> p->pb_order; pb <= (at + nr - 1) >> p->pb_order; pb++)
-		if (!pfai_code_is_common(z->pb[pb].code) || z->pb[pb].holder)
+		if (!pfai_code_is_common(pfai_pb_code(&z->pb[pb])))
 			return;
 	ptrdiff_t room = pfai_zone_room_locked(z, request_mark(z, rq, false), high, rq->code == PFAI_CODE_MOVABLE);
 	if (!pfai_room_fits(room, rq->order) || !pfai_map_is(z->not_free, at, nr, false) ||

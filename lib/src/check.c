@@ -16,9 +16,9 @@ struct check {
 	bool quiescent;
 	bool switched; /* nobody disables or enables caches meanwhile */
 	/* derived */
-	size_t counts[PFAI_CODES][PFA_ORDER_LIMIT + 1];
-	size_t free[PFAI_CODES];
-	size_t reserved, present, allocated, cached, quarantined, guards, bad, doomed;
+	size_t counts[PFAI_PLANES][PFA_ORDER_LIMIT + 1];
+	size_t free[PFAI_PLANES];
+	size_t held, reserved, present, allocated, cached, quarantined, guards, bad, doomed;
 	size_t entries, entries_sum, entries_squares; /* of cached and quarantined blocks, by their offsets */
 	size_t block_end; /* where the newest allocated block ends */
 	struct pfai_check_movable moves;
@@ -129,17 +129,19 @@ static bool check_pageblock(struct check *c, size_t pb)
 		return check_broken(c, 2, rel, used, rec->used, "I2 a pageblock's count of used frames");
 	if (rec->code >= PFAI_CODES)
 		return check_broken(c, 3, rel, PFAI_CODES, rec->code, "I3 a pageblock's type");
-	if (rec->used == 0 && pfai_code_reverts(rec->code))
+	uint32_t holder = pfai_pb_holder(rec);
+	if (rec->used == 0 && !holder && pfai_code_reverts(rec->code))
 		return check_broken(c, 5, rel, PFAI_CODE_MOVABLE, rec->code, "I5 an entirely free pageblock binds a type");
 	if (rec->code == PFAI_CODE_HIGHATOMIC && (rec->flags & PFAI_PB_PARTIAL))
 		return check_broken(c, 3, rel, 0, rec->code, "I3 a reserved pageblock has absent frames");
-	if (rec->holder)
-		return check_broken(c, 4, rel, 0, rec->holder, "I4 a pageblock is held");
+	if (holder && rel + size <= c->z->start - c->z->origin)
+		return check_broken(c, 4, rel, 0, holder, "I4 a pageblock outside of the zone is held");
+	c->held += holder != 0;
 	if (rec->marked)
 		return check_broken(c, 9, rel, 0, rec->marked, "I9 a pageblock has reported frames");
 	if (!(rec->flags & PFAI_PB_PARTIAL) != !check_has_absent(c, pb))
 		return check_broken(c, 3, rel, 0, rec->flags, "I3 a pageblock's flag that frames are absent");
-	c->free[rec->code] += size - used;
+	c->free[pfai_pb_code(rec)] += size - used;
 	if (rec->code == PFAI_CODE_HIGHATOMIC)
 		c->reserved += size;
 	/* The largest block's alignment may put pageblocks before the zone; they have no route here. */
@@ -159,7 +161,7 @@ static bool check_pageblock(struct check *c, size_t pb)
 static bool check_sets(struct check *c)
 {
 	struct pfai_zone *z = c->z;
-	for (unsigned code = 0; code < PFAI_CODES; code++) {
+	for (unsigned code = 0; code < PFAI_PLANES; code++) {
 		for (unsigned order = 0; order <= z->top_order; order++) {
 			bool offered = z->st->nonempty[code] >> order & 1;
 			size_t count = pfai_bitset_verify(pfai_set_at(z, code, order), pfai_set_bits(c->p, z, order));
@@ -172,7 +174,8 @@ static bool check_sets(struct check *c)
 		if (!check_equal(c, 6, c->free[code], z->st->free[code], "I6 free frames of a type"))
 			return false;
 	}
-	if (!check_equal(c, 6, c->doomed, z->st->nr_doomed, "I6 doomed frames"))
+	if (!check_equal(c, 6, c->doomed, z->st->nr_doomed, "I6 doomed frames") ||
+	    !check_equal(c, 4, c->held, z->st->nr_held, "I4 held pageblocks"))
 		return false;
 	uint32_t common = z->st->nonempty[PFAI_CODE_MOVABLE] | z->st->nonempty[PFAI_CODE_UNMOVABLE] |
 	                  z->st->nonempty[PFAI_CODE_RECLAIMABLE];
@@ -191,7 +194,7 @@ static bool check_index(struct check *c)
 	for (size_t pb = 0; pb < z->nr_pb; pb++) {
 		if (!check_pageblock(c, pb) || !check_doomed(c, pb))
 			return false;
-		unsigned code = z->pb[pb].code;
+		unsigned code = pfai_pb_code(&z->pb[pb]);
 		for (size_t leaf = pb << shift; leaf < (pb + 1) << shift; leaf++) {
 			bool whole;
 			if (!check_leaf(c, code, leaf, &whole))
@@ -552,7 +555,7 @@ static bool check_pageblock_alone(struct check *c, size_t pb)
 		return false;
 	for (size_t leaf = pb << shift; leaf < (pb + 1) << shift; leaf++) {
 		bool whole;
-		unsigned code = c->z->pb[pb].code;
+		unsigned code = pfai_pb_code(&c->z->pb[pb]);
 		if (!check_leaf(c, code, leaf, &whole))
 			return false;
 		if (whole && !check_whole_leaf(c, code, leaf << c->p->leaf_order))

@@ -64,7 +64,7 @@ static size_t compact_take_locked(struct compact *c, struct pfai_request *rq, si
 	struct pfa *p = c->p;
 	struct pfai_zone *z = c->z;
 	size_t first = pb << p->pb_order, hi = first + ((size_t)1 << p->pb_order);
-	if (z->pb[pb].code != PFAI_CODE_MOVABLE || z->pb[pb].holder)
+	if (pfai_pb_code(&z->pb[pb]) != PFAI_CODE_MOVABLE)
 		return PFAI_NONE;
 	size_t rel = compact_highest(z, order, lo > first ? lo : first, hi);
 	if (rel == PFAI_NONE || !pfai_zone_is_free_locked(p, z, rel, order))
@@ -160,7 +160,7 @@ static bool compact_skips(struct compact *c, size_t pb)
 {
 	if (!pfai_zone_lock(c->p, c->z))
 		return true;
-	bool skip = c->z->pb[pb].holder ||
+	bool skip = pfai_pb_holder(&c->z->pb[pb]) ||
 	            (c->mode != PFA_MIGRATE_SYNC && pb < c->st->hint_end && (c->z->pb[pb].flags & PFAI_PB_SKIP));
 	pfai_zone_unlock(c->p, c->z);
 	return skip;

@@ -43,7 +43,7 @@ int pfa_frame_info(struct pfa *p, pfa_pfn pfn, struct pfa_frame_info *out)
 	if (byte & PFAI_STATE_MASK)
 		out->order = byte & PFAI_ORDER_MASK;
 	out->zone = z->id;
-	out->type = (enum pfa_type)pfai_type_of_code(pfai_pb_at(p, z, pfn - z->origin)->code);
+	out->type = (enum pfa_type)pfai_type_of_code(pfai_pb_code(pfai_pb_at(p, z, pfn - z->origin)));
 	out->known_zero = out->state == PFA_FRAME_FREE && pfai_known_is_zero(p) &&
 	                  pfai_zone_known_zero_locked(p, z, pfn - z->origin, 1);
 	pfai_zone_unlock(p, z);
@@ -63,8 +63,8 @@ int pfa_pageblock_info(struct pfa *p, pfa_pfn pfn, struct pfa_pageblock_info *ou
 		return PFA_EBUSY;
 	const struct pfai_pb *pb = pfai_pb_at(p, z, rel);
 	*out = (struct pfa_pageblock_info){
-		.type = (enum pfa_type)pfai_type_of_code(pb->code),
-		.holder = pb->holder,
+		.type = (enum pfa_type)pfai_type_of_code(pfai_pb_own_code(pb)),
+		.holder = pfai_pb_holder(pb),
 		.free = ((size_t)1 << p->pb_order) - pb->used,
 	};
 	pfa_pfn at = z->origin + rel, end = at + ((size_t)1 << p->pb_order);
@@ -108,7 +108,7 @@ static void debug_visit_zone(const struct debug_visitor *v, const struct pfai_zo
 	debug_visit(v, "doomed", z->doomed, z->nr_rel / 8, 1, false);
 	debug_visit(v, "pageblocks", z->pb, z->nr_pb, sizeof(*z->pb), false);
 	debug_visit(v, "leaves", z->leaf, z->nr_leaves, 1, false);
-	debug_visit(v, "sets", z->sets, z->set_words * PFAI_CODES, sizeof(pfai_word), false);
+	debug_visit(v, "sets", z->sets, z->set_words * PFAI_PLANES, sizeof(pfai_word), false);
 }
 
 /* In the order of pfai_layout(). A test adds the regions up: what is missing here is missed there. */

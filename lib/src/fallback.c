@@ -25,7 +25,7 @@ bool pfai_fallback_possible_locked(const struct pfai_zone *z, unsigned code, uns
 /* Is the block's pageblock of the type from whose index it came? False: the zone is marked. */
 static inline bool fallback_is(const struct pfa *p, struct pfai_zone *z, size_t rel, unsigned code)
 {
-	if (PFAI_LIKELY(pfai_pb_at(p, z, rel)->code == code))
+	if (PFAI_LIKELY(pfai_pb_code(pfai_pb_at(p, z, rel)) == code))
 		return true;
 	pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
 	return false;
@@ -116,7 +116,7 @@ bool pfai_fallback_may_reserve_locked(const struct pfa *p, const struct pfai_zon
 {
 	const struct pfai_pb *pb = pfai_pb_at(p, z, rel);
 	size_t size = (size_t)1 << p->pb_order;
-	return order >= 1 && order <= p->pb_order && pfai_code_is_common(pb->code) && !(pb->flags & PFAI_PB_PARTIAL) &&
+	return order >= 1 && order <= p->pb_order && pfai_code_is_common(pfai_pb_code(pb)) && !(pb->flags & PFAI_PB_PARTIAL) &&
 	       z->highatomic_limit >= size && z->st->reserved_high <= z->highatomic_limit - size;
 }
 

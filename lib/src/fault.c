@@ -31,6 +31,7 @@ static const char *const fault_text[PFA_FAULT_KINDS] = {
 	[PFA_FAULT_DESTINATION] = "the destination is no allocated block of this order, or is movable",
 	[PFA_FAULT_NOT_MOVED] = "the destination was freed, but the owner has not taken it",
 	[PFA_FAULT_DOUBLE_FREE_QUARANTINED] = "double free: the block is in quarantine already",
+	[PFA_FAULT_NOT_HELD] = "this token does not hold the pageblock",
 	[PFA_FAULT_GUARD] = "the frame guards a block",
 	[PFA_FAULT_CORRUPT_CACHE] = "corruption: a cached block's frame byte disagrees",
 	[PFA_FAULT_CORRUPT_FREE] = "corruption: the free map disagrees with the index",

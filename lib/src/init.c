@@ -363,9 +363,9 @@ int pfa_fini(struct pfa *p)
 			return PFA_EBUSY;
 		pfai_zone_stats_frozen(p, &p->zones[i], &s);
 		pfai_zone_thaw(p, &p->zones[i]);
-		if (s.free + s.cached + s.allocated + s.quarantined + s.bad != s.present)
+		if (s.free + s.free_isolated + s.cached + s.allocated + s.quarantined + s.bad != s.present)
 			result = PFA_ECORRUPT;
-		else if (s.allocated)
+		else if (s.allocated || s.held_pageblocks)
 			result = PFA_EBUSY;
 	}
 	result = pfai_told(p, result, "pfa_fini");

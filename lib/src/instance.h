@@ -20,7 +20,8 @@
 #include "lock.h"
 #include "prng.h"
 
-/* Migrate types as stored: such that zeroed memory means MOVABLE. CODE_ISOLATE is never stored. */
+/* Migrate types as stored: such that zeroed memory means MOVABLE. ISOLATE is never stored: it is what a pageblock with a holder counts
+ * as, so that its free memory has counters and sets of its own, and giving the holder up restores the type by itself. */
 enum pfai_code {
 	PFAI_CODE_MOVABLE = 0,
 	PFAI_CODE_UNMOVABLE = 1,
@@ -28,6 +29,8 @@ enum pfai_code {
 	PFAI_CODE_RECLAIMABLE = 3,
 	PFAI_CODE_CMA = 4,
 	PFAI_CODES = 5,
+	PFAI_CODE_ISOLATE = 5,
+	PFAI_PLANES = 6,      /* what free memory is kept by: the types, and ISOLATE */
 };
 
 static inline unsigned pfai_code_of_type(unsigned type)
@@ -43,7 +46,7 @@ static inline unsigned pfai_type_of_code(unsigned code)
 /* Unmovable, movable, reclaimable: the types that lend to each other and that per-CPU caches hold. */
 static inline bool pfai_code_is_common(unsigned code)
 {
-	return code != PFAI_CODE_HIGHATOMIC && code != PFAI_CODE_CMA;
+	return code < PFAI_CODE_CMA && code != PFAI_CODE_HIGHATOMIC;
 }
 
 /* Unmovable, reclaimable: what an entirely free pageblock does not stay. */
@@ -54,7 +57,8 @@ static inline bool pfai_code_reverts(unsigned code)
 
 /*
  * Route of a pageblock, one byte, flat over the span: zone << 2 | code for the common types. HIGHATOMIC's code in the
- * low bits means SLOW: frees go past the caches (HIGHATOMIC, CMA, held, shared by two zones, in no zone). The rows of
+ * low bits means SLOW: frees go past the caches (HIGHATOMIC, CMA, held or beside a held one in a block that a cache could
+ * hold, shared by two zones, in no zone). The rows of
  * slots for that code exist and have a capacity of 0, so that the fast path needs no test of its own.
  * Written under the zone's lock, read under a cache lock.
  */
@@ -74,13 +78,14 @@ static inline bool pfai_code_reverts(unsigned code)
 /* What was met, and whether platform.fatal knows. Moves away from NONE once; told by pfai_tell() when no lock is held. */
 enum pfai_damage { PFAI_DAMAGE_NONE, PFAI_DAMAGE_CACHE, PFAI_DAMAGE_FREE, PFAI_DAMAGE_TOLD };
 
-/* Per (zone, pageblock). Zeroed memory: an entirely free MOVABLE pageblock. Guard: the zone's lock. */
+/* Per (zone, pageblock). Zeroed memory: an entirely free MOVABLE pageblock. Guard: the zone's lock; holder is read without it by
+ * frees at level 3, which hold a cache's. */
 struct pfai_pb {
 	uint32_t used;   /* frames of this pageblock that are not free, absent ones included */
 	uint8_t code;    /* own type; isolation never overwrites it */
 	uint8_t flags;   /* PFAI_PB_* */
 	uint16_t spare;
-	uint32_t holder; /* token of the isolation that holds it; 0: none */
+	pfai_a32 holder; /* token of the isolation that holds it; 0: none */
 	uint32_t marked; /* frames known to the reporting device */
 };
 
@@ -168,10 +173,11 @@ struct pfai_zone_state {
 	pfai_a32 avail_common, avail_cma, avail_high;
 	pfai_a32 corrupt; /* enum pfai_damage; damage was met: the zone refuses */
 
-	uint32_t nonempty[PFAI_CODES]; /* bit per order: the set is not empty */
+	uint32_t nonempty[PFAI_PLANES]; /* bit per order: the set is not empty */
 	size_t present;
 	size_t nr_doomed;              /* frames in use that are to become bad */
-	size_t free[PFAI_CODES];       /* free frames on offer by the type of their pageblock */
+	size_t free[PFAI_PLANES];      /* free frames by what their pageblock counts as; those of ISOLATE are not on offer */
+	size_t nr_held;                /* pageblocks that have a holder */
 	size_t reserved_high;          /* frames of HIGHATOMIC pageblocks */
 	size_t direct_allocs, direct_frees; /* frames granted and given back past the caches, ever */
 	size_t bad;                    /* frames that are marked bad */
@@ -281,6 +287,7 @@ struct pfai_state {
 	uint32_t disabled;      /* nesting of pfa_cache_disable, up to PFAI_DISABLED_LIMIT */
 	pfai_a32 closed;        /* enum pfai_closed; written while no call is in flight */
 
+	pfai_a32 last_token;    /* of an isolation; 0 is none */
 	pfai_a32 serving;       /* busy word of pfa_service */
 	pfai_a32 nr_walks;      /* walks that run: pfa_fini() would pull the memory from under them */
 	uint32_t next_served;   /* under the busy word: the round's next cpu, */
@@ -474,10 +481,21 @@ static inline struct pfai_pb *pfai_pb_at(const struct pfa *p, const struct pfai_
 	return &z->pb[rel >> p->pb_order];
 }
 
-/* A pageblock's type; one that does not exist is damage, and counts as MOVABLE (pfai_zone_code_locked() marks it). */
-static inline unsigned pfai_pb_code(const struct pfai_pb *pb)
+static inline uint32_t pfai_pb_holder(const struct pfai_pb *pb)
+{
+	return pfai_load_relaxed(&pb->holder);
+}
+
+/* A pageblock's own type; one that does not exist is damage, and counts as MOVABLE (pfai_zone_code_locked() marks it). */
+static inline unsigned pfai_pb_own_code(const struct pfai_pb *pb)
 {
 	return PFAI_LIKELY(pb->code < PFAI_CODES) ? pb->code : PFAI_CODE_MOVABLE;
+}
+
+/* What it counts as: ISOLATE as long as it has a holder. */
+static inline unsigned pfai_pb_code(const struct pfai_pb *pb)
+{
+	return PFAI_UNLIKELY(pfai_pb_holder(pb) != 0) ? PFAI_CODE_ISOLATE : pfai_pb_own_code(pb);
 }
 
 static inline size_t pfai_offset_of_rel(const struct pfai_zone *z, size_t rel)

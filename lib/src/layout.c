@@ -84,7 +84,7 @@ static void layout_zone(const struct pfai_geometry *g, const struct pfa_zone_con
 	pfai_word *doomed = layout_take(c, map_words, sizeof(pfai_word));
 	struct pfai_pb *pb = layout_take(c, zg.nr_pb, sizeof(*pb));
 	uint8_t *leaf = layout_take(c, zg.nr_leaves, 1);
-	pfai_word *sets = layout_take(c, zg.set_words * PFAI_CODES, sizeof(pfai_word));
+	pfai_word *sets = layout_take(c, zg.set_words * PFAI_PLANES, sizeof(pfai_word));
 	if (!z || !sets)
 		return;
 	z->not_free = not_free;

@@ -292,13 +292,6 @@ int pfai_move_to(struct pfa *p, struct pfai_move *m)
 
 #define MIGRATE_FLAGS (PFA_TYPE_MASK | PFA_NOWAIT | PFA_HIGH | PFA_NORETRY | PFA_EXACT_ZONE | 0xFF000000u)
 
-/* What is the same for all blocks of a call. */
-struct migration {
-	const struct pfa_dest *dest;
-	struct pfai_request rq; /* where dest has no take(): for each destination, but for its order */
-	uint32_t slot;
-};
-
 static bool dest_fine(const struct pfa *p, const struct pfa_dest *dest, struct pfai_request *rq)
 {
 	const unsigned char *bytes = (const unsigned char *)dest;
@@ -312,7 +305,7 @@ static bool dest_fine(const struct pfa *p, const struct pfa_dest *dest, struct p
 }
 
 /* While the mover has the page lock of src: nobody may be waited for, and nothing told. True: m->dst, HEAD and ours. */
-static bool dest_take_held(struct pfa *p, const struct migration *call, struct pfai_move *m)
+static bool dest_take_held(struct pfa *p, const struct pfai_migration *call, struct pfai_move *m)
 {
 	struct pfai_request rq = call->rq;
 	rq.order = m->order;
@@ -323,7 +316,7 @@ static bool dest_take_held(struct pfa *p, const struct migration *call, struct p
 }
 
 /* A block of m->order in m->dst, HEAD and ours. */
-static int dest_take(struct pfa *p, const struct migration *call, struct pfai_move *m)
+static int dest_take(struct pfa *p, const struct pfai_migration *call, struct pfai_move *m)
 {
 	const struct pfa_dest *dest = call->dest;
 	struct pfai_request rq = call->rq;
@@ -354,10 +347,10 @@ static void dest_give(struct pfa *p, const struct pfa_dest *dest, const struct p
 		(void)pfai_free_block(p, p->base + m->dst, m->order, m->function);
 }
 
-static int migrate_one(struct pfa *p, pfa_pfn head, const struct migration *call)
+int pfai_migrate_block(struct pfa *p, pfa_pfn head, const struct pfai_migration *call)
 {
 	struct pfai_move m = { .src = head - p->base, .zone = pfai_zone_of(p, head), .mode = call->dest->mode,
-		               .slot = call->slot, .function = "pfa_migrate" };
+		               .slot = call->slot, .function = call->function };
 	if (!m.zone)
 		return PFA_ERANGE;
 	if (pfai_load_relaxed(&m.zone->st->corrupt))
@@ -401,14 +394,14 @@ int pfa_migrate(struct pfa *p, const pfa_pfn heads[], size_t nr, const struct pf
 		return result;
 	if (!p->table)
 		return PFA_ENOTSUP;
-	struct migration call = { .dest = dest };
+	struct pfai_migration call = { .dest = dest, .function = "pfa_migrate" };
 	if (!dest_fine(p, dest, &call.rq))
 		return PFA_EINVAL;
 	bool mover = pfai_mover_begin(p, &call.slot);
 	for (size_t i = 0; i < nr; i++) {
 		if (i + MIGRATE_AHEAD < nr)
 			migrate_ahead(p, heads[i + MIGRATE_AHEAD]);
-		out_results[i] = mover ? migrate_one(p, heads[i], &call) : PFA_EBUSY;
+		out_results[i] = mover ? pfai_migrate_block(p, heads[i], &call) : PFA_EBUSY;
 		if (out_results[i] != PFA_OK)
 			result = PFA_EAGAIN;
 	}

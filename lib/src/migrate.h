@@ -40,4 +40,15 @@ int pfai_move_putback(struct pfa *p, struct pfai_move *m);
  * released; PFA_EMISUSE: dst is no such block; PFA_ECORRUPT. */
 int pfai_move_to(struct pfa *p, struct pfai_move *m);
 
+/* What is the same for all blocks of a call. */
+struct pfai_migration {
+	const struct pfa_dest *dest;
+	struct pfai_request rq; /* where dest has no take(): for each destination, but for its order */
+	uint32_t slot;          /* of pfai_mover_begin() */
+	const char *function;   /* for faults */
+};
+
+/* One block of pfa_migrate(). @return as there, for one block. */
+int pfai_migrate_block(struct pfa *p, pfa_pfn head, const struct pfai_migration *call);
+
 #endif

@@ -310,9 +310,9 @@ static unsigned pcpu_select(struct pfai_cpu *c, struct pfai_slot *s, unsigned or
 	return nr;
 }
 
-int pfai_cache_purge_pageblock(struct pfa *p, struct pfai_zone *z, size_t pb, bool wait)
+int pfai_cache_purge_run(struct pfa *p, struct pfai_zone *z, size_t rel, size_t nr_frames, bool wait)
 {
-	size_t lo = pfai_offset_of_rel(z, pb << p->pb_order), hi = lo + ((size_t)1 << p->pb_order);
+	size_t lo = pfai_offset_of_rel(z, rel), hi = lo + nr_frames;
 	size_t per_zone = pfai_slots_per_zone(p), first = z->id * per_zone;
 	int result = PFA_OK;
 	for (uint32_t cpu = 0; cpu < p->nr_cpus; cpu++) {

@@ -181,8 +181,13 @@ int pfai_cache_drain_all(struct pfa *p);
 /* Drains every cpu, and takes the lock also of those that say they hold nothing. */
 int pfai_cache_visit_all(struct pfa *p);
 
-/* Gives back the cached blocks that overlap this pageblock, from all cpus; wait: false skips busy caches. */
-int pfai_cache_purge_pageblock(struct pfa *p, struct pfai_zone *z, size_t pb, bool wait);
+/* Gives back the cached blocks that overlap [rel, rel + nr_frames), from all cpus; wait: false skips busy caches. */
+int pfai_cache_purge_run(struct pfa *p, struct pfai_zone *z, size_t rel, size_t nr_frames, bool wait);
+
+static inline int pfai_cache_purge_pageblock(struct pfa *p, struct pfai_zone *z, size_t pb, bool wait)
+{
+	return pfai_cache_purge_run(p, z, pb << p->pb_order, (size_t)1 << p->pb_order, wait);
+}
 
 /* Does any cpu's cache hold something? Without lock: what was cached before the call is seen, and where a drain has
  * taken it away, its zone's hints are seen too. */

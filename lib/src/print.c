@@ -86,8 +86,8 @@ static void print_count_pageblock(const struct pfa *p, const struct pfai_zone *z
 }
 
 struct print_census {
-	size_t blocks[PFAI_CODES][PFA_ORDER_LIMIT + 1];
-	size_t pageblocks[PFAI_CODES];
+	size_t blocks[PFAI_PLANES][PFA_ORDER_LIMIT + 1];
+	size_t pageblocks[PFAI_PLANES];
 };
 
 static int print_census(struct pfa *p, struct pfai_zone *z, struct print_census *census)
@@ -120,7 +120,7 @@ static int print_buddyinfo(struct print *out)
 		print_zone_name(out, z, 8);
 		for (unsigned order = 0; order <= out->p->max_order; order++) {
 			size_t sum = 0;
-			for (unsigned code = 0; code < PFAI_CODES; code++)
+			for (unsigned code = 0; code < PFAI_PLANES; code++)
 				sum += census.blocks[code][order];
 			print_str(out, " ");
 			print_dec(out, sum, 6);
@@ -153,7 +153,7 @@ static int print_pagetypeinfo(struct print *out)
 		int result = print_census(p, z, &census);
 		if (result != PFA_OK)
 			return result;
-		for (unsigned type = 0; type < PFA_TYPE_ISOLATE; type++) {
+		for (unsigned type = 0; type < PFA_TYPES; type++) {
 			print_str(out, "Node    0, zone ");
 			print_zone_name(out, z, 8);
 			print_str(out, ", type ");
@@ -165,11 +165,11 @@ static int print_pagetypeinfo(struct print *out)
 			print_str(out, "\n");
 		}
 		print_str(out, "Number of blocks type");
-		for (unsigned type = 0; type < PFA_TYPE_ISOLATE; type++)
+		for (unsigned type = 0; type < PFA_TYPES; type++)
 			print_padded(out, print_type_names[type], 13);
 		print_str(out, "\nNode 0, zone ");
 		print_zone_name(out, z, 8);
-		for (unsigned type = 0; type < PFA_TYPE_ISOLATE; type++)
+		for (unsigned type = 0; type < PFA_TYPES; type++)
 			print_dec(out, census.pageblocks[pfai_code_of_type(type)], 13);
 		print_str(out, "\n");
 	}
@@ -235,7 +235,7 @@ static int print_json(struct print *out)
 /* One character a pageblock: its type's letter, small if some of it is used, '#' if all of it, '.' if entirely free. */
 static char print_map_char(const struct pfa *p, const struct pfai_pb *pb)
 {
-	static const char letters[2][PFAI_CODES + 1] = { "MUHRC", "muhrc" };
+	static const char letters[2][PFAI_PLANES + 1] = { "MUHRCI", "muhrci" };
 	unsigned code = pfai_pb_code(pb);
 	if (pb->used == 0)
 		return code == PFAI_CODE_MOVABLE ? '.' : letters[0][code];

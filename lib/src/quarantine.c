@@ -184,11 +184,25 @@ int PFAI_NOINLINE pfai_quarantine_settle(struct pfa *p, struct pfai_cpu *c)
 	return quarantine_evict_plain(p, c, f) ? PFA_OK : quarantine_evict(p, c, f);
 }
 
+/* Is any pageblock of this block held? Whoever holds it has set the holder before he takes each cpu's lock to purge its queue. */
+static bool quarantine_held_off(const struct pfa *p, const struct pfai_zone *z, size_t offset, unsigned order)
+{
+	unsigned route = pfai_load_relaxed(&p->routes[offset >> p->pb_order]);
+	if (PFAI_LIKELY((route & (PFAI_ROUTE_CODES - 1)) != PFAI_ROUTE_SLOW))
+		return false;
+	size_t pb = (offset + z->delta) >> p->pb_order, last = (offset + z->delta + ((size_t)1 << order) - 1) >> p->pb_order;
+	for (; pb <= last && pb < z->nr_pb; pb++)
+		if (pfai_pb_holder(&z->pb[pb]))
+			return true;
+	return false;
+}
+
 int pfai_quarantine_put(struct pfa *p, struct pfai_cpu *c, const struct pfai_zone *z, size_t offset, unsigned order)
 {
 	struct pfai_full *f = pfai_full_of(p, c);
 	int result = PFA_OK;
-	if (!p->quarantine || !f->cap || PFAI_UNLIKELY(pfai_load_relaxed(&p->st->starving)))
+	if (!p->quarantine || !f->cap || PFAI_UNLIKELY(pfai_load_relaxed(&p->st->starving)) ||
+	    quarantine_held_off(p, z, offset, order))
 		return PFA_EAGAIN;
 	if (PFAI_UNLIKELY(!quarantine_sound(p, f)))
 		result = quarantine_damaged(p, f);

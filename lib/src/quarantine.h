@@ -10,8 +10,8 @@
 #include "pcpu.h"
 
 /* A FREEING block of z joins the queue; where that is full the oldest block leaves it, for its slot or its zone. PFA_OK,
- * or PFA_ECORRUPT: so, too, but damage was met. PFA_EAGAIN: nothing happened: there is no queue (caches are disabled),
- * blocks are not to be held back now, or there is no room, since a zone's lock is busy and cannot be waited for. */
+ * or PFA_ECORRUPT: so, too, but damage was met. PFA_EAGAIN: nothing happened: there is no queue (caches are disabled), its pageblock
+ * is held, blocks are not to be held back now, or there is no room, since a zone's lock is busy and cannot be waited for. */
 int pfai_quarantine_put(struct pfa *p, struct pfai_cpu *c, const struct pfai_zone *z, size_t offset, unsigned order);
 
 /* The queue is full: pfa.evict of its oldest blocks leave it at once, which costs less for each. PFA_OK, PFA_ECORRUPT;

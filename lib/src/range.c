@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <pfa/contig.h>
 #include <pfa/pfa.h>
 
 #include "alloc.h"
@@ -126,27 +127,27 @@ static void range_unclaim(struct pfa *p, size_t offset, size_t nr_frames)
 	}
 }
 
-/* Claimed blocks of one zone go back. Zone lock held. */
+/* Claimed blocks of one zone go back, as what they are together. Zone lock held. */
 static void range_put_locked(struct pfa *p, struct pfai_zone *z, size_t offset, size_t nr_frames)
 {
 	for (size_t at = offset; at < offset + nr_frames;) {
 		unsigned order = range_order(p, at);
 		pfai_block_returns(p, at, order);
-		pfai_zone_put_locked(p, z, at + z->delta, order, p->hooks & PFAI_HOOK_CONTENT);
 		at += (size_t)1 << order;
 	}
+	pfai_zone_put_run_locked(p, z, offset + z->delta, nr_frames, p->hooks & PFAI_HOOK_CONTENT);
 	z->st->direct_frees += nr_frames;
 	pfai_zone_steps(z, nr_frames);
 }
 
 /* All blocks of the range are claimed, and nothing stands in the way of their free. */
-static void range_freed(struct pfa *p, size_t offset, size_t nr_frames)
+static void range_freed(struct pfa *p, size_t offset, size_t nr_frames, const char *function)
 {
 	for (size_t at = offset; at < offset + nr_frames;) {
 		unsigned order = range_order(p, at);
 		if (pfai_level(p, 3))
 			(void)pfai_guard_release(p, pfai_zone_of(p, p->base + at), at, (size_t)1 << order);
-		pfai_hook_freed(p, at, order, "pfa_free_range");
+		pfai_hook_freed(p, at, order, function);
 		at += (size_t)1 << order;
 	}
 }
@@ -165,9 +166,9 @@ static bool range_zones_lockable(struct pfa *p, pfa_pfn first, size_t nr_frames)
 	return true;
 }
 
-int pfa_free_range(struct pfa *p, pfa_pfn first, size_t nr_frames)
+static int range_free(struct pfa *p, pfa_pfn first, size_t nr_frames, const char *function)
 {
-	int closed = pfai_closed(p, "pfa_free_range");
+	int closed = pfai_closed(p, function);
 	if (closed != PFA_OK)
 		return closed;
 	size_t offset = first - p->base, claimed = 0;
@@ -175,7 +176,7 @@ int pfa_free_range(struct pfa *p, pfa_pfn first, size_t nr_frames)
 	if (!nr_frames || first + nr_frames < first)
 		return PFA_EINVAL;
 	if (offset >= p->span || nr_frames > p->span - offset)
-		return pfai_fault(p, PFA_FAULT_MIXED_RANGE, first, 0, "pfa_free_range");
+		return pfai_fault(p, PFA_FAULT_MIXED_RANGE, first, 0, function);
 	for (uint32_t i = 0; i < p->nr_zones; i++)
 		if (p->zones[i].end > first && p->zones[i].start < first + nr_frames && pfai_load_relaxed(&p->zones[i].st->corrupt))
 			return PFA_ECORRUPT;
@@ -184,12 +185,12 @@ int pfa_free_range(struct pfa *p, pfa_pfn first, size_t nr_frames)
 		if (!range_claim(p, offset + claimed, nr_frames - claimed, &order)) {
 			bool movable = (pfai_load_relaxed(&p->bytes[offset + claimed]) & PFAI_STATE_MASK) == PFAI_MOVABLE;
 			range_unclaim(p, offset, claimed);
-			return pfai_fault(p, movable ? PFA_FAULT_MOVABLE : PFA_FAULT_MIXED_RANGE, first + claimed, 0, "pfa_free_range");
+			return pfai_fault(p, movable ? PFA_FAULT_MOVABLE : PFA_FAULT_MIXED_RANGE, first + claimed, 0, function);
 		}
 		claimed += (size_t)1 << order;
 		if (PFAI_UNLIKELY(!range_sound(p, offset + claimed - ((size_t)1 << order), order))) {
 			range_unclaim(p, offset, claimed);
-			return pfai_tell(p, "pfa_free_range");
+			return pfai_tell(p, function);
 		}
 	}
 	if (!range_zones_lockable(p, first, nr_frames)) {
@@ -198,9 +199,9 @@ int pfa_free_range(struct pfa *p, pfa_pfn first, size_t nr_frames)
 	}
 	if (p->hooks || pfai_level(p, 3)) {
 		int code = PFA_OK;
-		range_freed(p, offset, nr_frames);
+		range_freed(p, offset, nr_frames, function);
 		if (pfai_level(p, 3) && pfai_range_quarantined(p, offset, nr_frames, &code))
-			return pfai_told(p, code, "pfa_free_range");
+			return pfai_told(p, code, function);
 	}
 	while (nr_frames) {
 		struct pfai_zone *z = pfai_zone_of(p, first);
@@ -214,5 +215,15 @@ int pfa_free_range(struct pfa *p, pfa_pfn first, size_t nr_frames)
 		first += here;
 		nr_frames -= here;
 	}
-	return damaged ? pfai_tell(p, "pfa_free_range") : PFA_OK;
+	return damaged ? pfai_tell(p, function) : PFA_OK;
+}
+
+int pfa_free_range(struct pfa *p, pfa_pfn first, size_t nr_frames)
+{
+	return range_free(p, first, nr_frames, "pfa_free_range");
+}
+
+int pfa_free_contig_range(struct pfa *p, pfa_pfn start, size_t nr_frames)
+{
+	return range_free(p, start, nr_frames, "pfa_free_contig_range");
 }

@@ -368,7 +368,21 @@ static unsigned repair_code(const struct repair *r, size_t pb)
 	return code < PFAI_CODES ? code : PFAI_CODE_CMA;
 }
 
-/* The record of a pageblock, but for its type. */
+/* Is its holder true? The index decides, as it was; where that says nothing, since no frame was free, the route. */
+static bool repair_held(const struct repair *r, size_t pb)
+{
+	if (!pfai_pb_holder(&r->z->pb[pb]) || (pb + 1) << r->p->pb_order <= r->first)
+		return false;
+	if (repair_offered_as(r, pb, PFAI_CODE_ISOLATE))
+		return true;
+	for (unsigned code = 0; code < PFAI_CODES; code++)
+		if (repair_offered_as(r, pb, code))
+			return false;
+	size_t offset = pfai_offset_of_rel(r->z, pb << r->p->pb_order);
+	return pfai_load_relaxed(&r->p->routes[offset >> r->p->pb_order]) % PFAI_ROUTE_CODES == PFAI_ROUTE_SLOW;
+}
+
+/* The record of a pageblock, but for its type and its holder. */
 static void repair_record(struct repair *r, size_t pb)
 {
 	struct pfai_zone *z = r->z;
@@ -377,7 +391,7 @@ static void repair_record(struct repair *r, size_t pb)
 	for (size_t i = pb * words; i < (pb + 1) * words; i++)
 		used += pfai_popcount(z->not_free[i]);
 	rec->used = (uint32_t)used;
-	rec->holder = rec->marked = 0;
+	rec->marked = 0;
 	rec->spare = 0;
 }
 
@@ -390,13 +404,13 @@ static void repair_type(struct repair *r, size_t pb)
 	bool partial = rec->flags & PFAI_PB_PARTIAL;
 	if (code == PFAI_CODE_HIGHATOMIC && z->st->reserved_high + size > z->highatomic_limit)
 		code = PFAI_CODE_MOVABLE;
-	if ((partial && !pfai_code_is_common(code)) || (!rec->used && pfai_code_reverts(code)))
+	if ((partial && !pfai_code_is_common(code)) || (!rec->used && !pfai_pb_holder(rec) && pfai_code_reverts(code)))
 		code = PFAI_CODE_MOVABLE;
 	if (code == PFAI_CODE_HIGHATOMIC)
 		z->st->reserved_high += size;
 	r->out->retyped += code != rec->code;
 	rec->code = (uint8_t)code;
-	z->st->free[code] += size - rec->used;
+	z->st->free[pfai_pb_code(rec)] += size - rec->used;
 }
 
 /* Frames that were to become bad when they come back: they still are, if they are in use. */
@@ -442,10 +456,10 @@ static void repair_index(struct repair *r)
 	struct pfai_zone *z = r->z;
 	unsigned shift = p->pb_order - p->leaf_order, run_code = 0;
 	size_t run = PFAI_NONE;
-	memset(z->sets, 0, z->set_words * PFAI_CODES * sizeof(*z->sets));
+	memset(z->sets, 0, z->set_words * PFAI_PLANES * sizeof(*z->sets));
 	memset(z->st->nonempty, 0, sizeof(z->st->nonempty));
 	for (size_t leaf = 0; leaf < z->nr_leaves; leaf++) {
-		unsigned code = z->pb[leaf >> shift].code;
+		unsigned code = pfai_pb_code(&z->pb[leaf >> shift]);
 		int order = pfai_zone_fold_leaf_locked(p, z, leaf);
 		bool whole = order == (int)p->leaf_order;
 		if (run != PFAI_NONE && (!whole || code != run_code)) {
@@ -470,10 +484,13 @@ static void repair_pageblocks(struct repair *r)
 	struct pfai_zone *z = r->z;
 	size_t first = r->first >> r->p->pb_order;
 	memset(z->st->free, 0, sizeof(z->st->free));
-	z->st->reserved_high = 0;
+	z->st->reserved_high = z->st->nr_held = 0;
 	repair_doomed(r);
 	for (size_t pb = 0; pb < z->nr_pb; pb++) {
 		repair_record(r, pb);
+		if (!repair_held(r, pb))
+			pfai_store_relaxed(&z->pb[pb].holder, 0u);
+		z->st->nr_held += pfai_pb_holder(&z->pb[pb]) != 0;
 		repair_type(r, pb);
 	}
 	for (size_t pb = 0; pb < z->nr_pb; pb++)

@@ -52,6 +52,7 @@ void pfai_zone_stats_frozen(struct pfa *p, struct pfai_zone *z, struct pfa_zone_
 	*out = (struct pfa_zone_stats){
 		.present = z->st->present,
 		.free = (size_t)pfai_zone_room_locked(z, 0, true, true),
+		.free_isolated = z->st->free[PFAI_CODE_ISOLATE],
 		.cached = cached,
 		.allocated = allocated + z->st->direct_allocs - z->st->direct_frees,
 		.quarantined = quarantined,
@@ -80,6 +81,7 @@ void pfai_zone_stats_frozen(struct pfa *p, struct pfai_zone *z, struct pfa_zone_
 		.nr_compact_moved = pfai_load_relaxed(&z->st->compaction.moved),
 		.nr_compact_failed = pfai_load_relaxed(&z->st->compaction.failed),
 		.nr_compact_steps = pfai_load_relaxed(&z->st->compaction.steps),
+		.held_pageblocks = z->st->nr_held,
 		.max_lock_steps = z->st->events.lock_steps,
 	};
 }

@@ -539,7 +539,7 @@ void pfai_zone_put_leaf_locked(struct pfa *p, struct pfai_zone *z, size_t leaf, 
 	zone_emptied(p, z, rel >> p->pb_order);
 }
 
-void pfai_zone_put_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order, bool zero)
+static void zone_put_block(struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order, bool zero)
 {
 	if (order < PFAI_WORD_SHIFT) {
 		pfai_word mask = pfai_low_bits(1u << order) << (rel & PFAI_WORD_MASK);
@@ -581,6 +581,25 @@ void pfai_zone_put_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsign
 	zone_emptied(p, z, rel >> p->pb_order);
 }
 
+/* Is a block larger than a pageblock partly held? */
+static bool zone_straddles(const struct pfa *p, const struct pfai_zone *z, size_t rel, unsigned order)
+{
+	size_t pb = rel >> p->pb_order, end = pb + ((size_t)1 << (order - p->pb_order));
+	unsigned code = pfai_pb_code(&z->pb[pb]);
+	while (++pb < end)
+		if ((pfai_pb_code(&z->pb[pb]) == PFAI_CODE_ISOLATE) != (code == PFAI_CODE_ISOLATE))
+			return true;
+	return false;
+}
+
+void pfai_zone_put_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order, bool zero)
+{
+	if (order > p->pb_order && PFAI_UNLIKELY(z->st->nr_held != 0) && zone_straddles(p, z, rel, order))
+		pfai_zone_put_run_locked(p, z, rel, (size_t)1 << order, zero);
+	else
+		zone_put_block(p, z, rel, order, zero);
+}
+
 void pfai_zone_put_run_locked(struct pfa *p, struct pfai_zone *z, size_t rel, size_t nr_frames, bool zero)
 {
 	while (nr_frames) {
@@ -588,7 +607,7 @@ void pfai_zone_put_run_locked(struct pfa *p, struct pfai_zone *z, size_t rel, si
 		unsigned order = pfai_natural_order(rel, nr_frames, z->top_order);
 		if (order > p->pb_order)
 			order = p->pb_order;
-		pfai_zone_put_locked(p, z, rel, order, zero);
+		zone_put_block(p, z, rel, order, zero);
 		rel += (size_t)1 << order;
 		nr_frames -= (size_t)1 << order;
 	}
@@ -596,87 +615,43 @@ void pfai_zone_put_run_locked(struct pfa *p, struct pfai_zone *z, size_t rel, si
 
 /* ---- types ----------------------------------------------------------------------------------------------------- */
 
-/* A pageblock that lies in two zones is never freed into a cache: its route has room for one zone only. */
-static bool zone_shares_pageblock(const struct pfa *p, const struct pfai_zone *z, size_t pb)
+/* What a pageblock counts as is about to change: its free memory leaves what it was kept by, but for what joins the other at once.
+ * False: damage was met, nothing is to be changed. *block: it is entirely free, and has been taken out as one. */
+static bool zone_change_begin(struct pfa *p, struct pfai_zone *z, size_t pb, unsigned old, unsigned code, bool *block)
 {
-	pfa_pfn first = z->origin + (pb << p->pb_order), end = first + ((size_t)1 << p->pb_order);
-	if (first >= z->start && end <= z->end)
-		return false;
-	for (uint32_t i = 0; i < p->nr_zones; i++)
-		if (&p->zones[i] != z && p->zones[i].start < end && p->zones[i].end > first)
-			return true;
-	return false;
-}
-
-uint8_t pfai_zone_route_locked(const struct pfa *p, const struct pfai_zone *z, size_t pb)
-{
-	unsigned code = pfai_pb_code(&z->pb[pb]);
-	if (!pfai_code_is_common(code) || (z->pb[pb].flags & PFAI_PB_DOOMED) || zone_shares_pageblock(p, z, pb))
-		code = PFAI_ROUTE_SLOW;
-	return (uint8_t)(z->id << PFAI_ROUTE_ZONE_SHIFT | code);
-}
-
-void pfai_zone_set_code_locked(struct pfa *p, struct pfai_zone *z, size_t pb, unsigned code)
-{
-	z->pb[pb].code = (uint8_t)code;
-	size_t offset = pfai_offset_of_rel(z, pb << p->pb_order);
-	pfai_store_relaxed(&p->routes[offset >> p->pb_order], pfai_zone_route_locked(p, z, pb));
-}
-
-void pfai_zone_doom_group(const struct pfa *p, const struct pfai_zone *z, size_t rel, size_t *first, size_t *end)
-{
-	unsigned order = p->cached_orders ? p->cached_orders - 1u : 0;
-	order = order < z->top_order ? order : z->top_order;
-	order = order > p->pb_order ? order : p->pb_order;
-	size_t lo = rel >> order << order, hi = lo + ((size_t)1 << order), begin = z->start - z->origin;
-	*first = (lo > begin ? lo : begin) >> p->pb_order; /* pageblocks before the zone have no route */
-	*end = (hi < z->nr_rel ? hi : z->nr_rel) >> p->pb_order;
-}
-
-void pfai_zone_route_doomed_locked(struct pfa *p, struct pfai_zone *z, size_t rel, bool doomed)
-{
-	size_t first, end;
-	pfai_zone_doom_group(p, z, rel, &first, &end);
-	if (!doomed && !pfai_map_is(z->doomed, first << p->pb_order, (end - first) << p->pb_order, false))
-		return;
-	for (size_t pb = first; pb < end; pb++) {
-		unsigned flags = z->pb[pb].flags & ~PFAI_PB_DOOMED;
-		z->pb[pb].flags = (uint8_t)(doomed ? flags | PFAI_PB_DOOMED : flags);
-		pfai_zone_set_code_locked(p, z, pb, z->pb[pb].code);
-	}
-}
-
-void pfai_zone_retype_locked(struct pfa *p, struct pfai_zone *z, size_t pb, unsigned code)
-{
-	unsigned old = pfai_zone_code_locked(z, &z->pb[pb]);
-	size_t rel = pb << p->pb_order, size = (size_t)1 << p->pb_order, end = rel + size;
-	if (old == code)
-		return;
+	size_t rel = pb << p->pb_order, size = (size_t)1 << p->pb_order;
+	*block = z->pb[pb].used == 0 && z->top_order >= p->pb_order;
 	if (PFAI_UNLIKELY(z->pb[pb].used > size)) {
 		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
-		return;
+		return false;
 	}
 	(void)pfai_zone_must(p, z, size - z->pb[pb].used <= z->st->free[old]);
 	z->st->free[old] -= size - z->pb[pb].used;
 	z->st->free[code] += size - z->pb[pb].used;
-	if (z->pb[pb].used == 0 && z->top_order >= p->pb_order) {
-		/* Entirely free, perhaps as part of something larger: it leaves that, changes, and merges again. */
-		int from = pfai_zone_containing_locked(p, z, old, rel);
-		if (PFAI_UNLIKELY(from < (int)p->pb_order)) {
-			pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
-			return;
-		}
-		pfai_index_del(p, z, old, (unsigned)from, rel >> from);
-		zone_split_down(p, z, old, rel, (unsigned)from, p->pb_order);
-		pfai_zone_set_code_locked(p, z, pb, code);
-		/* An entirely free pageblock binds a common type only while a request is about to use it: no merging then. */
-		if (pfai_code_reverts(code))
-			pfai_index_add(p, z, code, p->pb_order, pb);
-		else
-			zone_merge_up(p, z, rel, p->pb_order);
-		return;
+	if (!*block)
+		return true;
+	/* Entirely free, perhaps as part of something larger: it leaves that, changes, and merges again. */
+	int from = pfai_zone_containing_locked(p, z, old, rel);
+	if (PFAI_UNLIKELY(from < (int)p->pb_order)) {
+		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
+		return false;
 	}
-	pfai_zone_set_code_locked(p, z, pb, code);
+	pfai_index_del(p, z, old, (unsigned)from, rel >> from);
+	zone_split_down(p, z, old, rel, (unsigned)from, p->pb_order);
+	return true;
+}
+
+/* It counts as `code` now: its free memory joins what that is kept by. */
+static void zone_change_end(struct pfa *p, struct pfai_zone *z, size_t pb, unsigned old, unsigned code, bool block)
+{
+	size_t rel = pb << p->pb_order, end = rel + ((size_t)1 << p->pb_order);
+	/* An entirely free pageblock binds a common type only while a request is about to use it: no merging then. */
+	if (block && pfai_code_reverts(code))
+		pfai_index_add(p, z, code, p->pb_order, pb);
+	else if (block)
+		zone_merge_up(p, z, rel, p->pb_order);
+	if (block)
+		return;
 	for (size_t at = rel; at < end;) {
 		size_t leaf = at >> p->leaf_order;
 		int order = leaf_order_of(z, leaf);
@@ -692,13 +667,36 @@ void pfai_zone_retype_locked(struct pfa *p, struct pfai_zone *z, size_t pb, unsi
 	}
 }
 
-void pfai_zone_undoom_locked(struct pfa *p, struct pfai_zone *z, size_t rel, size_t nr_frames)
+void pfai_zone_retype_locked(struct pfa *p, struct pfai_zone *z, size_t pb, unsigned code)
 {
-	for (size_t i = rel; z->st->nr_doomed && i < rel + nr_frames; i++) {
-		if (!pfai_map_test(z->doomed, i))
-			continue;
-		pfai_map_fill(z->doomed, i, 1, false);
-		z->st->nr_doomed--;
-		pfai_zone_route_doomed_locked(p, z, i, false);
-	}
+	unsigned old = pfai_zone_code_locked(z, &z->pb[pb]);
+	bool block;
+	if (old == code || !zone_change_begin(p, z, pb, old, code, &block))
+		return;
+	pfai_zone_set_code_locked(p, z, pb, code);
+	zone_change_end(p, z, pb, old, code, block);
+}
+
+void pfai_zone_hold_locked(struct pfa *p, struct pfai_zone *z, size_t pb, uint32_t token)
+{
+	unsigned old = pfai_zone_code_locked(z, &z->pb[pb]);
+	bool block;
+	if (!zone_change_begin(p, z, pb, old, PFAI_CODE_ISOLATE, &block))
+		return;
+	pfai_zone_set_holder_locked(p, z, pb, token);
+	zone_change_end(p, z, pb, old, PFAI_CODE_ISOLATE, block);
+}
+
+void pfai_zone_unhold_locked(struct pfa *p, struct pfai_zone *z, size_t pb)
+{
+	struct pfai_pb *rec = &z->pb[pb];
+	bool block;
+	/* What became entirely free while it was held binds no type. */
+	if (rec->used == 0 && pfai_code_reverts(pfai_pb_own_code(rec)))
+		rec->code = PFAI_CODE_MOVABLE;
+	unsigned code = pfai_pb_own_code(rec);
+	bool sound = zone_change_begin(p, z, pb, PFAI_CODE_ISOLATE, code, &block);
+	pfai_zone_set_holder_locked(p, z, pb, 0); /* also where damage was met: nobody holds it until the repair */
+	if (sound)
+		zone_change_end(p, z, pb, PFAI_CODE_ISOLATE, code, block);
 }

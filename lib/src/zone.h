@@ -7,6 +7,7 @@
 #define PFAI_ZONE_H
 
 #include "rank.h"
+#include "route.h"
 #include "tail.h"
 
 /* False: the platform cannot wait. */
@@ -86,7 +87,8 @@ bool pfai_zone_is_free_locked(const struct pfa *p, struct pfai_zone *z, size_t r
 size_t pfai_zone_first_in_locked(const struct pfa *p, const struct pfai_zone *z, unsigned code, unsigned order,
                                  size_t lo, size_t hi);
 
-/* Gives [rel, 2^order) back, merging; zero: its content is known to be zero. O(orders + leaf words + 2^order / word). */
+/* Gives [rel, 2^order) back, merging; zero: its content is known to be zero. Where only some of its pageblocks are held it comes back
+ * in pieces, each to its own pageblock. O(orders + leaf words + 2^order / word). */
 void pfai_zone_put_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order, bool zero);
 
 /* Gives back the frames `mask` of one word of the free map at once; `zero`: those of them known to be zero. */
@@ -105,19 +107,10 @@ bool pfai_zone_known_zero_locked(const struct pfa *p, const struct pfai_zone *z,
 /* Changes the type of a pageblock, free blocks and counters with it. O(leaves of the pageblock x orders). */
 void pfai_zone_retype_locked(struct pfa *p, struct pfai_zone *z, size_t pb, unsigned code);
 
-/* Writes the pageblock's type and route only: for pageblocks without a free frame. */
-void pfai_zone_set_code_locked(struct pfa *p, struct pfai_zone *z, size_t pb, unsigned code);
-
-/* The pageblocks [*first, *end) in which a block that a cache could hold and that has this frame may begin. */
-void pfai_zone_doom_group(const struct pfa *p, const struct pfai_zone *z, size_t rel, size_t *first, size_t *end);
-
-/* These frames have become bad without coming back. O(nr_frames). */
-void pfai_zone_undoom_locked(struct pfa *p, struct pfai_zone *z, size_t rel, size_t nr_frames);
-
-/* A frame of this group was doomed, or became bad: frees of blocks there go past the caches, or may use them again. */
-void pfai_zone_route_doomed_locked(struct pfa *p, struct pfai_zone *z, size_t rel, bool doomed);
-/* The route that this pageblock must have. One that is shared has that of either zone: both are SLOW. */
-uint8_t pfai_zone_route_locked(const struct pfa *p, const struct pfai_zone *z, size_t pb);
+/* A pageblock without a holder gets one: its free memory is not on offer from now on, and frees go past the caches. What caches
+ * have of it is still there. / It has none any more: its free memory is on offer again, as its own type. As above. */
+void pfai_zone_hold_locked(struct pfa *p, struct pfai_zone *z, size_t pb, uint32_t token);
+void pfai_zone_unhold_locked(struct pfa *p, struct pfai_zone *z, size_t pb);
 
 /* Watermark: frames that a request may still take. See lib/docs/architecture.md (Marks). */
 ptrdiff_t pfai_zone_room_locked(const struct pfai_zone *z, size_t mark, bool high, bool cma);
@@ -125,7 +118,7 @@ ptrdiff_t pfai_zone_room_locked(const struct pfai_zone *z, size_t mark, bool hig
 /* Damage was met: this zone refuses from now on. Whoever gets out of all locks next tells it (pfai_tell). */
 void pfai_zone_mark_corrupt(struct pfai_zone *z, enum pfai_damage damage);
 
-/* The pageblock's type; one that does not exist marks the zone, at every level: it would be an index beyond tables. */
+/* What the pageblock counts as; a type that does not exist marks the zone, at every level: it would be an index beyond tables. */
 static inline unsigned pfai_zone_code_locked(struct pfai_zone *z, const struct pfai_pb *pb)
 {
 	if (PFAI_UNLIKELY(pb->code >= PFAI_CODES))

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "fork_scenes.h"
 
+#include <pfa/contig.h>
 #include <pfa/harden.h>
 #include <pfa/walk.h>
 
@@ -282,6 +283,22 @@ static void site_repair(struct pfa *p)
 	MUST_EQ(pfa_repair(p, 0, NULL), PFA_OK);
 }
 
+/* Held, looked at, given up; and a frame that is free, taken as a range. */
+static void site_ranges(struct pfa *p)
+{
+	struct pfa_frame_info info;
+	pfa_token token;
+	pfa_pfn pfn = 2 * FRAMES;
+	do
+		MUST_EQ(pfa_frame_info(p, --pfn, &info), PFA_OK);
+	while (info.state != PFA_FRAME_FREE);
+	MUST_EQ(pfa_isolate_range(p, pfn, pfn + 1, 0, &token, NULL), PFA_OK);
+	MUST_EQ(pfa_test_isolated(p, pfn, pfn + 1, token, NULL), PFA_OK);
+	MUST_EQ(pfa_undo_isolate_range(p, pfn, pfn + 1, token), PFA_OK);
+	MUST_EQ(pfa_alloc_contig_range(p, pfn, pfn + 1, 0, NULL), PFA_OK);
+	MUST_EQ(pfa_free_contig_range(p, pfn, 1), PFA_OK);
+}
+
 const struct site scene_sites[] = {
 	{"alloc_miss", site_alloc_miss, 1, SITE_PLAIN},
 	{"alloc_direct", site_alloc_direct, 2, SITE_PLAIN},
@@ -297,6 +314,7 @@ const struct site scene_sites[] = {
 	{"misuse", site_misuse, 0, SITE_PLAIN},
 	{"bad", site_bad, 2, SITE_PLAIN},
 	{"repair", site_repair, 2, SITE_PLAIN},
+	{"ranges", site_ranges, 6, SITE_PLAIN},
 };
 enum { NR_SITES = sizeof(scene_sites) / sizeof(scene_sites[0]) };
 const unsigned scene_nr_sites = NR_SITES;

@@ -8,6 +8,7 @@
 #include "unit.h"
 
 #include <pfa/compact.h>
+#include <pfa/contig.h>
 #include <pfa/harden.h>
 
 #include <pthread.h>
@@ -404,9 +405,39 @@ static void test_movers_back_out(void **state)
 	stop();
 }
 
+/* Nothing is held, nothing taken; what is held stays so. */
+static void test_ranges_back_out(void **state)
+{
+	(void)state;
+	struct pfa_blocker why;
+	pfa_token token, held;
+	for (unsigned cache = 0; cache < 2; cache++) {
+		prepare(cache ? 0 : PFA_EXPLICIT_0);
+		go();
+		struct pfa *pfa = busy.rig.pfa;
+		const pfa_pfn start = busy.rig.zones[0].start;
+		EXPECT(pfa_isolate_range, PFA_OK, pfa, start, start + 1, 0, &held, &why);
+		pthread_t thread = hold(cache ? hold_cache : hold_zone);
+		EXPECT(pfa_isolate_range, PFA_EBUSY, pfa, start + 70, start + 71, 0, &token, &why);
+		assert_int_equal(why.reason, PFA_BLOCKER_BUSY);
+		EXPECT(pfa_alloc_contig_range, PFA_EBUSY, pfa, start + 70, start + 71, 0, &why);
+		assert_int_equal(why.reason, PFA_BLOCKER_BUSY);
+		if (!cache) {
+			EXPECT(pfa_undo_isolate_range, PFA_EBUSY, pfa, start, start + 1, held);
+			EXPECT(pfa_test_isolated, PFA_EBUSY, pfa, start, start + 1, held, &why);
+		}
+		let_go(thread);
+		assert_int_equal(rig_stats(&busy.rig, 0).held_pageblocks, 1);
+		EXPECT(pfa_alloc_contig_range, PFA_OK, pfa, start + 70, start + 71, 0, &why);
+		EXPECT(pfa_free_contig_range, PFA_OK, pfa, start + 70, 1);
+		EXPECT(pfa_undo_isolate_range, PFA_OK, pfa, start, start + 1, held);
+		stop();
+	}
+}
+
 static const struct unit_test tests[] = {
 	TEST(test_zone_is_busy), TEST(test_requests_back_out), TEST(test_cache_is_busy), TEST(test_set_is_busy),
 	TEST(test_service_is_busy), TEST(test_drained_behind_a_request), TEST(test_inside_of_a_claimed_range),
-	TEST(test_movers_back_out),
+	TEST(test_movers_back_out), TEST(test_ranges_back_out),
 };
 UNIT_MAIN(tests)

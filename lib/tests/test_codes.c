@@ -79,6 +79,11 @@ static const struct {
 	{"pfa_migrate", "OK EAGAIN EINVAL ENOTSUP EDEADLK"},
 	{"pfa_compact", "OK ENOMEM EBUSY EINVAL ENOTSUP EDEADLK ECORRUPT"},
 	{"pfa_walk_free", "OK ESTOP EINVAL EDEADLK ECORRUPT"},
+	{"pfa_isolate_range", "OK EBUSY EAGAIN ENOMEM ERANGE EINVAL EDEADLK ECORRUPT"},
+	{"pfa_undo_isolate_range", "OK EMISUSE ERANGE EINVAL EBUSY ECORRUPT"},
+	{"pfa_test_isolated", "OK EBUSY EMISUSE ERANGE EINVAL ECORRUPT"},
+	{"pfa_alloc_contig_range", "OK EBUSY EAGAIN ENOMEM ERANGE EINVAL ENOTSUP EDEADLK ECORRUPT"},
+	{"pfa_free_contig_range", "OK EINVAL EMISUSE ECORRUPT"},
 	{"pfa_frame_info", "OK EBUSY"},
 	{"pfa_pageblock_info", "OK ERANGE EBUSY"},
 	{"pfa_check", "OK ECORRUPT EINVAL EBUSY"},
@@ -260,7 +265,7 @@ static void compare_header(const char *dir, const char *name, bool seen[NR_DOCUM
 
 int main(int argc, char **argv)
 {
-	static const char *const headers[] = {"types.h", "config.h", "pfa.h", "stats.h", "debug.h", "harden.h", "copy.h", "movable.h", "compact.h", "walk.h"};
+	static const char *const headers[] = {"types.h", "config.h", "pfa.h", "stats.h", "debug.h", "harden.h", "copy.h", "movable.h", "compact.h", "walk.h", "contig.h"};
 	bool seen[NR_DOCUMENTED] = {false};
 	if (argc != 3) {
 		fprintf(argc == 2 && strcmp(argv[1], "--help") == 0 ? stdout : stderr,

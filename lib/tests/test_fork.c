@@ -9,6 +9,7 @@
 
 #include <pfa/compact.h>
 #include <pfa/walk.h>
+#include <pfa/contig.h>
 #include <pfa/harden.h>
 #include <pfa/movable.h>
 
@@ -155,6 +156,18 @@ static int visit(void *ctx, struct pfa_run run)
 	return 1;
 }
 
+static void expect_contig(struct pfa *p, int code)
+{
+	struct pfa_blocker why = {PFA_BLOCKER_NONE, 7};
+	pfa_token token = 7;
+	EXPECT(pfa_isolate_range, code, p, 0, 64, 0, &token, &why);
+	EXPECT(pfa_undo_isolate_range, code, p, 0, 64, 1);
+	EXPECT(pfa_test_isolated, code, p, 0, 64, 1, &why);
+	EXPECT(pfa_alloc_contig_range, code, p, 0, 64, 0, &why);
+	EXPECT(pfa_free_contig_range, code, p, 0, 64);
+	MUST(token == 7 && why.pfn == 7);
+}
+
 /* Every function that returns a code, with arguments that were fine before. */
 static void expect_everywhere(struct rig *rig, pfa_pfn block, int code)
 {
@@ -213,6 +226,7 @@ static void expect_everywhere(struct rig *rig, pfa_pfn block, int code)
 	EXPECT(pfa_mark_bad, code, p, block);
 	EXPECT(pfa_fork_prepare, code, p);
 	expect_movable(p, block, code);
+	expect_contig(p, code);
 	EXPECT(pfa_fini, code, p);
 }
 

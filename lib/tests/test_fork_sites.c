@@ -63,6 +63,7 @@ static const struct {
 	{"pfa_fork_prepare", "the fork itself"},
 	{"pfa_init", "before anyone else can know of the instance"},
 	{"freeing_has_room", "where a zone's lock cannot be waited for, so that there is no other thread"},
+	{"contig_give_back", "where another thread marks a frame bad while its range is being taken"},
 	{"compact_take", COMPACTS},
 	{"compact_skips", COMPACTS},
 	{"compact_hint", COMPACTS},

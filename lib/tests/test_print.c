@@ -146,13 +146,13 @@ static void test_buddyinfo_large_pageblocks(void **state)
 static void test_pagetypeinfo(void **state)
 {
 	(void)state;
-	static const char *const types[] = {"Unmovable", "Movable", "Reclaimable", "HighAtomic", "CMA"};
+	static const char *const types[] = {"Unmovable", "Movable", "Reclaimable", "HighAtomic", "CMA", "Isolate"};
 	struct rig rig;
 	start(&rig);
 	char *all = strdup(print(&rig, PFA_PRINT_PAGETYPEINFO));
 	assert_non_null(all);
 	assert_memory_equal(all, "Page block order: 6\n", 20);
-	size_t offered[2] = {0, 0}, cma = 0, high = 0, per_type[2][5] = {{0}};
+	size_t offered[2] = {0, 0}, cma = 0, high = 0, per_type[2][6] = {{0}};
 	unsigned rows = 0, censuses = 0;
 	char *save = NULL;
 	for (char *line = strtok_r(all, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
@@ -160,9 +160,9 @@ static void test_pagetypeinfo(void **state)
 		size_t n[16];
 		if (sscanf(line, "Node 0, zone %15[^,], type %15s %500[0-9 ]", zone, type, number) == 3) {
 			unsigned z = strcmp(zone, "DMA") != 0;
-			assert_true(rows < 10);
-			assert_string_equal(type, types[rows % 5]);
-			assert_int_equal(z, rows / 5);
+			assert_true(rows < 12);
+			assert_string_equal(type, types[rows % 6]);
+			assert_int_equal(z, rows / 6);
 			strcat(number, "\n");
 			assert_int_equal(numbers(number, n, 16), 9);
 			for (unsigned order = 0; order <= 8; order++) {
@@ -174,20 +174,20 @@ static void test_pagetypeinfo(void **state)
 		} else if (sscanf(line, "Node 0, zone %15s %500[0-9 ]", zone, number) == 2) {
 			unsigned z = strcmp(zone, "DMA") != 0;
 			strcat(number, "\n");
-			assert_int_equal(numbers(number, n, 16), 5);
+			assert_int_equal(numbers(number, n, 16), 6);
 			memcpy(per_type[z], n, sizeof(per_type[z]));
 			censuses++;
 		}
 	}
 	offered[0] -= rig_stats(&rig, 0).free;
 	offered[1] -= rig_stats(&rig, 1).free;
-	assert_int_equal(rows, 10);
+	assert_int_equal(rows, 12);
 	assert_int_equal(offered[0] + offered[1], 0);
 	assert_int_equal(cma, rig_stats(&rig, 0).free_cma);
 	assert_int_equal(high, rig_stats(&rig, 0).free_highatomic);
 	assert_int_equal(censuses, 2);
 	for (unsigned z = 0; z < 2; z++) {
-		size_t expected[5] = {0};
+		size_t expected[6] = {0};
 		for (pfa_pfn pb = rig.zones[z].start / 64; pb <= (rig.zones[z].start + rig.zones[z].nr_frames - 1) / 64; pb++) {
 			pfa_pfn inside = pb * 64 < rig.zones[z].start ? rig.zones[z].start : pb * 64;
 			expected[rig_type(&rig, inside)]++;

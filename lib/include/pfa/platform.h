@@ -43,6 +43,7 @@ enum pfa_fault_kind {
 	PFA_FAULT_DESTINATION,        /**< what a destination policy gave is no allocated block of that order, or is movable */
 	PFA_FAULT_NOT_MOVED,          /**< a destination was freed, though the owner's migrate did not take it */
 	PFA_FAULT_DOUBLE_FREE_QUARANTINED, /**< the block is already free, in quarantine */
+	PFA_FAULT_NOT_HELD,           /**< pfa_undo_isolate_range or pfa_test_isolated of a pageblock that this token does not hold */
 	PFA_FAULT_GUARD,              /**< the frame guards a block of a PFA_GUARD request */
 	/* corruption: metadata does not agree with itself (code PFA_ECORRUPT) */
 	PFA_FAULT_CORRUPT_CACHE,      /**< a cached block's frame byte does not say so */

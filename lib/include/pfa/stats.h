@@ -54,7 +54,8 @@ extern "C" {
 	X(nr_compact_scanned, "frames that compaction's migrate scanner looked at")                                 \
 	X(nr_compact_moved, "frames that compaction moved")                                                         \
 	X(nr_compact_failed, "frames that compaction wanted to move and could not")                                 \
-	X(nr_compact_steps, "steps of compaction")
+	X(nr_compact_steps, "steps of compaction")                                                                  \
+	X(held_pageblocks, "pageblocks that are held (pfa/contig.h): a count of pageblocks, not of frames")
 
 struct pfa_zone_stats {
 #define PFA_X(name, meaning) size_t name;

@@ -87,6 +87,8 @@ enum pfa_type {
 #define PFA_NORETRY (1u << 7) /**< one try: no draining of caches, no release of the reserve; EAGAIN where those could help */
 #define PFA_EXACT_ZONE (1u << 8) /**< only the zone of PFA_ZONE(n), no fallback to the zones after it */
 #define PFA_GUARD (1u << 9)      /**< pfa_alloc only, hardening level 3: the frames before and after the block are guards */
+#define PFA_NOMIGRATE (1u << 10) /**< ranges only (contig.h): nothing is moved, no owner is called */
+#define PFA_CMA (1u << 11)       /**< ranges only: CMA pageblocks may be taken, too */
 /** Zones are tried in configured order, beginning at n (default 0); zones before n are never used. */
 #define PFA_ZONE(n) ((uint32_t)(n) << 24)
 #define PFA_ZONE_OF(flags) ((flags) >> 24)

@@ -1,0 +1,504 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Contiguous ranges with one thread: that they are had exactly where nothing is in the way, what is said of what is, and that nothing
+ * else changes, either way.
+ */
+#include "scripted.h"
+#include "unit.h"
+
+#include <pfa/contig.h>
+#include <pfa/harden.h>
+
+#include <string.h>
+
+enum { PB = 64, FRAMES = 24 * PB };
+
+/* What the test knows of a frame. */
+enum kind { FREE, FIXED, MOVES, PINNED, RUN, BAD };
+
+static struct scripted s;
+static struct rig rig;
+static enum kind kinds[FRAMES];
+static pfa_pfn fixed[FRAMES]; /* unmovable blocks */
+static unsigned fixed_order[FRAMES], nr_fixed;
+
+static void base(uint32_t cache_high, size_t nr_frames)
+{
+	rig_init(&rig);
+	rig.cfg.max_owners = 2;
+	rig.cfg.cache_high = cache_high;
+	rig_zone(&rig, 0, nr_frames);
+	rig_start(&rig);
+	scripted_start(&s, &rig);
+	memset(kinds, 0, sizeof(kinds));
+	nr_fixed = 0;
+}
+
+static void note(pfa_pfn at, unsigned order, enum kind kind)
+{
+	for (pfa_pfn end = at + ((pfa_pfn)1 << order); at < end; at++)
+		kinds[at] = kind;
+}
+
+/* Where everything is now: movable blocks may have moved. */
+static void look(void)
+{
+	for (pfa_pfn at = 0; at < FRAMES; at++)
+		if (kinds[at] == MOVES || kinds[at] == PINNED)
+			kinds[at] = FREE;
+	for (unsigned i = 0; i < SCRIPTED_BLOCKS; i++)
+		if (s.blocks[i].state == BLOCK_OWNED)
+			note(s.blocks[i].at, s.blocks[i].order, scripted_info(&s, i).pins ? PINNED : MOVES);
+}
+
+static void fill(struct rng *rng, unsigned percent_fixed, unsigned percent_free, unsigned orders)
+{
+	uint64_t cookies[SCRIPTED_BLOCKS];
+	pfa_pfn pfns[FRAMES], pfn;
+	unsigned of[FRAMES], nr = 0, nr_cookies = 0;
+	for (unsigned cookie = 0; cookie < SCRIPTED_BLOCKS;) {
+		unsigned order = (unsigned)rng_below(rng, orders);
+		bool fix = rng_below(rng, 100) < percent_fixed;
+		if (pfa_alloc(rig.pfa, order, fix ? PFA_UNMOVABLE : PFA_MOVABLE, &pfn) != PFA_OK)
+			break;
+		if (fix) {
+			of[nr] = order;
+			pfns[nr++] = pfn;
+			continue;
+		}
+		scripted_adopt(&s, cookie, pfn, order);
+		cookies[nr_cookies++] = cookie++;
+	}
+	for (unsigned i = 0; i < nr_cookies; i++)
+		if (rng_below(rng, 100) < percent_free)
+			scripted_free(&s, cookies[i]);
+	for (unsigned i = 0; i < nr; i++) {
+		if (rng_below(rng, 100) < percent_free) {
+			EXPECT(pfa_free, PFA_OK, rig.pfa, pfns[i], of[i]);
+			continue;
+		}
+		note(pfns[i], of[i], FIXED);
+		fixed[nr_fixed] = pfns[i];
+		fixed_order[nr_fixed++] = of[i];
+	}
+	look();
+}
+
+static void done(void)
+{
+	for (pfa_pfn at = 0; at < FRAMES; at++)
+		if (kinds[at] == RUN)
+			EXPECT(pfa_free_contig_range, PFA_OK, rig.pfa, at, 1);
+	for (unsigned i = 0; i < nr_fixed; i++)
+		EXPECT(pfa_free, PFA_OK, rig.pfa, fixed[i], fixed_order[i]);
+	scripted_stop(&s);
+	rig_stop(&rig);
+}
+
+static void census(enum pfa_type types[FRAMES / PB])
+{
+	for (pfa_pfn at = 0; at < FRAMES; at += PB) {
+		struct pfa_pageblock_info info;
+		EXPECT(pfa_pageblock_info, PFA_OK, rig.pfa, at, &info);
+		types[at / PB] = info.type;
+		MUST_EQ(info.holder, 0);
+		/* entirely free ones bind no type */
+		if (info.free == PB && info.type != PFA_TYPE_CMA)
+			types[at / PB] = PFA_TYPES;
+	}
+}
+
+/* Is there no place for the movable block at head, outside of the pageblocks of [start, end)? */
+static bool no_room(pfa_pfn head, pfa_pfn start, pfa_pfn end)
+{
+	const size_t nr = (size_t)1 << rig_info(&rig, head).order;
+	for (pfa_pfn at = 0, i; at + nr <= FRAMES; at += nr) {
+		for (i = at; i < at + nr; i++)
+			if (kinds[i] != FREE || (i >= start / PB * PB && i < (end + PB - 1) / PB * PB))
+				break;
+		if (i == at + nr)
+			return false;
+	}
+	return true;
+}
+
+/* One call, against what must come of it. */
+static int try_range(pfa_pfn start, pfa_pfn end, uint32_t flags)
+{
+	enum pfa_type before[FRAMES / PB], after[FRAMES / PB];
+	struct pfa_blocker why = {PFA_BLOCKER_REASONS, 0};
+	struct pfa_zone_stats old = rig_stats(&rig, 0), now;
+	enum pfa_blocker_reason reason = PFA_BLOCKER_NONE;
+	pfa_pfn at;
+	for (at = start; at < end && reason == PFA_BLOCKER_NONE; at++) {
+		if (kinds[at] == FIXED || kinds[at] == RUN)
+			reason = PFA_BLOCKER_UNMOVABLE;
+		else if (kinds[at] == MOVES && (flags & (PFA_NOMIGRATE | PFA_NOWAIT)))
+			reason = PFA_BLOCKER_MOVABLE;
+	}
+	census(before);
+	int result = pfa_alloc_contig_range(rig.pfa, start, end, flags, &why);
+	look();
+	if (result == PFA_ENOMEM && reason == PFA_BLOCKER_NONE && why.reason == PFA_BLOCKER_NOMEM) {
+		assert_true(no_room(why.pfn, start, end));
+		assert_int_equal(rig_stats(&rig, 0).held_pageblocks, 0);
+		return result;
+	}
+	rig_expect("pfa_alloc_contig_range", reason == PFA_BLOCKER_NONE ? PFA_OK : reason == PFA_BLOCKER_MOVABLE ? PFA_EAGAIN : PFA_EBUSY,
+	           result, __FILE__, __LINE__);
+	assert_int_equal(why.reason, reason);
+	if (result != PFA_OK)
+		assert_true(why.pfn < at && why.pfn + 256 > at - 1);
+	if (result == PFA_OK) {
+		for (at = start; at < end; at++) {
+			struct pfa_frame_info info = rig_info(&rig, at);
+			assert_int_equal(kinds[at], FREE);
+			assert_int_equal(info.state, PFA_FRAME_HEAD);
+			assert_int_equal(info.order, 0);
+			kinds[at] = RUN;
+		}
+	}
+	now = rig_stats(&rig, 0);
+	assert_int_equal(now.allocated, old.allocated + (result == PFA_OK ? end - start : 0));
+	assert_int_equal(now.free + now.cached + now.quarantined + now.allocated, FRAMES);
+	assert_int_equal(now.movable, old.movable);
+	assert_int_equal(now.held_pageblocks, 0);
+	census(after);
+	for (unsigned i = 0; i < FRAMES / PB; i++)
+		assert_true(before[i] == after[i] || before[i] == PFA_TYPES || after[i] == PFA_TYPES);
+	return result;
+}
+
+/* Random zones and ranges. There is always room for what is moved. */
+static void test_against_model(void **state)
+{
+	(void)state;
+	for (unsigned seed = 0; seed < 60; seed++) {
+		struct rng rng = {seed};
+		unsigned orders = seed % 3 == 0 ? 1 : seed % 3 == 1 ? 5 : 9, got = 0;
+		base(seed % 2 ? 0 : PFA_EXPLICIT_0, FRAMES);
+		rig.cpu = 0;
+		fill(&rng, seed % 4 * 2, 70, orders);
+		rig_check(&rig);
+		for (unsigned i = 0; i < 60; i++) {
+			pfa_pfn start = rng_below(&rng, FRAMES), end;
+			size_t span = rng_one_in(&rng, 2) ? PB / 2 : 4 * PB;
+			end = start + 1 + rng_below(&rng, span);
+			if (rng_one_in(&rng, 3))
+				start = start / PB * PB;
+			if (rng_one_in(&rng, 3))
+				end = end / PB * PB;
+			if (start >= end || end > FRAMES)
+				continue;
+			uint32_t flags = rng_one_in(&rng, 4) ? PFA_NOMIGRATE : 0;
+			if (try_range(start, end, flags) != PFA_OK)
+				continue;
+			got++;
+			rig_check(&rig);
+			for (pfa_pfn at = start; at < end;) { /* in parts, some of them later */
+				size_t nr = 1 + rng_below(&rng, end - at);
+				EXPECT(pfa_free_contig_range, PFA_OK, rig.pfa, at, nr);
+				while (nr--)
+					kinds[at++] = FREE;
+			}
+		}
+		assert_true(got > 5);
+		rig_check(&rig);
+		done();
+	}
+}
+
+/* All of a zone's lower half, larger than any block, full of movable blocks of any order; and again what was just freed in parts. */
+static void test_gigantic(void **state)
+{
+	(void)state;
+	struct rng rng = {1};
+	base(0, FRAMES);
+	fill(&rng, 0, 80, 4);
+	assert_int_equal(try_range(13, FRAMES / 2 + 13, 0), PFA_OK);
+	rig_check(&rig);
+	/* its frames are ordinary ones: can be movable, and moved away for the next */
+	for (unsigned i = 0; i < 100; i++) {
+		unsigned cookie = 0;
+		while (s.blocks[cookie].state != BLOCK_NONE)
+			cookie++;
+		scripted_adopt(&s, cookie, 100 + i, 0);
+		kinds[100 + i] = MOVES;
+	}
+	EXPECT(pfa_free_contig_range, PFA_EMISUSE, rig.pfa, 13, 200);
+	assert_int_equal(rig.fault.kind, PFA_FAULT_MOVABLE);
+	EXPECT(pfa_free_contig_range, PFA_EINVAL, rig.pfa, 13, 0);
+	EXPECT(pfa_free_contig_range, PFA_OK, rig.pfa, 13, 87);
+	for (pfa_pfn at = 13; at < 100; at++)
+		kinds[at] = FREE;
+	EXPECT(pfa_free_contig_range, PFA_OK, rig.pfa, 200, 500);
+	for (pfa_pfn at = 200; at < 700; at++)
+		kinds[at] = FREE;
+	assert_int_equal(try_range(64, 256, 0), PFA_OK);
+	done();
+}
+
+/* What is in the way, each alone in the middle of the range. */
+static void test_blockers(void **state)
+{
+	struct pfa_blocker why;
+	pfa_pfn pfn;
+	(void)state;
+	base(PFA_EXPLICIT_0, FRAMES);
+	EXPECT(pfa_alloc_contig_range, PFA_EINVAL, rig.pfa, 5, 5, 0, &why);
+	EXPECT(pfa_alloc_contig_range, PFA_EINVAL, rig.pfa, 5, 6, PFA_MOVABLE, &why);
+	EXPECT(pfa_alloc_contig_range, PFA_ERANGE, rig.pfa, 5, FRAMES + 1, 0, &why);
+	assert_int_equal(why.reason, PFA_BLOCKER_RANGE);
+	EXPECT(pfa_alloc_contig_range, PFA_ERANGE, rig.pfa, FRAMES, FRAMES + 1, 0, NULL);
+	pfa_token token;
+	EXPECT(pfa_isolate_range, PFA_OK, rig.pfa, 3 * PB, 4 * PB, 0, &token, NULL);
+	EXPECT(pfa_alloc_contig_range, PFA_EBUSY, rig.pfa, PB + 1, 3 * PB + 1, 0, &why);
+	assert_int_equal(why.reason, PFA_BLOCKER_HELD);
+	assert_int_equal(why.pfn, 3 * PB);
+	assert_int_equal(rig_stats(&rig, 0).held_pageblocks, 1);
+	EXPECT(pfa_undo_isolate_range, PFA_OK, rig.pfa, 3 * PB, 4 * PB, token);
+	EXPECT(pfa_mark_bad, PFA_OK, rig.pfa, 20);
+	EXPECT(pfa_alloc_contig_range, PFA_EBUSY, rig.pfa, 1, 30, 0, &why);
+	assert_int_equal(why.reason, PFA_BLOCKER_BAD);
+	assert_int_equal(why.pfn, 20);
+	EXPECT(pfa_alloc_contig_range, PFA_OK, rig.pfa, 21, 30, 0, &why);
+	EXPECT(pfa_free_contig_range, PFA_OK, rig.pfa, 21, 9);
+	EXPECT(pfa_alloc_window, PFA_OK, rig.pfa, 3, PFA_MOVABLE, ((struct pfa_run){80, 8}), &pfn);
+	scripted_adopt(&s, 0, pfn, 3);
+	for (pfa_pfn start = 70; start < 88; start++) {
+		for (pfa_pfn end = 81; end < 96; end++) {
+			if (start >= end)
+				continue;
+			EXPECT(pfa_pin, PFA_OK, rig.pfa, pfn);
+			EXPECT(pfa_alloc_contig_range, PFA_EBUSY, rig.pfa, start, end, 0, &why);
+			assert_int_equal(why.reason, PFA_BLOCKER_PINNED);
+			assert_int_equal(why.pfn, 80);
+			EXPECT(pfa_unpin, PFA_OK, rig.pfa, pfn);
+			s.says[OP_ISOLATE] = PFA_EBUSY;
+			EXPECT(pfa_alloc_contig_range, PFA_EBUSY, rig.pfa, start, end, 0, &why);
+			assert_int_equal(why.reason, PFA_BLOCKER_REFUSED);
+			s.says[OP_ISOLATE] = PFA_OK;
+		}
+	}
+	s.says[OP_MIGRATE] = PFA_EAGAIN;
+	s.calls[OP_MIGRATE] = s.calls[OP_PUTBACK] = 0;
+	EXPECT(pfa_alloc_contig_range, PFA_EBUSY, rig.pfa, 64, 100, 0, &why);
+	assert_int_equal(why.reason, PFA_BLOCKER_REFUSED);
+	assert_int_equal(s.calls[OP_MIGRATE], PFA_CONTIG_TRIES * pfa_migrate_tries(PFA_MIGRATE_SYNC));
+	assert_int_equal(s.calls[OP_PUTBACK], PFA_CONTIG_TRIES);
+	s.says[OP_MIGRATE] = PFA_OK;
+	pfa_pfn rest[FRAMES];
+	size_t nr = rig_take_all(&rig, 0, PFA_MOVABLE, PFA_ENOMEM, rest, FRAMES);
+	EXPECT(pfa_alloc_contig_range, PFA_ENOMEM, rig.pfa, 80, 88, 0, &why);
+	assert_int_equal(why.reason, PFA_BLOCKER_NOMEM);
+	assert_int_equal(why.pfn, 80);
+	for (size_t i = 0; i < nr; i++)
+		EXPECT(pfa_free, PFA_OK, rig.pfa, rest[i], 0);
+	EXPECT(pfa_alloc_contig_range, PFA_EAGAIN, rig.pfa, 64, 100, PFA_NOWAIT, &why);
+	assert_int_equal(why.reason, PFA_BLOCKER_MOVABLE);
+	assert_int_equal(rig_stats(&rig, 0).held_pageblocks, 0);
+	rig_check(&rig);
+	scripted_stop(&s);
+	rig_drop(&rig); /* the bad frame stays */
+}
+
+/* Types and holes. */
+static void test_zones(void **state)
+{
+	struct pfa_blocker why;
+	const struct pfa_run cma = {4 * PB, 2 * PB}, hole = {10 * PB + 5, 3};
+	(void)state;
+	rig_init(&rig);
+	struct pfa_zone_config *z = rig_zone(&rig, 0, 12 * PB + 9);
+	z->cma = &cma;
+	z->nr_cma = 1;
+	z->holes = &hole;
+	z->nr_holes = 1;
+	rig_zone(&rig, 12 * PB + 9, PB);
+	rig_start(&rig);
+	EXPECT(pfa_alloc_contig_range, PFA_EBUSY, rig.pfa, 3 * PB, 4 * PB + 1, 0, &why);
+	assert_int_equal(why.reason, PFA_BLOCKER_TYPE);
+	assert_int_equal(why.pfn, 4 * PB);
+	assert_int_equal(rig_stats(&rig, 0).held_pageblocks, 0);
+	size_t free_cma = rig_stats(&rig, 0).free_cma;
+	EXPECT(pfa_alloc_contig_range, PFA_OK, rig.pfa, 3 * PB, 5 * PB, PFA_CMA, &why);
+	assert_int_equal(rig_stats(&rig, 0).free_cma, free_cma - PB);
+	EXPECT(pfa_free_range, PFA_OK, rig.pfa, 3 * PB, 2 * PB);
+	assert_int_equal(rig_stats(&rig, 0).free_cma, free_cma);
+	EXPECT(pfa_alloc_contig_range, PFA_ERANGE, rig.pfa, 10 * PB, 11 * PB, 0, &why);
+	assert_int_equal(why.reason, PFA_BLOCKER_RANGE);
+	assert_int_equal(why.pfn, hole.first);
+	EXPECT(pfa_alloc_contig_range, PFA_OK, rig.pfa, 10 * PB + 8, 12 * PB + 9, 0, &why);
+	EXPECT(pfa_free_contig_range, PFA_OK, rig.pfa, 10 * PB + 8, 2 * PB + 1);
+	EXPECT(pfa_alloc_contig_range, PFA_ERANGE, rig.pfa, 12 * PB, 12 * PB + 10, 0, &why);
+	assert_int_equal(why.pfn, 12 * PB + 9);
+	EXPECT(pfa_alloc_contig_range, PFA_OK, rig.pfa, 12 * PB + 9, 13 * PB, 0, &why);
+	EXPECT(pfa_alloc_contig_range, PFA_OK, rig.pfa, 12 * PB + 1, 12 * PB + 9, 0, &why); /* the same pageblock, of the other zone */
+	EXPECT(pfa_free_contig_range, PFA_OK, rig.pfa, 12 * PB + 1, PB - 1);
+	rig_stop(&rig);
+}
+
+/* Inside of an op: the block that is moved, or another one of the range, is freed. */
+static void free_inside(struct scripted *sc, enum scripted_op op, uint64_t cookie, pfa_pfn dst, pfa_pfn src)
+{
+	struct pfa_blocker why;
+	pfa_token token;
+	(void)dst;
+	EXPECT(pfa_alloc_contig_range, PFA_EDEADLK, rig.pfa, src, src + 1, 0, &why);
+	EXPECT(pfa_isolate_range, PFA_EDEADLK, rig.pfa, src, src + 1, 0, &token, &why);
+	if (op == OP_MIGRATE && cookie % 3 == 1)
+		scripted_free(sc, cookie);
+	if (op == OP_MIGRATE && cookie % 3 == 2 && sc->blocks[cookie + 1].state == BLOCK_OWNED)
+		scripted_free(sc, cookie + 1);
+}
+
+static void test_freed_meanwhile(void **state)
+{
+	(void)state;
+	for (unsigned order = 0; order < 4; order++) {
+		base(0, FRAMES);
+		for (unsigned i = 0; i < 300u >> order; i++)
+			(void)scripted_take(&s, order);
+		s.inside = free_inside;
+		EXPECT(pfa_alloc_contig_range, PFA_OK, rig.pfa, 10, 280, 0, NULL);
+		s.inside = NULL;
+		/* what its owner freed while it moved it was released */
+		for (unsigned i = 0; i < SCRIPTED_BLOCKS; i++)
+			if (s.blocks[i].state == BLOCK_RELEASED)
+				s.blocks[i].state = BLOCK_NONE;
+		EXPECT(pfa_free_contig_range, PFA_OK, rig.pfa, 10, 270);
+		rig_check(&rig);
+		done();
+	}
+}
+
+/* A pin that goes away while the call runs, and a block that its owner lets go at the last try. */
+static void unpin_inside(struct scripted *sc, enum scripted_op op, uint64_t cookie, pfa_pfn dst, pfa_pfn src)
+{
+	(void)cookie;
+	(void)dst;
+	(void)src;
+	if (op == OP_ISOLATE && sc->user) {
+		sc->user = NULL;
+		EXPECT(pfa_unpin, PFA_OK, rig.pfa, sc->blocks[1].at);
+	}
+}
+
+static void test_ends_by_itself(void **state)
+{
+	(void)state;
+	base(PFA_EXPLICIT_0, FRAMES);
+	for (unsigned i = 0; i < 4; i++) {
+		pfa_pfn pfn;
+		EXPECT(pfa_alloc_window, PFA_OK, rig.pfa, 2, PFA_MOVABLE, ((struct pfa_run){0, 16}), &pfn);
+		scripted_adopt(&s, i, pfn, 2);
+	}
+	EXPECT(pfa_pin, PFA_OK, rig.pfa, s.blocks[1].at);
+	s.inside = unpin_inside;
+	s.user = &s;
+	EXPECT(pfa_alloc_contig_range, PFA_OK, rig.pfa, 0, 16, 0, NULL);
+	EXPECT(pfa_free_contig_range, PFA_OK, rig.pfa, 0, 16);
+	s.inside = NULL;
+	const pfa_pfn at = s.blocks[2].at;
+	s.calls[OP_MIGRATE] = 0;
+	s.says[OP_MIGRATE] = PFA_EAGAIN;
+	EXPECT(pfa_alloc_contig_range, PFA_EBUSY, rig.pfa, at, at + 4, 0, NULL);
+	s.says[OP_MIGRATE] = PFA_OK;
+	EXPECT(pfa_alloc_contig_range, PFA_OK, rig.pfa, at, at + 4, 0, NULL);
+	EXPECT(pfa_free_contig_range, PFA_OK, rig.pfa, at, 4);
+	scripted_stop(&s);
+	rig_stop(&rig);
+}
+
+static void test_zeroed(void **state)
+{
+	unsigned char *bytes;
+	void *at;
+	(void)state;
+	rig_init(&rig);
+	rig.pool_kind = RIG_POOL_CONTENT;
+	rig_zone(&rig, 0, FRAMES);
+	rig_start(&rig);
+	memset(rig.pool, 0xA5, rig.pool_bytes);
+	EXPECT(pfa_alloc_contig_range, PFA_OK, rig.pfa, 100, 300, PFA_ZERO, NULL);
+	EXPECT(pfa_ptr, PFA_OK, rig.pfa, 100, &at);
+	bytes = at;
+	for (size_t i = 0; i < (size_t)200 << rig.cfg.frame_shift; i++)
+		assert_int_equal(bytes[i], 0);
+	EXPECT(pfa_free_contig_range, PFA_OK, rig.pfa, 100, 200);
+	rig_stop(&rig);
+	rig_init(&rig);
+	rig.pool_kind = RIG_POOL_NEVER;
+	rig_zone(&rig, 0, FRAMES);
+	rig_start(&rig);
+	EXPECT(pfa_alloc_contig_range, PFA_ENOTSUP, rig.pfa, 100, 300, PFA_ZERO, NULL);
+	rig_stop(&rig);
+}
+
+/* A zone in which damage was met refuses; what was held is given up all the same. */
+static void test_damaged(void **state)
+{
+	struct pfa_blocker why;
+	pfa_token token, other;
+	(void)state;
+	base(PFA_EXPLICIT_0, FRAMES);
+	EXPECT(pfa_owner_destroy, PFA_OK, rig.pfa, s.owner);
+	EXPECT(pfa_isolate_range, PFA_OK, rig.pfa, 0, PB, 0, &token, NULL);
+	EXPECT(pfa_alloc_contig_range, PFA_OK, rig.pfa, PB, 2 * PB, 0, &why);
+	*rig_frame_byte(&rig, 9 * PB) = 0x20;
+	EXPECT(pfa_mark_bad, PFA_ECORRUPT, rig.pfa, 9 * PB);
+	EXPECT(pfa_isolate_range, PFA_ECORRUPT, rig.pfa, 3 * PB, 4 * PB, 0, &other, &why);
+	assert_int_equal(why.reason, PFA_BLOCKER_CORRUPT);
+	EXPECT(pfa_alloc_contig_range, PFA_ECORRUPT, rig.pfa, 3 * PB, 4 * PB, 0, &why);
+	assert_int_equal(why.reason, PFA_BLOCKER_CORRUPT);
+	EXPECT(pfa_test_isolated, PFA_ECORRUPT, rig.pfa, 0, PB, token, &why);
+	EXPECT(pfa_free_contig_range, PFA_ECORRUPT, rig.pfa, PB, PB);
+	EXPECT(pfa_undo_isolate_range, PFA_ECORRUPT, rig.pfa, 0, PB, token);
+	assert_int_equal(rig_stats(&rig, 0).held_pageblocks, 0);
+	rig_drop(&rig);
+}
+
+/* Who holds what outlives a repair: the index knows it, or the route; a holder that neither knows does not. */
+static void test_repaired(void **state)
+{
+	struct pfa_repair out;
+	struct pfa_pageblock_info info;
+	pfa_token token;
+	(void)state;
+	base(PFA_EXPLICIT_0, FRAMES);
+	EXPECT(pfa_owner_destroy, PFA_OK, rig.pfa, s.owner);
+	pfa_pfn pfns[PB];
+	for (unsigned i = 0; i < PB; i++)
+		EXPECT(pfa_alloc_window, PFA_OK, rig.pfa, 0, PFA_MOVABLE, ((struct pfa_run){4 * PB, PB}), &pfns[i]);
+	EXPECT(pfa_isolate_range, PFA_OK, rig.pfa, 3 * PB, 5 * PB, 0, &token, NULL); /* one is free, one is full */
+	size_t bytes;
+	unsigned char *pageblocks = rig_region(&rig, "pageblocks", &bytes);
+	const size_t each = bytes / (FRAMES / PB);
+	memcpy(pageblocks + 7 * each + 8, &(uint32_t){99}, 4);  /* struct pfai_pb.holder */
+	struct pfa_violation v;
+	EXPECT(pfa_check, PFA_ECORRUPT, rig.pfa, PFA_CHECK_QUIESCENT, &v);
+	EXPECT(pfa_repair, PFA_OK, rig.pfa, PFA_REPAIR_QUIESCENT, &out);
+	assert_int_equal(out.zones, 1);
+	rig_check(&rig);
+	for (pfa_pfn at = 0; at < FRAMES; at += PB) {
+		EXPECT(pfa_pageblock_info, PFA_OK, rig.pfa, at, &info);
+		assert_int_equal(info.holder, at == 3 * PB || at == 4 * PB ? token : 0);
+	}
+	EXPECT(pfa_undo_isolate_range, PFA_OK, rig.pfa, 3 * PB, 5 * PB, token);
+	for (unsigned i = 0; i < PB; i++)
+		EXPECT(pfa_free, PFA_OK, rig.pfa, pfns[i], 0);
+	rig_stop(&rig);
+}
+
+static const struct unit_test tests[] = {
+	TEST(test_against_model),
+	TEST(test_gigantic),
+	TEST(test_blockers),
+	TEST(test_zones),
+	TEST(test_freed_meanwhile),
+	TEST(test_ends_by_itself),
+	TEST(test_damaged),
+	TEST(test_repaired),
+	TEST_CONTENT(test_zeroed, "zeroing"),
+};
+UNIT_MAIN(tests)
