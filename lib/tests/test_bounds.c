@@ -5,6 +5,7 @@
  */
 #include "meter.h"
 
+#include <pfa/contig.h>
 #include <pfa/harden.h>
 #include <pfa/walk.h>
 
@@ -607,6 +608,32 @@ static void random_step(void)
 	}
 }
 
+/* Everything is free, as the largest blocks: held from one pageblock to all, asked about, given up; and one by one, from the
+ * middle of a block. */
+static void held_ranges(void)
+{
+	const pfa_pfn first = rig.zones[0].start, end = first + rig.zones[0].nr_frames;
+	const size_t all = (end - 1) / PB - first / PB + 1;
+	for (size_t nr = 1; nr <= all; nr = nr < all && nr * 8 > all ? all : nr * 8) {
+		pfa_pfn start = nr == 1 ? first + (end - first) / 2 / PB * PB : first, last = nr == all ? end : (start / PB + nr) * PB;
+		pfa_token token;
+		MUST_EQ(pfa_isolate_range(rig.pfa, start, last, 0, &token, NULL), PFA_OK);
+		MEASURE(pfa_test_isolated, nr, last - start, rig.pfa, start, last, token, NULL);
+		const bool whole = result == PFA_OK; /* else there is a hole */
+		MUST(whole || result == PFA_ERANGE);
+		MEASURE(pfa_undo_isolate_range, nr, PB, rig.pfa, start, last, token);
+		MUST_EQ(result, PFA_OK);
+		if (whole) {
+			MUST_EQ(pfa_alloc_contig_range(rig.pfa, start, last, PFA_NOMIGRATE, NULL), PFA_OK);
+			MEASURE(pfa_free_range, last - start, 1, rig.pfa, start, last - start);
+			MUST_EQ(result, PFA_OK);
+			MEASURE(pfa_cache_drain, 0, 1, rig.pfa, PFA_ALL_CPUS);
+		}
+		if (nr == all)
+			break;
+	}
+}
+
 #include "bounds_movable.h"
 
 static int visit(void *ctx, struct pfa_run run)
@@ -623,6 +650,7 @@ static void walks(void)
 
 static void situations(void)
 {
+	held_ranges();
 	one_frame_a_leaf();
 	for (unsigned order = 0; order < rig.pfa->max_order; order += 3)
 		one_frame_a_block(order);
@@ -663,7 +691,7 @@ static char *read_file(const char *path)
 /* Every function of these headers has a row, or is named where the document says what it does not state. */
 static void compare_headers(const char *dir)
 {
-	static const char *const headers[] = { "pfa.h", "harden.h", "stats.h", "debug.h", "movable.h", "compact.h", "walk.h" };
+	static const char *const headers[] = { "pfa.h", "harden.h", "stats.h", "debug.h", "movable.h", "compact.h", "walk.h", "contig.h" };
 	for (unsigned i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
 		char path[4096], name[64], quoted[80];
 		snprintf(path, sizeof(path), "%s/%s", dir, headers[i]);

@@ -338,6 +338,39 @@ static void test_zones(void **state)
 	rig_stop(&rig);
 }
 
+/* What is moved stays in its zone, or goes to a later one: never to one before. */
+static void test_zones_of_moved(void **state)
+{
+	struct pfa_blocker why;
+	pfa_pfn rest[4 * PB];
+	(void)state;
+	rig_init(&rig);
+	rig.cfg.max_owners = 2;
+	rig.cfg.cache_high = PFA_EXPLICIT_0;
+	for (unsigned i = 0; i < 3; i++)
+		rig_zone(&rig, i * 4 * PB, 4 * PB);
+	rig_start(&rig);
+	scripted_start(&s, &rig);
+	EXPECT(pfa_alloc, PFA_OK, rig.pfa, 2, PFA_MOVABLE | PFA_ZONE(2), &rest[0]);
+	scripted_adopt(&s, 0, rest[0], 2);
+	size_t nr = rig_take_all(&rig, 0, PFA_MOVABLE | PFA_ZONE(2), PFA_ENOMEM, rest, 4 * PB);
+	EXPECT(pfa_alloc_contig_range, PFA_ENOMEM, rig.pfa, s.blocks[0].at, s.blocks[0].at + 1, 0, &why);
+	assert_int_equal(why.reason, PFA_BLOCKER_NOMEM);
+	for (size_t i = 0; i < nr; i++)
+		EXPECT(pfa_free, PFA_OK, rig.pfa, rest[i], 0);
+	EXPECT(pfa_alloc, PFA_OK, rig.pfa, 2, PFA_MOVABLE | PFA_ZONE(1), &rest[0]);
+	scripted_adopt(&s, 1, rest[0], 2);
+	nr = rig_take_all(&rig, 0, PFA_MOVABLE | PFA_ZONE(1) | PFA_EXACT_ZONE, PFA_ENOMEM, rest, 4 * PB);
+	const pfa_pfn at = s.blocks[1].at;
+	EXPECT(pfa_alloc_contig_range, PFA_OK, rig.pfa, at + 1, at + 2, 0, &why);
+	assert_true(s.blocks[1].at >= 8 * PB);
+	EXPECT(pfa_free_contig_range, PFA_OK, rig.pfa, at + 1, 1);
+	for (size_t i = 0; i < nr; i++)
+		EXPECT(pfa_free, PFA_OK, rig.pfa, rest[i], 0);
+	scripted_stop(&s);
+	rig_stop(&rig);
+}
+
 /* Inside of an op: the block that is moved, or another one of the range, is freed. */
 static void free_inside(struct scripted *sc, enum scripted_op op, uint64_t cookie, pfa_pfn dst, pfa_pfn src)
 {
@@ -495,6 +528,7 @@ static const struct unit_test tests[] = {
 	TEST(test_gigantic),
 	TEST(test_blockers),
 	TEST(test_zones),
+	TEST(test_zones_of_moved),
 	TEST(test_freed_meanwhile),
 	TEST(test_ends_by_itself),
 	TEST(test_damaged),

@@ -20,6 +20,7 @@ static void base(struct rig *rig, uint32_t cache_high)
 	rig_init(rig);
 	rig->cfg.max_owners = 2;
 	rig->cfg.cache_high = cache_high;
+	rig->cfg.quarantine = rig_level == 3 && cache_high != PFA_EXPLICIT_0 ? 40 : 0;
 	rig_zone(rig, 0, FRAMES);
 	rig_start(rig);
 }
@@ -235,11 +236,14 @@ static void test_large_blocks_in_caches(void **state)
 {
 	struct rig rig;
 	(void)state;
-	base(&rig, 0);
+	rig_init(&rig);
+	rig_zone(&rig, 0, 1 << 16);
+	rig_start(&rig);
 	pfa_pfn pfn, other;
 	EXPECT(pfa_alloc, PFA_OK, rig.pfa, 8, PFA_MOVABLE, &pfn);
 	EXPECT(pfa_alloc, PFA_OK, rig.pfa, 8, PFA_MOVABLE, &other);
 	EXPECT(pfa_free, PFA_OK, rig.pfa, pfn, 8);
+	assert_int_not_equal(rig_info(&rig, pfn).state, PFA_FRAME_FREE);
 	pfa_token token = hold(&rig, pfn + 2 * PB, pfn + 3 * PB);
 	EXPECT(pfa_test_isolated, PFA_OK, rig.pfa, pfn + 2 * PB, pfn + 3 * PB, token, NULL);
 	assert_int_equal(rig_stats(&rig, 0).free_isolated, PB);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Movable blocks under threads: movers and compaction against users that write under the page lock, pin, free (from outside, and
+ * Movable blocks under threads: movers, compaction and range calls against users that write under the page lock, pin, free (from outside, and
  * inside the ops), and owners that come and go. The content of every block follows it; a frame is one block's at any time; no
  * op of a block runs twice at once, or after its owner was destroyed. Memory is written without atomics under the page lock
  * alone, so that a sanitizer sees what that lock does not order.
@@ -8,12 +8,13 @@
 #include "mt.h"
 
 #include <pfa/compact.h>
+#include <pfa/contig.h>
 
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CELLS = 200, THREADS = 8, FRAMES = 2000, ORDERS = 3, SHORT_BLOCKS = 6 };
+enum { CELLS = 200, THREADS = 10, FIRST = 5, FRAMES = 2000, ORDERS = 3, SHORT_BLOCKS = 6 };
 
 static const size_t NONE = SIZE_MAX, MAKING = SIZE_MAX - 1;
 
@@ -45,7 +46,7 @@ static struct cell cells[CELLS];
 static struct keeper common;
 static _Atomic(uint8_t) owned[MT_MAX_FRAMES], in_op[MT_MAX_FRAMES];
 static _Atomic(size_t) making; /* a block that is just being made movable */
-static atomic_uint nr_moved, nr_freed_inside, nr_short_lives, nr_captured;
+static atomic_uint nr_moved, nr_freed_inside, nr_short_lives, nr_captured, nr_ranges, nr_emptied;
 static _Thread_local unsigned op_calls;
 
 static uint64_t *content(pfa_pfn pfn)
@@ -295,6 +296,64 @@ static void short_lives(struct mt_thread *t)
 	}
 }
 
+/* ---- ranges ------------------------------------------------------------------------------------------------------ */
+
+/* Taken, written, and given back in two parts. */
+static void range_take(struct mt_thread *t, pfa_pfn start, pfa_pfn end, uint32_t flags)
+{
+	struct pfa_blocker why;
+	int err = pfa_alloc_contig_range(mt.rig.pfa, start, end, flags, &why);
+	MUST(err == PFA_OK || err == PFA_EBUSY || err == PFA_EAGAIN || err == PFA_ENOMEM);
+	MUST((err == PFA_OK) == (why.reason == PFA_BLOCKER_NONE));
+	if (err != PFA_OK)
+		return;
+	for (pfa_pfn at = start; at < end; at++) {
+		own(at, 0, 0, 3);
+		content(at)[0] = at;
+	}
+	pfa_pfn middle = start + rng_below(&t->rng, end - start);
+	for (pfa_pfn at = start; at < end; at++) {
+		MUST_EQ(content(at)[0], at);
+		own(at, 0, 3, 0);
+	}
+	if (middle > start)
+		MUST_EQ(pfa_free_contig_range(mt.rig.pfa, start, middle - start), PFA_OK);
+	MUST_EQ(pfa_free_contig_range(mt.rig.pfa, middle, end - middle), PFA_OK);
+	atomic_fetch_add(&nr_ranges, 1);
+}
+
+/* Held for a while. What is free then stays free, since nothing of it is granted; and nobody else can hold it. */
+static void range_hold(pfa_pfn start, pfa_pfn end, uint32_t flags)
+{
+	pfa_token token, other;
+	int err = pfa_isolate_range(mt.rig.pfa, start, end, flags, &token, NULL);
+	MUST(err == PFA_OK || err == PFA_EBUSY || err == PFA_EAGAIN || err == PFA_ENOMEM);
+	if (err != PFA_OK)
+		return;
+	bool empty = false;
+	for (unsigned i = 0; i < 8; i++) {
+		err = pfa_test_isolated(mt.rig.pfa, start, end, token, NULL);
+		MUST(err == PFA_OK || (err == PFA_EBUSY && !empty));
+		empty = err == PFA_OK;
+		MUST_EQ(pfa_isolate_range(mt.rig.pfa, end - 1, end, PFA_NOMIGRATE, &other, NULL), PFA_EBUSY);
+	}
+	atomic_fetch_add(&nr_emptied, empty);
+	MUST_EQ(pfa_undo_isolate_range(mt.rig.pfa, start, end, token), PFA_OK);
+}
+
+static void ranger(struct mt_thread *t)
+{
+	while (!atomic_load(&mt.stop)) {
+		pfa_pfn start = FIRST + rng_below(&t->rng, FRAMES), end = start + 1 + rng_below(&t->rng, rng_one_in(&t->rng, 2) ? 20 : 200);
+		uint32_t flags = rng_one_in(&t->rng, 4) ? PFA_NOMIGRATE : rng_one_in(&t->rng, 8) ? PFA_NOWAIT : 0;
+		end = end < FIRST + FRAMES ? end : FIRST + FRAMES;
+		if (rng_one_in(&t->rng, 4))
+			range_hold(start, end, flags);
+		else
+			range_take(t, start, end, flags);
+	}
+}
+
 /* Looks at everything, and ends the run. */
 static void checker(struct mt_thread *t)
 {
@@ -314,7 +373,7 @@ static void checker(struct mt_thread *t)
 
 int main(int argc, char **argv)
 {
-	static void (*const bodies[THREADS])(struct mt_thread *) = { checker, user, user, mover, mover, compactor, short_lives, user };
+	static void (*const bodies[THREADS])(struct mt_thread *) = { checker, user, user, mover, mover, compactor, short_lives, user, ranger, ranger };
 	static struct mt_thread threads[THREADS];
 	const struct mt_options o = mt_options(argc, argv, 60);
 	if (rig_prot_none) {
@@ -324,7 +383,7 @@ int main(int argc, char **argv)
 	mt_init(&mt, false, RIG_CPU_OP);
 	mt.rig.cfg.max_owners = 4;
 	mt.rig.cfg.cache_high = 4;
-	rig_zone(&mt.rig, 5, FRAMES);
+	rig_zone(&mt.rig, FIRST, FRAMES);
 	mt_start(&mt);
 	common = (struct keeper){ &mt, 0, cells, CELLS, true };
 	MUST_EQ(pfa_owner_create(mt.rig.pfa, &ops, &common, &common.owner), PFA_OK);
@@ -339,12 +398,13 @@ int main(int argc, char **argv)
 	struct pfa_zone_stats s = rig_stats(&mt.rig, 0);
 	MUST_EQ(s.movable, 0);
 	MUST_EQ(s.isolated, 0);
+	MUST_EQ(s.held_pageblocks, 0);
 	MUST_EQ(s.allocated, 0);
 	MUST_EQ(atomic_load(&mt.nr_faults), 0);
 	MUST(atomic_load(&nr_moved) > 0);
-	printf("movable: %u moves, %zu put back, %zu released while held, %u freed inside ops, %u owners, %u blocks after compaction\n",
+	printf("movable: %u moves, %zu put back, %zu released while held, %u freed inside ops, %u owners, %u blocks after compaction, %u ranges, %u emptied\n",
 	       atomic_load(&nr_moved), s.nr_putback, s.nr_released, atomic_load(&nr_freed_inside), atomic_load(&nr_short_lives),
-	       atomic_load(&nr_captured));
+	       atomic_load(&nr_captured), atomic_load(&nr_ranges), atomic_load(&nr_emptied));
 	mt_stop(&mt);
 	return 0;
 }
