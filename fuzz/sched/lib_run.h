@@ -27,6 +27,9 @@ enum lib_op_kind {
 	LIB_TAKE_FREE,   /* frees one of those */
 	LIB_FREE_TWICE,  /* frees the shared block, which everybody does: one of them wins */
 	LIB_SPLIT_SHARED, /* splits it instead, which is one more to win or lose against those */
+	LIB_HANDLE,      /* makes the shared block's handle */
+	LIB_FREE_HANDLE, /* frees the shared block by that, which everybody does, whatever is granted meanwhile */
+	LIB_READ_HISTORY, /* of the first a frames that were granted */
 	LIB_DRAIN,       /* cpu a's cache; LIB_ALL: all */
 	LIB_PURGE,       /* the caches of the pageblock of frame a */
 	LIB_DISABLE,
@@ -51,15 +54,19 @@ struct lib_op {
 	uint32_t flags;
 };
 
+#define LIB_TIGHT (1u << 0)     /* PFA_ENOMEM may be right */
+#define LIB_CONTESTED (1u << 1) /* the threads free or split one block at once */
+#define LIB_RELEASED (1u << 2)  /* isolate() frees the block that it is asked about */
+#define LIB_HANDLES (1u << 3)   /* blocks have generations */
+#define LIB_HISTORY (1u << 4)   /* each frame's last two events are kept */
+
 struct lib_program {
 	const char *name;
 	unsigned nr_threads;
 	unsigned nr_cpus;
 	unsigned hardening;
 	unsigned cache_high; /* 0: no caches */
-	bool tight;          /* PFA_ENOMEM may be right */
-	bool contested;      /* the threads free or split one block at once */
-	bool released;       /* isolate() frees the block that it is asked about */
+	unsigned flags;      /* LIB_TIGHT .. */
 	struct lib_op setup[LIB_OPS];
 	struct lib_op threads[3][LIB_OPS];
 };

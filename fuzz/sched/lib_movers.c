@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * lib_movers.c - see lib_run.h: movable blocks, and an owner that checks what it is told.
+ */
+#include "lib_internal.h"
+
+#include <pfa/compact.h>
+
+/* ---- movable blocks: the cookie is the slot ---- */
+
+/* What an op may believe. It takes its time, as an owner's does. */
+static void lib_in_op(const char *op, pfa_pfn head, uint64_t cookie)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		if (lib.now.destroyed)
+			sched_fail("%s is called, or goes on, for an owner that is no more", op);
+		sched_order(&lib.now.op_time);
+	}
+	if (lib.now.movers[cookie].pfn != head)
+		sched_fail("%s is told of frame %zu, which is not that block", op, head);
+}
+
+static int lib_op_isolate(void *ctx, pfa_pfn head, unsigned order, uint64_t cookie, enum pfa_migrate_mode mode)
+{
+	(void)ctx;
+	(void)mode;
+	lib_in_op("isolate", head, cookie);
+	if (!(lib.program->flags & LIB_RELEASED))
+		return PFA_OK;
+	const struct lib_block b = { head, order };
+	lib.now.movable[cookie] = false;
+	lib_free(&b);
+	lib_in_op("isolate", head, cookie); /* the owner may not be destroyed before it returns */
+	lib.now.movers[cookie].pfn = 0;
+	return PFA_OK;
+}
+
+static int lib_op_migrate(void *ctx, pfa_pfn dst, pfa_pfn src, unsigned order, uint64_t cookie, enum pfa_migrate_mode mode)
+{
+	struct lib_block *b = &lib.now.movers[cookie];
+	const struct lib_block to = { dst, order };
+
+	(void)ctx;
+	(void)mode;
+	lib_in_op("migrate", src, cookie);
+	lib_disown(b);
+	lib_own((unsigned)cookie % SCHED_THREADS, &to);
+	b->pfn = dst;
+	return PFA_OK;
+}
+
+static void lib_op_putback(void *ctx, pfa_pfn head, unsigned order, uint64_t cookie)
+{
+	(void)ctx;
+	(void)order;
+	lib_in_op("putback", head, cookie);
+}
+
+void lib_movable(unsigned self, unsigned order)
+{
+	for (unsigned slot = 0; slot < LIB_MOVERS; slot++) {
+		struct lib_block *b = &lib.now.movers[slot];
+		if (b->pfn)
+			continue;
+		b->pfn = 1; /* taken */
+		pfa_pfn pfn;
+		int code = pfa_alloc(lib.pfa, order, PFA_MOVABLE, &pfn);
+		if (!lib_granted("pfa_alloc", code, 0)) {
+			b->pfn = 0;
+			return;
+		}
+		*b = (struct lib_block){ pfn, order };
+		lib_own(self, b);
+		lib.now.movable[slot] = true; /* from here on others may move it */
+		code = pfa_movable_set(lib.pfa, pfn, lib.mover, slot);
+		lib_expect("pfa_movable_set", code, code == PFA_OK);
+		return;
+	}
+}
+
+/* A block may move as long as nobody has its page lock: look, lock, look again. */
+static bool lib_lock(unsigned slot)
+{
+	for (unsigned i = 0; i < LIB_TRIES; i++) {
+		pfa_pfn head = lib.now.movers[slot].pfn;
+		int code = pfa_page_lock(lib.pfa, head);
+		lib_expect("pfa_page_lock", code, code == PFA_OK || code == PFA_EINVAL);
+		if (code != PFA_OK)
+			continue;
+		if (lib.now.movers[slot].pfn == head)
+			return true;
+		code = pfa_page_unlock(lib.pfa, head);
+		lib_expect("pfa_page_unlock", code, code == PFA_OK);
+	}
+	return false;
+}
+
+void lib_free_movable(void)
+{
+	for (unsigned slot = 0; slot < LIB_MOVERS; slot++) {
+		if (!lib.now.movable[slot])
+			continue;
+		lib.now.movable[slot] = false; /* nobody else frees or pins it from here on */
+		if (!lib_lock(slot)) {
+			lib.now.movable[slot] = true;
+			return;
+		}
+		struct lib_block *b = &lib.now.movers[slot];
+		const pfa_pfn head = b->pfn;
+		lib_disown(b);
+		int code = pfa_free(lib.pfa, head, b->order);
+		lib_expect("pfa_free of a movable block", code, code == PFA_OK);
+		code = pfa_page_unlock(lib.pfa, head);
+		lib_expect("pfa_page_unlock", code, code == PFA_OK);
+		b->pfn = 0;
+		return;
+	}
+}
+
+void lib_pin(unsigned nth)
+{
+	for (unsigned i = 0; i < LIB_MOVERS; i++) {
+		unsigned slot = (nth + i) % LIB_MOVERS;
+		if (!lib.now.movable[slot])
+			continue;
+		const pfa_pfn head = lib.now.movers[slot].pfn;
+		int code = pfa_pin(lib.pfa, head); /* it may have moved meanwhile, or been freed */
+		lib_expect("pfa_pin", code, code == PFA_OK || code == PFA_EINVAL);
+		if (code == PFA_OK) {
+			code = pfa_unpin(lib.pfa, head);
+			lib_expect("pfa_unpin", code, code == PFA_OK);
+		}
+		return;
+	}
+}
+
+void lib_migrate(void)
+{
+	const struct pfa_dest dest = { .size = sizeof(dest), .mode = PFA_MIGRATE_SYNC, .flags = PFA_MOVABLE };
+	pfa_pfn heads[LIB_MOVERS];
+	int results[LIB_MOVERS];
+	size_t nr = 0;
+
+	for (unsigned slot = 0; slot < LIB_MOVERS; slot++)
+		if (lib.now.movable[slot])
+			heads[nr++] = lib.now.movers[slot].pfn;
+	int code = pfa_migrate(lib.pfa, heads, nr, &dest, results);
+	lib_expect("pfa_migrate", code, code == PFA_OK || code == PFA_EAGAIN);
+}
+
+void lib_compact(void)
+{
+	struct pfa_compact_stats stats = { .size = sizeof(stats) };
+	int code = pfa_compact(lib.pfa, 0, 3, PFA_MIGRATE_SYNC, &stats);
+
+	lib_expect("pfa_compact", code, code != PFA_ECORRUPT && code != PFA_EMISUSE && code != PFA_EINVAL && code != PFA_EDEADLK);
+}
+
+/* From then on no op is called, which the ops themselves watch. */
+void lib_destroy(unsigned tries)
+{
+	for (unsigned i = 0; i < tries && !lib.now.destroyed; i++) {
+		int code = pfa_owner_destroy(lib.pfa, lib.mover);
+		lib_expect("pfa_owner_destroy", code, code == PFA_OK || code == PFA_EBUSY);
+		lib.now.destroyed = code == PFA_OK;
+	}
+}
+
+int lib_make_owner(void)
+{
+	const struct pfa_owner_ops ops = { .size = sizeof(ops), .isolate = lib_op_isolate, .migrate = lib_op_migrate,
+		                           .putback = lib_op_putback };
+
+	return pfa_owner_create(lib.pfa, &ops, NULL, &lib.mover);
+}
