@@ -4,6 +4,7 @@
  */
 #include "lib_internal.h"
 
+#include <pfa/contig.h>
 #include <pfa/debug.h>
 #include <pfa/stats.h>
 #include <pfa/walk.h>
@@ -22,8 +23,18 @@ static void lib_content(const struct lib_block *b, bool write)
 		memset(at, (int)(0xA0 + b->order), bytes);
 }
 
+/* Who began to ask after a pageblock was isolated gets nothing of it. */
+static void lib_not_held(const struct lib_block *b)
+{
+	const uint32_t held = lib.now.held[(b->pfn - LIB_BASE) >> LIB_PB_SHIFT];
+
+	if (held && lib.now.began[sched_sim()->self - 1] > held)
+		sched_fail("frame %zu is granted, and its pageblock is isolated", b->pfn);
+}
+
 void lib_own(unsigned self, const struct lib_block *b)
 {
+	lib_not_held(b);
 	for (size_t i = 0; i < (size_t)1 << b->order; i++) {
 		uint8_t *owner = &lib.now.owner[b->pfn - LIB_BASE + i];
 		if (*owner != LIB_NOBODY)
@@ -256,4 +267,58 @@ void lib_check(unsigned level)
 
 	if (code != PFA_OK)
 		sched_fail("pfa_check: %s at frame %zu: %zu, not %zu", v.what ? v.what : "?", v.pfn, v.actual, v.expected);
+}
+
+/* ---- ranges ---- */
+
+static void lib_test_isolated(pfa_pfn start, pfa_token token)
+{
+	int first = pfa_test_isolated(lib.pfa, start, start + LIB_RANGE, token, NULL);
+
+	lib_expect("pfa_test_isolated", first, first == PFA_OK || first == PFA_EBUSY);
+	int again = pfa_test_isolated(lib.pfa, start, start + LIB_RANGE, token, NULL);
+	/* What is free stays free. */
+	lib_expect("pfa_test_isolated once more", again, again == PFA_OK || (again == PFA_EBUSY && first == PFA_EBUSY));
+}
+
+void lib_isolate(unsigned at)
+{
+	const pfa_pfn start = LIB_BASE + 8 * at, end = start + LIB_RANGE;
+	const size_t first = 8 * at >> LIB_PB_SHIFT, last = (8 * at + LIB_RANGE - 1) >> LIB_PB_SHIFT;
+	pfa_token token;
+	int code = pfa_isolate_range(lib.pfa, start, end, 0, &token, NULL);
+
+	lib_expect("pfa_isolate_range", code, code == PFA_OK || code == PFA_EBUSY || code == PFA_ENOMEM);
+	if (code != PFA_OK)
+		return;
+	for (size_t pb = first; pb <= last; pb++) {
+		if (lib.now.held[pb])
+			sched_fail("a pageblock is isolated by two");
+		lib.now.held[pb] = ++lib.now.time;
+	}
+	lib_test_isolated(start, token);
+	for (size_t pb = first; pb <= last; pb++)
+		lib.now.held[pb] = 0;
+	code = pfa_undo_isolate_range(lib.pfa, start, end, token);
+	lib_expect("pfa_undo_isolate_range", code, code == PFA_OK);
+}
+
+void lib_contig(unsigned self, unsigned at)
+{
+	const pfa_pfn start = LIB_BASE + 8 * at, end = start + LIB_RANGE;
+	int code = pfa_alloc_contig_range(lib.pfa, start, end, 0, NULL);
+
+	lib_expect("pfa_alloc_contig_range", code, code == PFA_OK || code == PFA_EBUSY || code == PFA_ENOMEM);
+	if (code != PFA_OK)
+		return;
+	for (pfa_pfn pfn = start; pfn < end; pfn++) {
+		const struct lib_block b = { pfn, 0 };
+		lib_own(self, &b);
+	}
+	for (pfa_pfn pfn = start; pfn < end; pfn++) {
+		const struct lib_block b = { pfn, 0 };
+		lib_disown(&b);
+	}
+	code = pfa_free_contig_range(lib.pfa, start, LIB_RANGE);
+	lib_expect("pfa_free_contig_range", code, code == PFA_OK);
 }

@@ -13,7 +13,10 @@
 
 #define LIB_BASE 64u      /* the first frame: not 0, so that offsets and pfns differ */
 #define LIB_SHIFT 6u      /* small frames: every byte of the content is watched */
+#define LIB_PB_SHIFT 6u
+#define LIB_PAGEBLOCKS (LIB_FRAMES >> LIB_PB_SHIFT)
 #define LIB_NOBODY 0u
+#define LIB_RANGE 16u     /* frames that are isolated, or taken as a range, at once */
 #define LIB_SHARED 4u     /* slots of shared and movable blocks */
 #define LIB_MOVERS 8u
 #define LIB_TRIES 64u     /* of a caller that follows a moving block */
@@ -39,7 +42,9 @@ struct lib_state {
 	bool movable[LIB_MOVERS];       /* the slot is in use, and nobody is freeing its block */
 	uint8_t owner[LIB_FRAMES];      /* 1 + thread, LIB_NOBODY */
 	uint32_t since[LIB_FRAMES];     /* time of the last grant */
-	uint32_t time;                  /* counts grants and walks */
+	uint32_t time;                  /* counts grants, walks, operations and what is held */
+	uint32_t began[SCHED_THREADS];  /* time of each thread's operation */
+	uint32_t held[LIB_PAGEBLOCKS];  /* time at which a pageblock was isolated; 0: it is not */
 };
 
 struct lib {
@@ -84,6 +89,8 @@ void lib_read_history(unsigned nr_frames);
 void lib_look(void);
 void lib_walk(unsigned self, unsigned order);
 void lib_check(unsigned level);
+void lib_isolate(unsigned at);
+void lib_contig(unsigned self, unsigned at);
 
 /* ---- lib_movers.c: movable blocks, whose cookie is their slot ---- */
 

@@ -105,6 +105,12 @@ void lib_op(unsigned self, const struct lib_op *op)
 	case LIB_LATER:
 		pfa_sim_advance(sched_sim(), op->a * UINT64_C(1000000000));
 		break;
+	case LIB_ISOLATE:
+		lib_isolate(op->a);
+		break;
+	case LIB_CONTIG:
+		lib_contig(self, op->a);
+		break;
 	case LIB_MOVABLE:
 		lib_movable(self, op->a);
 		break;
@@ -166,7 +172,7 @@ static void lib_make(void)
 	cfg.nr_zones = 1;
 	cfg.frame_shift = LIB_SHIFT;
 	cfg.max_order = 6;
-	cfg.pageblock_order = 6;
+	cfg.pageblock_order = LIB_PB_SHIFT;
 	cfg.nr_cpus = program->nr_cpus;
 	cfg.cache_high = program->cache_high ? program->cache_high : PFA_EXPLICIT_0;
 	cfg.fatal_policy = PFA_FATAL_REPORT;
@@ -233,6 +239,7 @@ static void lib_thread(void *ctx, unsigned self)
 	(void)ctx;
 	for (unsigned i = 0; i < LIB_OPS && lib.program->threads[self][i].kind != LIB_END; i++) {
 		lib.now.step[self] = i + 1;
+		lib.now.began[self] = ++lib.now.time;
 		lib_op(self, &lib.program->threads[self][i]);
 	}
 }

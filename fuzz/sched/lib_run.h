@@ -39,6 +39,8 @@ enum lib_op_kind {
 	LIB_WALK,        /* over free blocks of order a; the visitor allocates and frees a frame */
 	LIB_CHECK,       /* pfa_check() while the others go on */
 	LIB_LATER,       /* a seconds go by */
+	LIB_ISOLATE,     /* holds the pageblocks of 16 frames from the 8 a-th on, looks, and gives them up */
+	LIB_CONTIG,      /* takes those frames, and frees them */
 	LIB_MOVABLE,     /* a movable block of order a */
 	LIB_FREE_MOVABLE, /* under its page lock, wherever it is */
 	LIB_PIN,         /* pins and unpins a movable block of any thread */
