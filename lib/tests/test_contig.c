@@ -452,9 +452,11 @@ static void test_zeroed(void **state)
 	rig.pool_kind = RIG_POOL_CONTENT;
 	rig_zone(&rig, 0, FRAMES);
 	rig_start(&rig);
-	memset(rig.pool, 0xA5, rig.pool_bytes);
-	EXPECT(pfa_alloc_contig_range, PFA_OK, rig.pfa, 100, 300, PFA_ZERO, NULL);
 	EXPECT(pfa_ptr, PFA_OK, rig.pfa, 100, &at);
+	EXPECT(pfa_alloc_contig_range, PFA_OK, rig.pfa, 100, 250, 0, NULL);
+	memset(at, 0xA5, (size_t)150 << rig.cfg.frame_shift);
+	EXPECT(pfa_free_contig_range, PFA_OK, rig.pfa, 100, 150);
+	EXPECT(pfa_alloc_contig_range, PFA_OK, rig.pfa, 100, 300, PFA_ZERO, NULL);
 	bytes = at;
 	for (size_t i = 0; i < (size_t)200 << rig.cfg.frame_shift; i++)
 		assert_int_equal(bytes[i], 0);
