@@ -430,6 +430,7 @@ bool exec_migrate_list(struct exec_run *run, const uint64_t *a)
 			list.head[list.nr++] = i % 2 ? SIZE_MAX - (size_t)i : head + 1;
 		}
 	}
+	exec_allow_steps(run, (size_t)2 * PFA_MIGRATE_HAND); /* destinations, and the leaves that they are from */
 	exec_mov_begin(&list.move, list.head[0], dest.mode);
 	list.move.flags = PFA_MOVABLE;
 	exec_mov.list = &list;

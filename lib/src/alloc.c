@@ -424,7 +424,7 @@ static int PFAI_NOINLINE request_low_memory(struct pfa *p, struct pfai_request *
 	if ((rq->flags & (PFA_NOWAIT | PFA_NORETRY)) || !request_any_possible(p, rq, &hint))
 		return result;
 	for (unsigned i = 0; i < PFA_LOW_MEMORY_TRIES && result == PFA_ENOMEM && pfai_mover_begin(p, &slot); i++) {
-		pfai_op_enter(p, slot);
+		pfai_op_enter(p, slot, pfai_self(p));
 		size_t given = p->os.low_memory(p->os.ctx, rq->order, rq->flags);
 		pfai_op_leave(p, slot);
 		pfai_mover_end(p, slot);

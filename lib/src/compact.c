@@ -113,11 +113,12 @@ static void compact_block(struct compact *c, size_t rel, unsigned order)
 {
 	size_t nr = (size_t)1 << order;
 	struct pfai_move m = { .src = pfai_offset_of_rel(c->z, rel), .zone = c->z, .mode = c->mode, .capture = c->capture,
-		               .slot = c->slot, .function = c->function };
+		               .ahead = PFAI_NONE, .slot = c->slot, .function = c->function };
 	if (c->hand[order] && c->hand[order] <= rel + nr)
 		compact_drop(c, order);
 	if (!c->hand[order] && !compact_take(c, order, rel + nr))
 		return;
+	m.self = pfai_self(c->p);
 	int result = pfai_move_isolate(c->p, &m);
 	if (result == PFA_OK && m.order != order) { /* another block than a moment ago */
 		(void)pfai_move_putback(c->p, &m);

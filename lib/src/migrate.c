@@ -3,6 +3,7 @@
 
 #include "alloc.h"
 #include "closed.h"
+#include "content.h"
 #include "damage.h"
 #include "fault.h"
 #include "freeing.h"
@@ -13,6 +14,11 @@
 
 /* Blocks between the one that is moved and the one whose metadata is asked for: one move takes longer than memory does. */
 #define MIGRATE_AHEAD 1u
+
+/* So much of the next block's content is asked for while the copy of this one is on its way to memory: as long as that takes
+ * nothing else is done, and the processor would not begin with the next copy by itself. */
+#define MIGRATE_AHEAD_BYTES 1024u
+#define MIGRATE_LINE 64u
 
 unsigned pfa_migrate_tries(enum pfa_migrate_mode mode)
 {
@@ -78,7 +84,7 @@ static int move_unlock(struct pfa *p, struct pfai_move *m, int result)
 static int move_ask(struct pfa *p, struct pfai_move *m, struct pfai_entry *src)
 {
 	const struct pfai_owner *o = move_owner(p, src);
-	pfai_op_enter(p, m->slot);
+	pfai_op_enter(p, m->slot, m->self);
 	int said = o->ops.isolate(o->ctx, p->base + m->src, m->order, src->cookie, m->mode);
 	pfai_op_leave(p, m->slot);
 	return move_said(m, said);
@@ -89,7 +95,7 @@ int pfai_move_isolate(struct pfa *p, struct pfai_move *m)
 	struct pfai_entry *src = pfai_entry_at(p, m->src);
 	m->said_wrong = false;
 	m->dst_fault = PFA_FAULT_NONE;
-	int result = pfai_page_lock(p, src, m->mode != PFA_MIGRATE_ASYNC);
+	int result = pfai_page_take(src, m->self) ? PFA_OK : pfai_page_lock(p, src, m->mode != PFA_MIGRATE_ASYNC);
 	if (result != PFA_OK)
 		return result == PFA_EINVAL ? PFA_EINVAL : PFA_EBUSY;
 	m->order = pfai_load_relaxed(&p->bytes[m->src]) & PFAI_ORDER_MASK;
@@ -151,7 +157,7 @@ static int move_putback_locked(struct pfa *p, struct pfai_move *m, bool unlock, 
 	struct pfai_entry *src = pfai_entry_at(p, m->src);
 	const struct pfai_owner *o = move_owner(p, src);
 	if (!(pfai_load_relaxed(&src->lock) & PFAI_ENTRY_RELEASED)) {
-		pfai_op_enter(p, m->slot);
+		pfai_op_enter(p, m->slot, m->self);
 		o->ops.putback(o->ctx, p->base + m->src, m->order, src->cookie);
 		pfai_op_leave(p, m->slot);
 		pfai_add_relaxed(&m->zone->st->moves.putback, 1u);
@@ -182,7 +188,7 @@ int pfai_move_putback(struct pfa *p, struct pfai_move *m)
 /* ---- migrate ----------------------------------------------------------------------------------------------------- */
 
 /* The destination becomes a movable block of the source's owner, locked and isolated by the mover. Source locked. The owner's
- * total counts both as one, since one of them will remain. */
+ * total and the zones' statistics count both as one, since one of them will remain. */
 static int move_prepare(struct pfa *p, struct pfai_move *m)
 {
 	const struct pfai_entry *src = pfai_entry_at(p, m->src);
@@ -192,8 +198,7 @@ static int move_prepare(struct pfa *p, struct pfai_move *m)
 		m->dst = PFAI_NONE;
 		return PFA_EMISUSE;
 	}
-	pfai_entry_make(pfai_entry_at(p, m->dst), owner, PFAI_REF_ISOLATED, src->cookie, pfai_self(p));
-	pfai_movable_count(pfai_zone_of(p, p->base + m->dst), move_frames(m), move_frames(m));
+	pfai_entry_make(pfai_entry_at(p, m->dst), owner, PFAI_REF_ISOLATED, src->cookie, m->self);
 	pfai_unclaim_as(p, m->dst, PFAI_MOVABLE | m->order);
 	return PFA_OK;
 }
@@ -204,10 +209,9 @@ static void move_unprepare(struct pfa *p, struct pfai_move *m)
 	struct pfai_entry *dst = pfai_entry_at(p, m->dst);
 	uint32_t owner = pfai_load_relaxed(&dst->refs) >> PFAI_REF_OWNER_SHIFT;
 	/* As if freed: who frees it from now on is told so, and nobody can lock it. */
-	bool freed = pfai_page_release(p, dst, false) == PFA_EMISUSE;
+	bool freed = !pfai_page_release_held(dst);
 	bool claimed = pfai_claim_movable(p, m->dst, m->order);
 	(void)pfai_entry_clear(p, dst);
-	pfai_movable_count(pfai_zone_of(p, p->base + m->dst), 0 - move_frames(m), 0 - move_frames(m));
 	if (freed) {
 		(void)pfai_add32(&pfai_owner_at(p, owner)->live, 1u);
 		move_wrong_dst(m, PFA_FAULT_NOT_MOVED);
@@ -216,23 +220,47 @@ static void move_unprepare(struct pfa *p, struct pfai_move *m)
 		pfai_unclaim_block(p, m->dst, m->order);
 }
 
+/* The source has moved, and is nobody's but the mover's. */
+static void move_source(struct pfa *p, struct pfai_move *m)
+{
+	if (m->hand && pfai_claim_movable(p, m->src, m->order)) {
+		(void)pfai_entry_clear(p, pfai_entry_at(p, m->src));
+		pfai_hand_put(p, m->hand, m->zone, m->src, m->order);
+		return;
+	}
+	pfai_movable_count(m->zone, 0, 0 - move_frames(m));
+	pfai_add_relaxed(&m->zone->st->moves.migrated, 1u);
+	(void)pfai_movable_moved(p, m->src, m->capture, m->function);
+}
+
 /* The content has moved. The source is released by the mover, unless its owner was faster: then false. Both locked. */
 static bool move_done(struct pfa *p, struct pfai_move *m)
 {
 	struct pfai_entry *src = pfai_entry_at(p, m->src), *dst = pfai_entry_at(p, m->dst);
 	uint32_t owner = pfai_load_relaxed(&src->refs) & ~(PFAI_REF_PINS | PFAI_REF_ISOLATED);
 	struct pfai_zone *to = pfai_zone_of(p, p->base + m->dst);
-	if (pfai_page_release(p, src, false) == PFA_EMISUSE)
+	if (!pfai_page_release_held(src))
 		return false;
-	pfai_movable_count(to, 0, 0 - move_frames(m) * (to == m->zone ? 2 : 1));
-	if (to != m->zone)
-		pfai_movable_count(m->zone, 0, 0 - move_frames(m));
-	pfai_add_relaxed(&m->zone->st->moves.migrated, 1u);
+	if (PFAI_UNLIKELY(to != m->zone)) {
+		pfai_movable_count(to, move_frames(m), 0);
+		pfai_movable_count(m->zone, 0 - move_frames(m), 0);
+	}
 	pfai_store_relaxed(&src->refs, PFAI_REF_ISOLATED);
 	pfai_store_relaxed(&dst->refs, owner);
 	(void)pfai_movable_unlock(p, m->dst, m->function);
-	(void)pfai_movable_moved(p, m->src, m->capture, m->function);
+	move_source(p, m);
 	return true;
+}
+
+/* An op has just copied. */
+PFAI_ALWAYS_INLINE void move_ahead(const struct pfa *p, const struct pfai_move *m)
+{
+	if (m->ahead == PFAI_NONE || !p->pool)
+		return;
+	const unsigned char *next = pfai_frame_at(p, p->base + m->ahead);
+	size_t frame = (size_t)1 << p->frame_shift, bytes = frame < MIGRATE_AHEAD_BYTES ? frame : MIGRATE_AHEAD_BYTES;
+	for (size_t at = 0; at < bytes; at += MIGRATE_LINE)
+		pfai_prefetch(next + at);
 }
 
 /* Calls migrate() once. Both are locked. */
@@ -240,9 +268,10 @@ static int move_once(struct pfa *p, struct pfai_move *m)
 {
 	struct pfai_entry *src = pfai_entry_at(p, m->src);
 	const struct pfai_owner *o = move_owner(p, src);
-	pfai_op_enter(p, m->slot);
+	pfai_op_enter(p, m->slot, m->self);
 	int said = o->ops.migrate(o->ctx, p->base + m->dst, p->base + m->src, m->order, src->cookie, m->mode);
 	pfai_op_leave(p, m->slot);
+	move_ahead(p, m);
 	if (said == PFA_EAGAIN)
 		pfai_add_relaxed(&m->zone->st->moves.again, 1u);
 	return move_said(m, said);
@@ -305,14 +334,10 @@ static bool dest_fine(const struct pfa *p, const struct pfa_dest *dest, struct p
 }
 
 /* While the mover has the page lock of src: nobody may be waited for, and nothing told. True: m->dst, HEAD and ours. */
-static bool dest_take_held(struct pfa *p, const struct pfai_migration *call, struct pfai_move *m)
+static bool dest_take_held(struct pfa *p, struct pfai_migration *call, struct pfai_move *m, size_t more)
 {
-	struct pfai_request rq = call->rq;
-	rq.order = m->order;
-	if (call->dest->take || p->hooks || (rq.flags & PFA_HIGH) || pfai_request_first(p, &rq) != PFA_OK)
-		return false;
-	m->dst = rq.pfn - p->base;
-	return true;
+	return !call->dest->take && pfai_hand_possible(p, &call->rq) &&
+	       pfai_hand_take(p, &call->hand, &call->rq, m->order, call->has_hand ? more : 0, &m->dst) == PFA_OK;
 }
 
 /* A block of m->order in m->dst, HEAD and ours. */
@@ -347,10 +372,27 @@ static void dest_give(struct pfa *p, const struct pfa_dest *dest, const struct p
 		(void)pfai_free_block(p, p->base + m->dst, m->order, m->function);
 }
 
-int pfai_migrate_block(struct pfa *p, pfa_pfn head, const struct pfai_migration *call)
+/* What will be looked at when this block is moved. Its offset; PFAI_NONE: it is in no zone. */
+static size_t migrate_ahead(const struct pfa *p, pfa_pfn head)
 {
+	const struct pfai_zone *z = pfai_zone_of(p, head);
+	if (!z)
+		return PFAI_NONE;
+	pfai_prefetch(pfai_entry_at(p, head - p->base));
+	pfai_prefetch((const void *)(uintptr_t)&p->bytes[head - p->base]);
+	pfai_prefetch(&z->not_free[(head - z->origin) >> PFAI_WORD_SHIFT]);
+	pfai_prefetch(&z->leaf[(head - z->origin) >> p->leaf_order]);
+	pfai_prefetch(pfai_pb_at(p, z, head - z->origin));
+	return head - p->base;
+}
+
+int pfai_migrate_block(struct pfa *p, const pfa_pfn heads[], size_t more, struct pfai_migration *call)
+{
+	pfa_pfn head = heads[0];
 	struct pfai_move m = { .src = head - p->base, .zone = pfai_zone_of(p, head), .mode = call->dest->mode,
-		               .slot = call->slot, .function = call->function };
+		               .hand = call->has_hand ? &call->hand : NULL, .slot = call->slot, .self = call->self,
+		               .function = call->function };
+	m.ahead = more >= MIGRATE_AHEAD ? migrate_ahead(p, heads[MIGRATE_AHEAD]) : PFAI_NONE;
 	if (!m.zone)
 		return PFA_ERANGE;
 	if (pfai_load_relaxed(&m.zone->st->corrupt))
@@ -360,8 +402,9 @@ int pfai_migrate_block(struct pfa *p, pfa_pfn head, const struct pfai_migration 
 	int result = pfai_move_isolate(p, &m);
 	if (result != PFA_OK)
 		return result;
-	if (!dest_take_held(p, call, &m)) {
+	if (!dest_take_held(p, call, &m, more)) {
 		(void)pfai_move_unlock(p, &m); /* frees nothing: the mover's reference is left */
+		(void)pfai_told(p, pfai_hand_empty(p, &call->hand), m.function); /* it may be what there is no more of */
 		result = dest_take(p, call, &m);
 	}
 	if (result != PFA_OK) {
@@ -374,19 +417,6 @@ int pfai_migrate_block(struct pfa *p, pfa_pfn head, const struct pfai_migration 
 	return result;
 }
 
-/* What will be looked at when this block is moved. */
-static void migrate_ahead(const struct pfa *p, pfa_pfn head)
-{
-	const struct pfai_zone *z = pfai_zone_of(p, head);
-	if (!z)
-		return;
-	pfai_prefetch(pfai_entry_at(p, head - p->base));
-	pfai_prefetch((const void *)(uintptr_t)&p->bytes[head - p->base]);
-	pfai_prefetch(&z->not_free[(head - z->origin) >> PFAI_WORD_SHIFT]);
-	pfai_prefetch(&z->leaf[(head - z->origin) >> p->leaf_order]);
-	pfai_prefetch(pfai_pb_at(p, z, head - z->origin));
-}
-
 int pfa_migrate(struct pfa *p, const pfa_pfn heads[], size_t nr, const struct pfa_dest *dest, int out_results[])
 {
 	int result = pfai_closed_or_inside(p, "pfa_migrate");
@@ -394,17 +424,17 @@ int pfa_migrate(struct pfa *p, const pfa_pfn heads[], size_t nr, const struct pf
 		return result;
 	if (!p->table)
 		return PFA_ENOTSUP;
-	struct pfai_migration call = { .dest = dest, .function = "pfa_migrate" };
+	struct pfai_migration call = { .dest = dest, .self = pfai_self(p), .function = "pfa_migrate" };
 	if (!dest_fine(p, dest, &call.rq))
 		return PFA_EINVAL;
+	call.has_hand = nr > 1 && !dest->take && pfai_hand_possible(p, &call.rq);
 	bool mover = pfai_mover_begin(p, &call.slot);
 	for (size_t i = 0; i < nr; i++) {
-		if (i + MIGRATE_AHEAD < nr)
-			migrate_ahead(p, heads[i + MIGRATE_AHEAD]);
-		out_results[i] = mover ? pfai_migrate_block(p, heads[i], &call) : PFA_EBUSY;
+		out_results[i] = mover ? pfai_migrate_block(p, heads + i, nr - i - 1, &call) : PFA_EBUSY;
 		if (out_results[i] != PFA_OK)
 			result = PFA_EAGAIN;
 	}
+	(void)pfai_told(p, pfai_hand_empty(p, &call.hand), "pfa_migrate"); /* the blocks were moved all the same */
 	if (mover)
 		pfai_mover_end(p, call.slot);
 	return result;

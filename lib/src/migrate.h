@@ -6,6 +6,7 @@
 #ifndef PFAI_MIGRATE_H
 #define PFAI_MIGRATE_H
 
+#include "hand.h"
 #include "movable.h"
 
 struct pfai_move {
@@ -13,9 +14,12 @@ struct pfai_move {
 	struct pfai_zone *zone; /* of src */
 	unsigned order;
 	enum pfa_migrate_mode mode;
+	struct pfai_hand *hand;       /* NULL, or who gives the source back when it has moved */
 	struct pfai_request *capture; /* NULL, or a request that takes what becomes free when the block has moved */
 	bool held;            /* src is isolated, and its page lock is still the mover's */
+	size_t ahead;         /* PFAI_NONE, or the block that is probably moved next */
 	uint32_t slot;        /* of pfai_mover_begin() */
+	uint32_t self;        /* the mover: pfai_self() */
 	const char *function; /* for faults */
 	/* Broken promises, told when the page locks are given up: an op said what it must not; and what is wrong with the
 	 * destination (NONE: nothing). */
@@ -44,11 +48,14 @@ int pfai_move_to(struct pfa *p, struct pfai_move *m);
 struct pfai_migration {
 	const struct pfa_dest *dest;
 	struct pfai_request rq; /* where dest has no take(): for each destination, but for its order */
+	bool has_hand;          /* it may be used; who says so empties it in the end */
+	struct pfai_hand hand;
 	uint32_t slot;          /* of pfai_mover_begin() */
+	uint32_t self;          /* the mover: pfai_self() */
 	const char *function;   /* for faults */
 };
 
-/* One block of pfa_migrate(). @return as there, for one block. */
-int pfai_migrate_block(struct pfa *p, pfa_pfn head, const struct pfai_migration *call);
+/* The first of these blocks, after which `more` are to be moved. @return as pfa_migrate(), for one block. */
+int pfai_migrate_block(struct pfa *p, const pfa_pfn heads[], size_t more, struct pfai_migration *call);
 
 #endif

@@ -43,7 +43,8 @@ static int movable_end(struct pfa *p, size_t offset, bool moved, struct pfai_req
 	unsigned order = movable_order(p, offset);
 	bool claimed = pfai_claim_movable(p, offset, order);
 	(void)pfai_entry_clear(p, pfai_entry_at(p, offset));
-	pfai_movable_count(z, 0 - ((size_t)1 << order), 0);
+	if (!moved)
+		pfai_movable_count(z, 0 - ((size_t)1 << order), 0);
 	if (PFAI_UNLIKELY(!claimed))
 		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
 	else if (PFAI_UNLIKELY(pfai_load_relaxed(&z->st->corrupt)))
@@ -156,7 +157,7 @@ static int movable_clear(struct pfa *p, size_t offset)
 	unsigned order = movable_order(p, offset);
 	uint32_t owner = pfai_load_relaxed(&e->refs) >> PFAI_REF_OWNER_SHIFT;
 	/* As if freed, so that a free that comes now is refused; only an op of another block can have been faster. */
-	if (pfai_page_release(p, e, false) == PFA_EMISUSE) {
+	if (!pfai_page_release_held(e)) {
 		int freed = pfai_movable_unlock(p, offset, "pfa_movable_clear");
 		return freed == PFA_OK ? PFA_EINVAL : freed;
 	}

@@ -33,7 +33,7 @@ void pfai_movable_count(struct pfai_zone *z, size_t nr, size_t nr_isolated);
 int pfai_movable_drop(struct pfa *p, size_t offset, uint32_t what, const char *function);
 
 /* The block has moved, and was released by its mover, who has the page lock and the only reference: frees it past the caches, so
- * that its frames become part of larger blocks at once. capture: as pfai_free_claimed_past(). */
+ * that its frames become part of larger blocks at once. It is counted as movable no more. capture: as pfai_free_claimed_past(). */
 int pfai_movable_moved(struct pfa *p, size_t offset, struct pfai_request *capture, const char *function);
 
 /* Gives the page lock up, and does what is due if the block was released. @return as pfa_free(). */

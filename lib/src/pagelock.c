@@ -10,10 +10,10 @@ static bool page_wait(struct pfa *p, pfai_a32 *word, uint32_t w)
 	       p->os.wait(p->os.ctx, (const void *)(uintptr_t)word, w | PFAI_ENTRY_WAITERS, UINT64_MAX) != PFA_EDEADLK;
 }
 
-static void page_wake(struct pfa *p, pfai_a32 *word, uint32_t w)
+void PFAI_COLD pfai_page_wake(struct pfa *p, struct pfai_entry *e)
 {
-	if ((w & PFAI_ENTRY_WAITERS) && p->os.wake)
-		p->os.wake(p->os.ctx, (const void *)(uintptr_t)word);
+	if (p->os.wake)
+		p->os.wake(p->os.ctx, (const void *)(uintptr_t)&e->lock);
 }
 
 int pfai_page_lock(struct pfa *p, struct pfai_entry *e, bool wait)
@@ -35,17 +35,6 @@ int pfai_page_lock(struct pfa *p, struct pfai_entry *e, bool wait)
 	}
 }
 
-bool pfai_page_unlock(struct pfa *p, struct pfai_entry *e)
-{
-	for (;;) {
-		uint32_t w = pfai_load_relaxed(&e->lock);
-		if (!pfai_cas32(&e->lock, w, w & ~(PFAI_ENTRY_SELF | PFAI_ENTRY_WAITERS)))
-			continue;
-		page_wake(p, &e->lock, w);
-		return w & PFAI_ENTRY_RELEASED;
-	}
-}
-
 int pfai_page_release(struct pfa *p, struct pfai_entry *e, bool wait)
 {
 	uint32_t self = pfai_self(p);
@@ -62,22 +51,6 @@ int pfai_page_release(struct pfa *p, struct pfai_entry *e, bool wait)
 			return PFA_EBUSY;
 		}
 	}
-}
-
-void pfai_entry_make(struct pfai_entry *e, uint32_t owner, uint32_t refs, uint64_t cookie, uint32_t self)
-{
-	e->cookie = cookie;
-	pfai_store_relaxed(&e->refs, owner << PFAI_REF_OWNER_SHIFT | refs);
-	pfai_store_release(&e->lock, PFAI_ENTRY_MOVABLE | self);
-}
-
-uint32_t pfai_entry_clear(struct pfa *p, struct pfai_entry *e)
-{
-	pfai_store_relaxed(&e->refs, 0u);
-	e->cookie = 0;
-	uint32_t w = pfai_exchange32(&e->lock, 0);
-	page_wake(p, &e->lock, w);
-	return w;
 }
 
 bool pfai_op_running(const struct pfa *p)
@@ -105,14 +78,4 @@ void pfai_mover_end(struct pfa *p, uint32_t slot)
 {
 	pfai_sub_relaxed(&p->st->nr_movers, 1u);
 	pfai_store_release(&p->st->op_self[slot], 0u);
-}
-
-void pfai_op_enter(struct pfa *p, uint32_t slot)
-{
-	pfai_store_relaxed(&p->st->op_self[slot], pfai_self(p));
-}
-
-void pfai_op_leave(struct pfa *p, uint32_t slot)
-{
-	pfai_store_relaxed(&p->st->op_self[slot], PFAI_OP_NONE);
 }

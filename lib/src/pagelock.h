@@ -46,19 +46,65 @@ static inline uint32_t pfai_add32(pfai_a32 *p, uint32_t v)
  *         wait is false or the platform cannot wait. */
 int pfai_page_lock(struct pfa *p, struct pfai_entry *e, bool wait);
 
+/* Takes it if it is free. False: pfai_page_lock() finds out. */
+static inline bool pfai_page_take(struct pfai_entry *e, uint32_t self)
+{
+	uint32_t word = pfai_load_acquire(&e->lock);
+	return (word & (PFAI_ENTRY_MOVABLE | PFAI_ENTRY_RELEASED | PFAI_ENTRY_SELF)) == PFAI_ENTRY_MOVABLE &&
+	       pfai_cas32(&e->lock, word, word | self);
+}
+
+/* Wakes who waits for the lock: the word that it had says that somebody does. */
+void pfai_page_wake(struct pfa *p, struct pfai_entry *e);
+
 /* Gives it up and wakes who waits. True: the block was released meanwhile, and the caller is who takes its owner out. */
-bool pfai_page_unlock(struct pfa *p, struct pfai_entry *e);
+static inline bool pfai_page_unlock(struct pfa *p, struct pfai_entry *e)
+{
+	for (;;) {
+		uint32_t word = pfai_load_relaxed(&e->lock);
+		if (!pfai_cas32(&e->lock, word, word & ~(PFAI_ENTRY_SELF | PFAI_ENTRY_WAITERS)))
+			continue;
+		if (PFAI_UNLIKELY(word & PFAI_ENTRY_WAITERS))
+			pfai_page_wake(p, e);
+		return word & PFAI_ENTRY_RELEASED;
+	}
+}
 
 /* Marks the block as released. @return PFA_OK: the caller takes its owner out; PFA_EAGAIN: the holder of the lock does that;
  *         PFA_EMISUSE: it was released before; PFA_EINVAL: not movable; PFA_EBUSY as pfai_page_lock().
  * wait: for a holder that is another thread. */
 int pfai_page_release(struct pfa *p, struct pfai_entry *e, bool wait);
 
+/* The same by the holder of the lock. False: it was released before. */
+static inline bool pfai_page_release_held(struct pfai_entry *e)
+{
+	for (;;) {
+		uint32_t word = pfai_load_relaxed(&e->lock);
+		if (word & PFAI_ENTRY_RELEASED)
+			return false;
+		if (pfai_cas32(&e->lock, word, word | PFAI_ENTRY_RELEASED))
+			return true;
+	}
+}
+
 /* The entry of a block that is the caller's alone: movable, locked by self (0: by nobody). */
-void pfai_entry_make(struct pfai_entry *e, uint32_t owner, uint32_t refs, uint64_t cookie, uint32_t self);
+static inline void pfai_entry_make(struct pfai_entry *e, uint32_t owner, uint32_t refs, uint64_t cookie, uint32_t self)
+{
+	e->cookie = cookie;
+	pfai_store_relaxed(&e->refs, owner << PFAI_REF_OWNER_SHIFT | refs);
+	pfai_store_release(&e->lock, PFAI_ENTRY_MOVABLE | self);
+}
 
 /* The entry is nobody's any more: clears it, and wakes who waits for its lock. Returns the flags it had. */
-uint32_t pfai_entry_clear(struct pfa *p, struct pfai_entry *e);
+static inline uint32_t pfai_entry_clear(struct pfa *p, struct pfai_entry *e)
+{
+	pfai_store_relaxed(&e->refs, 0u);
+	e->cookie = 0;
+	uint32_t word = pfai_exchange32(&e->lock, 0);
+	if (PFAI_UNLIKELY(word & PFAI_ENTRY_WAITERS))
+		pfai_page_wake(p, e);
+	return word;
+}
 
 /* ---- references -------------------------------------------------------------------------------------------------- */
 
@@ -82,8 +128,15 @@ static inline bool pfai_op_inside(const struct pfa *p)
 bool pfai_mover_begin(struct pfa *p, uint32_t *slot);
 void pfai_mover_end(struct pfa *p, uint32_t slot);
 
-/* The mover is about to call an op; it has returned. */
-void pfai_op_enter(struct pfa *p, uint32_t slot);
-void pfai_op_leave(struct pfa *p, uint32_t slot);
+/* The mover, which is self, is about to call an op; it has returned. */
+static inline void pfai_op_enter(struct pfa *p, uint32_t slot, uint32_t self)
+{
+	pfai_store_relaxed(&p->st->op_self[slot], self);
+}
+
+static inline void pfai_op_leave(struct pfa *p, uint32_t slot)
+{
+	pfai_store_relaxed(&p->st->op_self[slot], PFAI_OP_NONE);
+}
 
 #endif

@@ -30,6 +30,7 @@
 #include "free.c"
 #include "owner.c"
 #include "movable.c"
+#include "hand.c"
 #include "migrate.c"
 #include "compact.c"
 #include "walk.c"

@@ -175,6 +175,11 @@ struct pfa_dest {
 	void *ctx;
 };
 
+/** Of several blocks in one call pfa_migrate() may keep so many moved sources, and so many destinations that it has not used
+ *  yet, to itself: nobody gets these frames meanwhile. It gives them back before it finds that there is no destination, and
+ *  before it returns. Not with take(), PFA_HIGH, or hardening that does more at each grant (level 3, handles, history). */
+#define PFA_MIGRATE_HAND 16u
+
 /**
  * Moves blocks, one after the other.
  * @param heads        first frames of movable blocks
