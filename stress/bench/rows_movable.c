@@ -91,12 +91,12 @@ static bool field_open(struct field *f, const char *row, size_t frames, bool cop
 	f->moves = bench_array(frames);
 	f->trace = bench_array(frames * sizeof(*f->trace));
 	memset(f->trace, 0, frames * sizeof(*f->trace));
+	if (pfa_posix_create(&f->arena, &cfg, copies ? 0 : PFA_POSIX_NO_POOL) != PFA_OK)
+		return bench_fail(row, "%s", f->arena.why);
 	if (copies) {
-		f->pool = bench_array(frames * FRAME);
+		f->pool = f->arena.pool.base;
 		memset(f->pool, 1, frames * FRAME); /* touched */
 	}
-	if (pfa_posix_create(&f->arena, &cfg, PFA_POSIX_NO_POOL) != PFA_OK)
-		return bench_fail(row, "%s", f->arena.why);
 	return pfa_owner_create(f->arena.pfa, &ops, f, &f->owner) == PFA_OK || bench_fail(row, "no owner");
 }
 
@@ -181,8 +181,6 @@ static bool field_close(struct field *f, bool ok)
 	if (ok)
 		ok = (pfa_owner_destroy(f->arena.pfa, f->owner) == PFA_OK && pfa_posix_destroy(&f->arena) == PFA_OK) ||
 		     bench_fail(f->row, "something is still live");
-	if (f->pool != NULL)
-		bench_array_free(f->pool, f->frames * FRAME);
 	bench_array_free(f->at, f->frames * sizeof(*f->at));
 	bench_array_free(f->moves, f->frames);
 	bench_array_free(f->trace, f->frames * sizeof(*f->trace));
