@@ -40,7 +40,7 @@ static void cache_set_caps(struct pfa *p, struct pfai_cpu *c, bool disabled)
 {
 	for (size_t slot = 0; slot < pfai_slots_per_cpu(p); slot++) {
 		bool none = disabled || pfai_load_relaxed(&p->zones[pfai_slot_zone(p, slot)].st->corrupt);
-		c->slots[slot].cap = none ? 0 : p->homes[slot].cap;
+		c->slots[slot].cap = none ? 0 : (uint16_t)p->homes[slot].cap;
 	}
 	if (pfai_level(p, 3))
 		pfai_quarantine_enable(p, c, !disabled);

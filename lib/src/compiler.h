@@ -12,6 +12,8 @@
 #define PFAI_LIKELY(x) __builtin_expect(!!(x), 1)
 #define PFAI_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define PFAI_NOINLINE __attribute__((noinline))
+/* The value is worked out here once and kept: the compiler knows no more how, so that it cannot keep its parts instead. */
+#define pfai_in_register(value) __asm__("" : "+r"(value))
 #define pfai_prefetch(at) __builtin_prefetch(at)
 #define PFAI_COLD __attribute__((noinline, cold))
 #define PFAI_ALWAYS_INLINE static inline __attribute__((always_inline))

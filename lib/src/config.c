@@ -94,9 +94,10 @@ static enum pfa_config_problem config_check_full(const struct pfa_config *cfg, s
 	g->quarantine = config_value(cfg->quarantine, full ? 64 : 0);
 	if (g->quarantine > 65536 || (g->quarantine && !full))
 		return PFA_CONFIG_QUARANTINE;
-	/* A quarter more is held back than was asked for, so that several blocks leave at once; at most so many that moving them
-	 * is about as long as one flush of a slot. */
-	g->evict = g->quarantine / 4 < 1 ? 1 : g->quarantine / 4 < PFAI_EVICT_LIMIT ? g->quarantine / 4 : PFAI_EVICT_LIMIT;
+	/* Half as many again are held back as were asked for, so that several blocks leave at once; at most so many that moving
+	 * them is about as long as one flush of a slot. */
+	uint32_t half = g->quarantine / 2;
+	g->evict = half < 1 ? 1 : half < PFAI_EVICT_LIMIT ? half : PFAI_EVICT_LIMIT;
 	g->quarantine += g->quarantine ? g->evict : 0;
 	return PFA_CONFIG_FINE;
 }

@@ -35,11 +35,11 @@ static int PFAI_NOINLINE full_granted(struct pfa *p, struct pfai_cpu *c, size_t 
 	return PFA_OK;
 }
 
-/* Has a slot none, or more than there can be; or too few to choose from, and there may be more to be had? Without the zone's
+/* n + 1 blocks: has a slot none, or more than there can be; or too few to choose from, and there may be more to be had? Without the zone's
  * lock; the other way looks again. */
 PFAI_ALWAYS_INLINE bool full_short(const struct pfa *p, const struct pfai_slot_home *home, uint32_t n, unsigned order)
 {
-	if (n - 1 >= home->cap)
+	if (n >= home->cap)
 		return true;
 	const struct pfai_zone_state *z = p->zones[home->zone].st;
 	return (pfai_load_relaxed(&z->avail_common) | pfai_load_relaxed(&z->avail_cma)) >> order;
@@ -49,25 +49,26 @@ PFAI_ALWAYS_INLINE bool full_short(const struct pfa *p, const struct pfai_slot_h
 PFAI_ALWAYS_INLINE int full_alloc(struct pfa *p, struct pfai_cpu *c, pfa_pfn *out, unsigned order, uint32_t flags,
                                   const bool content)
 {
-	size_t slot = ((size_t)(flags ^ 1) << p->slot_shift) + order;
 	if (PFAI_UNLIKELY(order >= p->cached_orders || !pfai_cpu_try_lock(p, c)))
 		return pfai_alloc_slow(p, order, flags, out);
-	slot += c->first;
+	uint32_t slot = p->rows[flags] + order + c->first;
 	if (PFAI_UNLIKELY(slot >= p->nr_slots))
 		return pfai_alloc_miss(p, c, order, flags, out);
 	const struct pfai_slot_home *home = &p->homes[slot];
 	struct pfai_slot *s = &c->slots[slot];
-	uint32_t n = s->n;
-	if (PFAI_UNLIKELY(n - 1 - home->keep >= home->above) && full_short(p, home, n, order))
-		return pfai_verified_miss(p, c, slot, out);
-	s->n--;
-	uint32_t at = pfai_entries_at(c, home->start + n)[-1];
+	pfai_in_register(s);
+	uint32_t n = s->n - 1u;
+	pfai_in_register(n);
+	if (PFAI_UNLIKELY(n - home->keep >= home->above) && full_short(p, home, n, order))
+		return pfai_verified_miss(p, c, s, out);
+	s->n = (uint16_t)n;
+	uint32_t at = *pfai_entries_at(c, home->start + n);
 	if (PFAI_UNLIKELY(at - home->first >= home->nr))
 		return pfai_alloc_damaged(p, c);
 	unsigned known = pfai_load_relaxed(&p->bytes[at]), byte = known & ~(unsigned)PFAI_ZERO_BIT;
-	if (PFAI_UNLIKELY(byte != (PFAI_CACHED | order)))
+	if (PFAI_UNLIKELY(byte != PFAI_CACHED + order))
 		return pfai_alloc_damaged(p, c);
-	pfai_store_relaxed(&p->bytes[at], (uint8_t)(byte ^ (PFAI_CACHED ^ PFAI_HEAD)));
+	pfai_store_relaxed(&p->bytes[at], (uint8_t)(PFAI_HEAD + order));
 	s->allocs++;
 	if (content && known != byte)
 		return full_granted(p, c, at, order, out);
@@ -110,11 +111,11 @@ PFAI_ALWAYS_INLINE int full_free(struct pfa *p, struct pfai_cpu *c, unsigned ord
 	/* The lines of a larger block are too many to be written under the lock. */
 	if (PFAI_UNLIKELY(order >= (content ? 1 : p->cached_orders) || !pfai_cpu_try_lock(p, c)))
 		return pfai_free_slow(p, p->base + offset, order);
-	/* Is there a queue, with room, and may it be used now? */
+	/* Has the queue room, and may it be used now? While caches are disabled, its own capacity is 0, and so are those of all slots. */
 	struct pfai_full *f = pfai_full_of(p, c);
 	const struct pfai_state *st = p->st;
 	uint32_t n = f->n, at = f->first, size = p->quarantine;
-	if (PFAI_UNLIKELY(at >= size || n >= size || !f->cap || pfai_load_relaxed(&st->starving)))
+	if (PFAI_UNLIKELY(at >= size || n >= size || pfai_load_relaxed(&st->starving)))
 		return full_free_otherwise(p, c, offset, order);
 	at += n;
 	if (at >= size)
@@ -128,7 +129,7 @@ PFAI_ALWAYS_INLINE int full_free(struct pfa *p, struct pfai_cpu *c, unsigned ord
 	const struct pfai_slot_home *home = &p->homes[slot];
 	if (PFAI_UNLIKELY((uint32_t)offset - home->first >= home->nr || !c->slots[slot].cap))
 		return full_free_otherwise(p, c, offset, order);
-	if (PFAI_UNLIKELY(!pfai_claim(&p->bytes[offset], PFAI_HEAD | order, PFAI_QUARANTINE | order)))
+	if (PFAI_UNLIKELY(!pfai_claim(&p->bytes[offset], PFAI_HEAD + order, PFAI_QUARANTINE + order)))
 		return pfai_free_refused(p, c, offset, order);
 	if (content)
 		pfai_content_freed(p, p->base + offset, 1);

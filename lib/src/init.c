@@ -168,8 +168,8 @@ static void init_homes(struct pfa *p, const struct pfai_geometry *g, const struc
 		homes[slot].nr = (uint32_t)zc->nr_frames;
 		homes[slot].start = start;
 		if ((slot >> p->slot_shift) % PFAI_ROUTE_CODES != PFAI_ROUTE_SLOW)
-			homes[slot].cap = (uint16_t)pfai_slot_cap(g, zc->nr_frames, pfai_slot_order(p, slot), &keep);
-		homes[slot].keep = (uint16_t)keep;
+			homes[slot].cap = pfai_slot_cap(g, zc->nr_frames, pfai_slot_order(p, slot), &keep);
+		homes[slot].keep = keep;
 		homes[slot].above = homes[slot].cap - homes[slot].keep;
 		homes[slot].zone = pfai_slot_zone(p, slot);
 		start += homes[slot].cap;
@@ -183,7 +183,7 @@ static void init_cpus(struct pfa *p)
 		pfai_quarantine_enable(p, c, true);
 		for (size_t slot = 0; slot < pfai_slots_per_cpu(p); slot++) {
 			c->slots[slot].start = p->homes[slot].start;
-			c->slots[slot].cap = p->homes[slot].cap;
+			c->slots[slot].cap = (uint16_t)p->homes[slot].cap;
 		}
 	}
 }
@@ -252,6 +252,8 @@ static void init_root(struct pfa *p, const struct pfai_geometry *g, const struct
 	p->os = *cfg->platform;
 	p->nr_zones = g->nr_zones;
 	p->nr_slots = (size_t)g->nr_zones * PFAI_ROUTE_CODES << g->slot_shift;
+	for (unsigned type = 0; type <= PFA_RECLAIMABLE; type++)
+		p->rows[type] = pfai_code_of_type(type) << g->slot_shift;
 	p->max_order = g->max_order;
 	p->frame_shift = g->frame_shift;
 	p->batch_high = g->cache_batch;

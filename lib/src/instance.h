@@ -116,11 +116,11 @@ struct pfai_cpu {
 struct pfai_slot_home {
 	uint32_t first, nr;     /* offsets of its zone's frames: [first, first + nr) */
 	uint32_t start;
-	uint16_t cap;           /* unless caches are disabled, or the zone refuses */
-	uint16_t keep;          /* level 3: it holds more than this many when one is taken, as far as memory allows */
+	uint32_t cap;           /* unless caches are disabled, or the zone refuses */
+	uint32_t keep;          /* level 3: it holds more than this many when one is taken, as far as memory allows */
 	uint32_t above;         /* cap - keep */
 	uint32_t zone;
-	uint32_t spare[2];
+	uint32_t spare;
 };
 
 /* What level 3 adds to a cpu, after its slots. Guard: the cpu's lock. */
@@ -133,7 +133,7 @@ struct pfai_full {
 };
 
 /* Blocks that leave a quarantine at once. */
-#define PFAI_EVICT_LIMIT 16u
+#define PFAI_EVICT_LIMIT 32u
 
 /* Frames of one zone that went into a cpu's quarantine and came out of it, ever. */
 struct pfai_quarantined {
@@ -340,6 +340,7 @@ struct pfa {
 	pfai_free_path *free_path;
 	size_t nr_slots;        /* of each cpu */
 	const struct pfai_slot_home *homes; /* as pfai_cpu.slots */
+	uint32_t rows[PFA_RECLAIMABLE + 1]; /* by the type of a request: its row of slots, counted from pfai_cpu.first */
 
 	struct pfai_state *st;
 	struct pfa_platform os;

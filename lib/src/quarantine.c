@@ -71,7 +71,7 @@ static void quarantine_push(struct pfa *p, struct pfai_cpu *c, struct pfai_slot 
 /* Where blocks that leave the queue one after the other go: mostly into one slot. What they share is kept at hand. */
 struct quarantine_way {
 	uint32_t first, nr; /* of the slot's home; nr 0: there is no way yet */
-	uint32_t mask;      /* of the order */
+	uint32_t mask, begin; /* of the order: a block begins where an offset has these bits under the mask */
 	uint8_t route, from, to; /* their frame bytes */
 	uint32_t begun, n, cap;
 	uint32_t *entries;
@@ -105,6 +105,7 @@ PFAI_ALWAYS_INLINE bool quarantine_way_begin(const struct pfa *p, struct pfai_cp
 	way->first = home->first;
 	way->nr = home->nr;
 	way->mask = (1u << order) - 1;
+	way->begin = -(uint32_t)p->base & way->mask;
 	way->to = (uint8_t)((p->hooks & PFAI_HOOK_CONTENT ? PFAI_CACHED_ZERO : PFAI_CACHED) | order);
 	way->cap = home->cap;
 	way->entries = pfai_entries_at(c, home->start);
@@ -123,19 +124,21 @@ static uint32_t quarantine_evict_plain(struct pfa *p, struct pfai_cpu *c, struct
 		most = p->quarantine - f->first;
 	const uint32_t *oldest = pfai_quarantine_ring(p, f) + f->first;
 	const uint16_t *random = pfai_prng_some(&f->random, p->random_key, pfai_cpu_stream(p, c), most) + most;
-	const uint32_t base = (uint32_t)p->base;
 	const unsigned pb_order = p->pb_order;
 	pfai_a8 *const bytes = p->bytes, *const routes = p->routes;
 	struct quarantine_way way = { .nr = 0 };
+	const uint32_t inside = (1u << pb_order) - 1;
+	uint32_t before = 0; /* an offset in a pageblock whose route is the way's, once there is one */
 	for (; done < most; done++) {
 		uint32_t offset = oldest[done];
 		if (PFAI_UNLIKELY(offset - way.first >= way.nr || pfai_load_relaxed(&bytes[offset]) != way.from ||
-		                  pfai_load_relaxed(&routes[offset >> pb_order]) != way.route)) {
+		                  ((offset ^ before) > inside && pfai_load_relaxed(&routes[offset >> pb_order]) != way.route))) {
 			quarantine_way_end(&way);
 			if (!quarantine_way_begin(p, c, &way, offset))
 				break;
 		}
-		if (PFAI_UNLIKELY(((base + offset) & way.mask) || way.n >= way.cap))
+		before = offset;
+		if (PFAI_UNLIKELY((offset & way.mask) != way.begin || way.n >= way.cap))
 			break;
 		pfai_store_relaxed(&bytes[offset], way.to);
 		uint32_t i = *--random * (way.n + 1) >> 16;

@@ -16,6 +16,6 @@ pfai_free_path pfai_free_verified;
 
 /* Takes over the held cache lock: the slot is empty, or not what it should be. Order and type as they were asked for,
  * whatever c->first says; not to keep them saves a register. */
-int pfai_verified_miss(struct pfa *p, struct pfai_cpu *c, size_t slot, pfa_pfn *out);
+int pfai_verified_miss(struct pfa *p, struct pfai_cpu *c, const struct pfai_slot *s, pfa_pfn *out);
 
 #endif

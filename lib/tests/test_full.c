@@ -228,7 +228,7 @@ static enum pfa_frame_state state_of(struct rig *rig, pfa_pfn pfn)
 	return rig_info(rig, pfn).state;
 }
 
-/* A block leaves after at least as many further frees on its cpu, of any order and in any form, and at most 16 or a quarter of
+/* A block leaves after at least as many further frees on its cpu, of any order and in any form, and at most 32 or half of
  * them more. */
 static void test_distance(void **state)
 {
@@ -247,7 +247,7 @@ static void test_distance(void **state)
 			EXPECT(pfa_alloc, PFA_OK, rig.pfa, order, PFA_MOVABLE, &pfn);
 			EXPECT(pfa_free, PFA_OK, rig.pfa, pfn, order);
 			frames = (size_t)1 << order;
-			const uint32_t most = length + (length < 8 ? 0 : length / 4 - 1);
+			const uint32_t most = length + (length < 2 ? 0 : length / 2 - 1);
 			for (uint32_t k = 0; k < most; k++) {
 				if (k < length) {
 					assert_int_equal(state_of(&rig, pfn), PFA_FRAME_QUARANTINE);

@@ -256,7 +256,7 @@ static void step_request(unsigned order)
 			keep(list[nr], order & 3);
 		return;
 	default:
-		if (guards && rng_one_in(&rng, 8))
+		if (guards && rng_one_in(&rng, 4))
 			flags |= PFA_GUARD;
 		CALL(BY_REQUEST, pfa_alloc, watched, order, flags, &pfn);
 	}

@@ -109,7 +109,7 @@ struct pfa_config {
 	 *  and writable. LINES and ALL go neither with ZEROED_POOL nor with TRACK_ZERO. */
 	enum pfa_poison poison;
 	/** Level 3: blocks of any order that each cpu's quarantine holds, 1..65536: a block is granted again only after so many
-	 *  further frees on its cpu, unless something drains the caches. It holds up to a quarter and at most 16 more, so
+	 *  further frees on its cpu, unless something drains the caches. It holds up to half as many and at most 32 more, so
 	 *  that several leave at once. What a move has left (movable.h, compact.h) passes it, and is free at once. Default 64
 	 *  at level 3, else 0 (and nothing else there); PFA_EXPLICIT_0: none. */
 	uint32_t quarantine;
