@@ -7,9 +7,9 @@
 #include <pfa/contig.h>
 
 #include "closed.h"
+#include "contig.h"
 #include "evacuate.h"
 #include "hook.h"
-#include "isolate.h"
 
 #define CONTIG_FLAGS (PFA_ZERO | PFA_NOWAIT | PFA_NOMIGRATE | PFA_CMA)
 
@@ -115,10 +115,23 @@ static int contig_range(struct pfai_evacuation *e, struct pfai_hold *h, size_t l
 	return result;
 }
 
+int pfai_contig_take(struct pfa *p, pfa_pfn start, pfa_pfn end, uint32_t flags, bool *zero, struct pfa_blocker *why,
+                     const char *function)
+{
+	struct pfai_hold h;
+	int result = PFA_ERANGE;
+	if (pfai_hold_begin(p, &h, start, end)) {
+		struct pfai_evacuation e = { .p = p, .z = h.z, .flags = flags, .function = function, .why = { PFA_BLOCKER_NONE, start } };
+		result = contig_range(&e, &h, start - h.z->origin, end - h.z->origin, zero);
+	}
+	*why = h.why;
+	return result;
+}
+
 int pfa_alloc_contig_range(struct pfa *p, pfa_pfn start, pfa_pfn end, uint32_t flags, struct pfa_blocker *why)
 {
 	static const char function[] = "pfa_alloc_contig_range";
-	struct pfai_hold h;
+	struct pfa_blocker blocker;
 	struct pfai_request rq;
 	int result = pfai_closed_or_inside(p, function);
 	if (result != PFA_OK)
@@ -128,13 +141,10 @@ int pfa_alloc_contig_range(struct pfa *p, pfa_pfn start, pfa_pfn end, uint32_t f
 	result = pfai_request_parse(p, &rq, 0, flags & PFA_ZERO, function);
 	if (result != PFA_OK)
 		return result;
-	if (!pfai_hold_begin(p, &h, start, end))
-		return pfai_blocked(p, why, h.why, PFA_ERANGE, function);
-	struct pfai_evacuation e = { .p = p, .z = h.z, .flags = flags, .function = function, .why = { PFA_BLOCKER_NONE, start } };
-	result = contig_range(&e, &h, start - h.z->origin, end - h.z->origin, &rq.zero);
+	result = pfai_contig_take(p, start, end, flags, &rq.zero, &blocker, function);
 	if (result != PFA_OK)
-		return pfai_blocked(p, why, h.why, result, function);
-	rq.zone = h.z;
+		return pfai_blocked(p, why, blocker, result, function);
+	rq.zone = pfai_zone_of(p, start);
 	result = pfai_request_finish(p, &rq, start, end - start, 0);
 	if (why)
 		*why = (struct pfa_blocker){ result == PFA_OK ? PFA_BLOCKER_NONE : PFA_BLOCKER_CORRUPT, start };

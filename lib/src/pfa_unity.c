@@ -37,6 +37,7 @@
 #include "evacuate.c"
 #include "isolate.c"
 #include "contig.c"
+#include "search.c"
 #include "verified.c"
 #include "full.c"
 #include "range.c"

@@ -297,6 +297,9 @@ static void site_ranges(struct pfa *p)
 	MUST_EQ(pfa_undo_isolate_range(p, pfn, pfn + 1, token), PFA_OK);
 	MUST_EQ(pfa_alloc_contig_range(p, pfn, pfn + 1, 0, NULL), PFA_OK);
 	MUST_EQ(pfa_free_contig_range(p, pfn, 1), PFA_OK);
+	for (size_t nr = 8; nr < FRAMES; nr = nr * 5)
+		if (pfa_alloc_contig(p, nr, 1, PFA_NOMIGRATE, &pfn) == PFA_OK)
+			MUST_EQ(pfa_free_contig_range(p, pfn, nr), PFA_OK);
 }
 
 const struct site scene_sites[] = {

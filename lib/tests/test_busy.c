@@ -423,6 +423,8 @@ static void test_ranges_back_out(void **state)
 		EXPECT(pfa_alloc_contig_range, PFA_EBUSY, pfa, start + 70, start + 71, 0, &why);
 		assert_int_equal(why.reason, PFA_BLOCKER_BUSY);
 		if (!cache) {
+			pfa_pfn pfn;
+			EXPECT(pfa_alloc_contig, PFA_EBUSY, pfa, 4, 1, PFA_EXACT_ZONE, &pfn);
 			EXPECT(pfa_undo_isolate_range, PFA_EBUSY, pfa, start, start + 1, held);
 			EXPECT(pfa_test_isolated, PFA_EBUSY, pfa, start, start + 1, held, &why);
 		}

@@ -83,6 +83,7 @@ static const struct {
 	{"pfa_undo_isolate_range", "OK EMISUSE ERANGE EINVAL EBUSY ECORRUPT"},
 	{"pfa_test_isolated", "OK EBUSY EMISUSE ERANGE EINVAL ECORRUPT"},
 	{"pfa_alloc_contig_range", "OK EBUSY EAGAIN ENOMEM ERANGE EINVAL ENOTSUP EDEADLK ECORRUPT"},
+	{"pfa_alloc_contig", "OK ENOMEM EAGAIN EINVAL EBUSY ENOTSUP EDEADLK ECORRUPT"},
 	{"pfa_free_contig_range", "OK EINVAL EMISUSE ECORRUPT"},
 	{"pfa_frame_info", "OK EBUSY"},
 	{"pfa_pageblock_info", "OK ERANGE EBUSY"},

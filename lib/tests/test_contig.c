@@ -379,6 +379,8 @@ static void free_inside(struct scripted *sc, enum scripted_op op, uint64_t cooki
 	(void)dst;
 	EXPECT(pfa_alloc_contig_range, PFA_EDEADLK, rig.pfa, src, src + 1, 0, &why);
 	EXPECT(pfa_isolate_range, PFA_EDEADLK, rig.pfa, src, src + 1, 0, &token, &why);
+	pfa_pfn pfn;
+	EXPECT(pfa_alloc_contig, PFA_EDEADLK, rig.pfa, 1, 1, 0, &pfn);
 	if (op == OP_MIGRATE && cookie % 3 == 1)
 		scripted_free(sc, cookie);
 	if (op == OP_MIGRATE && cookie % 3 == 2 && sc->blocks[cookie + 1].state == BLOCK_OWNED)
@@ -470,6 +472,116 @@ static void test_zeroed(void **state)
 	rig_stop(&rig);
 }
 
+/* A run that was found: its frames are now the test's, and nothing else has changed hands. */
+static void found(pfa_pfn start, size_t nr, size_t align)
+{
+	assert_int_equal(start % align, 0);
+	look();
+	for (pfa_pfn at = start; at < start + nr; at++) {
+		assert_int_equal(kinds[at], FREE);
+		assert_int_equal(rig_info(&rig, at).state, PFA_FRAME_HEAD);
+	}
+	assert_int_equal(rig_stats(&rig, 0).held_pageblocks, 0);
+	EXPECT(pfa_free_contig_range, PFA_OK, rig.pfa, start, nr);
+}
+
+/* Half full of movable frames: runs of any length are had, as long as there is room for what is moved. */
+static void test_search(void **state)
+{
+	pfa_pfn pfn;
+	(void)state;
+	for (unsigned seed = 0; seed < 12; seed++) {
+		struct rng rng = {seed};
+		base(seed % 2 ? 0 : PFA_EXPLICIT_0, FRAMES);
+		EXPECT(pfa_alloc_contig, PFA_OK, rig.pfa, FRAMES, 1, 0, &pfn);
+		found(pfn, FRAMES, FRAMES);
+		EXPECT(pfa_alloc_contig, PFA_ENOMEM, rig.pfa, FRAMES + 1, 1, 0, &pfn);
+		EXPECT(pfa_alloc_contig, PFA_OK, rig.pfa, 1, 512, 0, &pfn);
+		found(pfn, 1, 512);
+		fill(&rng, 0, 60, 1);
+		EXPECT(pfa_alloc_contig, PFA_EAGAIN, rig.pfa, FRAMES * 2 / 5, 1, PFA_NOMIGRATE, &pfn);
+		for (size_t nr = 1; nr < FRAMES / 3; nr += 1 + nr / 3) {
+			size_t align = (size_t)1 << rng_below(&rng, 8);
+			EXPECT(pfa_alloc_contig, PFA_OK, rig.pfa, nr, align, 0, &pfn);
+			found(pfn, nr, align);
+		}
+		rig_check(&rig);
+		done();
+	}
+}
+
+/* Where it costs least, and behind what is in the way. */
+static void test_search_places(void **state)
+{
+	pfa_pfn pfn, pfns[FRAMES];
+	(void)state;
+	base(PFA_EXPLICIT_0, FRAMES);
+	for (pfa_pfn at = 0; at < FRAMES; at += PB) { /* 16 movable frames a pageblock; in one there are four */
+		for (unsigned i = 0; i < (at == 5 * PB ? 4 : 16); i++) {
+			EXPECT(pfa_alloc_window, PFA_OK, rig.pfa, 0, PFA_MOVABLE, ((struct pfa_run){at + 3 * i + 1, 1}), &pfn);
+			unsigned cookie = 0;
+			while (s.blocks[cookie].state != BLOCK_NONE)
+				cookie++;
+			scripted_adopt(&s, cookie, pfn, 0);
+		}
+	}
+	EXPECT(pfa_alloc_contig, PFA_OK, rig.pfa, PB, PB, 0, &pfn);
+	assert_int_equal(pfn, 5 * PB);
+	assert_int_equal(s.calls[OP_MIGRATE], 4);
+	found(pfn, PB, PB);
+	scripted_stop(&s);
+	scripted_start(&s, &rig);
+	for (pfa_pfn at = 0; at < FRAMES; at += PB) /* a block of 8 at frame 8, and one at 40 */
+		for (unsigned i = 0; i < 2; i++)
+			EXPECT(pfa_alloc_window, PFA_OK, rig.pfa, 3, PFA_UNMOVABLE, ((struct pfa_run){at + 8 + 32 * i, 8}), &pfns[at / PB * 2 + i]);
+	EXPECT(pfa_alloc_contig, PFA_OK, rig.pfa, 24, 1, PFA_NOMIGRATE, &pfn);
+	assert_int_equal(pfn % PB, 16);
+	EXPECT(pfa_free_contig_range, PFA_OK, rig.pfa, pfn, 24);
+	EXPECT(pfa_alloc_contig, PFA_OK, rig.pfa, 21, 1, 0, &pfn);
+	EXPECT(pfa_free_contig_range, PFA_OK, rig.pfa, pfn, 21);
+	EXPECT(pfa_alloc_contig, PFA_ENOMEM, rig.pfa, 25, 1, 0, &pfn);
+	EXPECT(pfa_alloc_contig, PFA_ENOMEM, rig.pfa, 24, 32, 0, &pfn);
+	for (unsigned i = 0; i < 2 * FRAMES / PB; i++)
+		EXPECT(pfa_free, PFA_OK, rig.pfa, pfns[i], 3);
+	EXPECT(pfa_alloc_contig, PFA_EINVAL, rig.pfa, 0, 1, 0, &pfn);
+	EXPECT(pfa_alloc_contig, PFA_EINVAL, rig.pfa, 1, 3, 0, &pfn);
+	EXPECT(pfa_alloc_contig, PFA_EINVAL, rig.pfa, 1, 0, 0, &pfn);
+	EXPECT(pfa_alloc_contig, PFA_EINVAL, rig.pfa, 1, 1, PFA_MOVABLE, &pfn);
+	scripted_stop(&s);
+	rig_stop(&rig);
+}
+
+/* Zones in their order; CMA only where it is asked for; holes are behind nothing. */
+static void test_search_zones(void **state)
+{
+	pfa_pfn pfn, all;
+	const struct pfa_run cma = {0, 4 * PB}, holes[] = {{8 * PB + 7, 1}, {9 * PB + 7, 1}};
+	(void)state;
+	rig_init(&rig);
+	rig.pool_kind = RIG_POOL_NEVER;
+	struct pfa_zone_config *z = rig_zone(&rig, 0, 4 * PB);
+	z->cma = &cma;
+	z->nr_cma = 1;
+	z = rig_zone(&rig, 8 * PB, 2 * PB);
+	z->holes = holes;
+	z->nr_holes = 2;
+	rig_start(&rig);
+	EXPECT(pfa_alloc_contig, PFA_OK, rig.pfa, 8, 1, 0, &pfn);
+	assert_true(pfn >= 8 * PB);
+	EXPECT(pfa_free_contig_range, PFA_OK, rig.pfa, pfn, 8);
+	EXPECT(pfa_alloc_contig, PFA_ENOMEM, rig.pfa, 8, 1, PFA_EXACT_ZONE, &pfn);
+	EXPECT(pfa_alloc_contig, PFA_ENOMEM, rig.pfa, 70, 1, 0, &pfn);
+	EXPECT(pfa_alloc_contig, PFA_OK, rig.pfa, 63, 1, 0, &pfn); /* between the holes */
+	assert_int_equal(pfn, 8 * PB + 8);
+	EXPECT(pfa_free_contig_range, PFA_OK, rig.pfa, pfn, 63);
+	EXPECT(pfa_alloc_contig, PFA_OK, rig.pfa, 70, 1, PFA_CMA, &all);
+	assert_true(all < 4 * PB);
+	EXPECT(pfa_alloc_contig, PFA_ENOMEM, rig.pfa, 70, 1, PFA_CMA | PFA_ZONE(1), &pfn);
+	EXPECT(pfa_alloc_contig, PFA_ENOTSUP, rig.pfa, 8, 1, PFA_ZERO, &pfn);
+	EXPECT(pfa_free_contig_range, PFA_OK, rig.pfa, all, 70);
+	rig_stop(&rig);
+}
+
 /* A zone in which damage was met refuses; what was held is given up all the same. */
 static void test_damaged(void **state)
 {
@@ -486,6 +598,8 @@ static void test_damaged(void **state)
 	assert_int_equal(why.reason, PFA_BLOCKER_CORRUPT);
 	EXPECT(pfa_alloc_contig_range, PFA_ECORRUPT, rig.pfa, 3 * PB, 4 * PB, 0, &why);
 	assert_int_equal(why.reason, PFA_BLOCKER_CORRUPT);
+	pfa_pfn pfn;
+	EXPECT(pfa_alloc_contig, PFA_ECORRUPT, rig.pfa, 4, 1, 0, &pfn);
 	EXPECT(pfa_test_isolated, PFA_ECORRUPT, rig.pfa, 0, PB, token, &why);
 	EXPECT(pfa_free_contig_range, PFA_ECORRUPT, rig.pfa, PB, PB);
 	EXPECT(pfa_undo_isolate_range, PFA_ECORRUPT, rig.pfa, 0, PB, token);
@@ -533,6 +647,9 @@ static const struct unit_test tests[] = {
 	TEST(test_zones_of_moved),
 	TEST(test_freed_meanwhile),
 	TEST(test_ends_by_itself),
+	TEST(test_search),
+	TEST(test_search_places),
+	TEST(test_search_zones),
 	TEST(test_damaged),
 	TEST(test_repaired),
 	TEST_CONTENT(test_zeroed, "zeroing"),

@@ -165,6 +165,8 @@ static void expect_contig(struct pfa *p, int code)
 	EXPECT(pfa_test_isolated, code, p, 0, 64, 1, &why);
 	EXPECT(pfa_alloc_contig_range, code, p, 0, 64, 0, &why);
 	EXPECT(pfa_free_contig_range, code, p, 0, 64);
+	pfa_pfn found;
+	EXPECT(pfa_alloc_contig, code, p, 64, 1, 0, &found);
 	MUST(token == 7 && why.pfn == 7);
 }
 

@@ -110,6 +110,28 @@ PFA_NODISCARD PFA_API int pfa_test_isolated(struct pfa *pfa, pfa_pfn start, pfa_
 PFA_NODISCARD PFA_API int pfa_alloc_contig_range(struct pfa *pfa, pfa_pfn start, pfa_pfn end, uint32_t flags,
                                                  struct pfa_blocker *why);
 
+/** At most so many windows of a zone does pfa_alloc_contig() try, and so many places in each. */
+#define PFA_CONTIG_WINDOWS 64u
+#define PFA_CONTIG_PLACES 8u
+
+/**
+ * Finds a run and takes it, as pfa_alloc_contig_range() does.
+ *
+ * Where: in each zone in turn, a free block that the run fits into, the smallest such; else the window of pageblocks with the fewest
+ * frames in use, lowest first, those in pageblocks of unmovable, reclaimable or reserved memory counted twice; where something is in
+ * the way there, behind it, and then the next best window. So it may fail where a run could be had, after PFA_CONTIG_WINDOWS x
+ * PFA_CONTIG_PLACES attempts in a zone.
+ * @param nr_frames     1 or more
+ * @param align_frames  a power of two: *out is a multiple of it
+ * @param flags         as pfa_alloc_contig_range(), and PFA_ZONE(n), PFA_EXACT_ZONE: as pfa_alloc()
+ * @return PFA_OK; PFA_ENOMEM: no run was found; PFA_EAGAIN: so, too, but the flags forbade what might have helped; PFA_EINVAL: a size,
+ *         or other flags; PFA_EBUSY: the platform cannot wait, and a zone's lock is busy; PFA_ENOTSUP, PFA_EDEADLK, PFA_ECORRUPT: as
+ *         pfa_alloc_contig_range().
+ * @context as pfa_alloc_contig_range(). @cost O(orders) where a free block fits; else O(pageblocks), and the attempts: what is in the way
+ *          for good is seen before anything is held or moved.
+ */
+PFA_NODISCARD PFA_API int pfa_alloc_contig(struct pfa *pfa, size_t nr_frames, size_t align_frames, uint32_t flags, pfa_pfn *out);
+
 /**
  * Frees frames that pfa_alloc_contig_range() gave: all of them, or any part. As pfa_free_range(), which also may be called.
  * @return PFA_OK; PFA_EINVAL: nr_frames is 0 or too large; PFA_EMISUSE: not all of these are allocated blocks that lie wholly in

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Where a contiguous run costs least: first a free block that it fits into, by the index; else windows of pageblocks, by the frames
+ * that are in use there, counted twice where the pageblock is not one for movable blocks. What is counted is a hint: it is read a few
+ * pageblocks at a time.
+ */
+#include <pfa/contig.h>
+
+#include "closed.h"
+#include "contig.h"
+#include "damage.h"
+#include "hook.h"
+
+#define SEARCH_FLAGS (PFA_ZERO | PFA_NOWAIT | PFA_NOMIGRATE | PFA_CMA | PFA_EXACT_ZONE | 0xFF000000u)
+#define SEARCH_BATCH 64u /* pageblocks that are looked at in one lock hold */
+#define SEARCH_BEST 8u   /* windows that are remembered in one pass */
+
+struct search {
+	struct pfa *p;
+	struct pfai_zone *z;
+	size_t nr, align; /* frames; align: a power of two */
+	uint32_t flags;
+	const char *function;
+	bool zero, met_corrupt;
+	int result;       /* PFA_ENOMEM until something better is known */
+	pfa_pfn found;
+};
+
+/* A window: pageblocks that a run which begins in the first of them needs at least. */
+struct search_window {
+	size_t cost, pb;
+};
+
+/* The frame behind the block at pfn, which was in the way; but not before start + 1. */
+static pfa_pfn search_behind(const struct search *s, pfa_pfn pfn, pfa_pfn start)
+{
+	uint8_t byte = pfai_zone_of(s->p, pfn) == s->z ? pfai_load_relaxed(&s->p->bytes[pfn - s->p->base]) : 0;
+	unsigned order = byte & PFAI_STATE_MASK ? byte & PFAI_ORDER_MASK : 0;
+	pfa_pfn end = pfn + ((pfa_pfn)1 << (order <= s->z->top_order ? order : 0));
+	return end > start ? end : start + 1;
+}
+
+/* One attempt. True: that was it, one way or the other. *next: the first frame that is not known to be in the way. */
+static bool search_try(struct search *s, pfa_pfn start, pfa_pfn *next)
+{
+	struct pfa_blocker why = { PFA_BLOCKER_NONE, start };
+	int result = pfai_contig_take(s->p, start, start + s->nr, s->flags & ~(PFA_EXACT_ZONE | 0xFF000000u), &s->zero, &why, s->function);
+	s->found = start;
+	*next = search_behind(s, why.pfn, start);
+	if (result == PFA_EAGAIN) /* flags: without them there might be a way */
+		s->result = result;
+	if (result != PFA_OK && result != PFA_ECORRUPT)
+		return false;
+	s->result = result;
+	return true;
+}
+
+/* The first multiple of the alignment from pfn on. */
+static pfa_pfn search_align(const struct search *s, pfa_pfn pfn)
+{
+	return (pfn + (s->align - 1)) & ~(pfa_pfn)(s->align - 1);
+}
+
+/* A free block of some type that the run fits into, best fit. PFAI_NONE: none. */
+static size_t search_free_locked(const struct search *s, unsigned order)
+{
+	static const uint8_t codes[] = { PFAI_CODE_CMA, PFAI_CODE_RECLAIMABLE, PFAI_CODE_UNMOVABLE, PFAI_CODE_MOVABLE };
+	size_t best = PFAI_NONE;
+	for (unsigned i = s->flags & PFA_CMA ? 0 : 1; i < sizeof(codes) && best == PFAI_NONE; i++)
+		if (s->z->st->nonempty[codes[i]] >> order)
+			best = pfai_zone_first_locked(s->p, s->z, codes[i], order);
+	return best;
+}
+
+static bool search_free(struct search *s)
+{
+	unsigned order = 0;
+	pfa_pfn next;
+	while (order <= s->z->top_order && ((size_t)1 << order < s->nr || (size_t)1 << order < s->align))
+		order++;
+	if (order > s->z->top_order || !pfai_zone_lock(s->p, s->z))
+		return false;
+	size_t rel = search_free_locked(s, order);
+	pfai_zone_unlock(s->p, s->z);
+	return rel != PFAI_NONE && search_try(s, s->z->origin + rel, &next);
+}
+
+/* What a pageblock costs; SIZE_MAX / 4: it cannot be had. */
+static size_t search_cost(const struct search *s, size_t pb)
+{
+	const struct pfai_pb *rec = &s->z->pb[pb];
+	unsigned code = pfai_pb_code(rec);
+	if (code == PFAI_CODE_ISOLATE || (code == PFAI_CODE_CMA && !(s->flags & PFA_CMA)))
+		return SIZE_MAX / 4;
+	return code == PFAI_CODE_MOVABLE || code == PFAI_CODE_CMA ? rec->used : 2 * (size_t)rec->used;
+}
+
+static bool search_before(const struct search_window *a, const struct search_window *b)
+{
+	return a->cost < b->cost || (a->cost == b->cost && a->pb < b->pb);
+}
+
+/* The window joins the best ones, if it is one. */
+static void search_remember(struct search_window best[SEARCH_BEST], unsigned *n, struct search_window w)
+{
+	unsigned at = *n < SEARCH_BEST ? (*n)++ : SEARCH_BEST;
+	if (at == SEARCH_BEST) {
+		if (!search_before(&w, &best[SEARCH_BEST - 1]))
+			return;
+		at--;
+	}
+	for (; at && search_before(&w, &best[at - 1]); at--)
+		best[at] = best[at - 1];
+	best[at] = w;
+}
+
+/* The best windows after `last` (NULL: of all), in their order; one that costs nothing ends the pass. Returns how many. */
+static unsigned search_pass(const struct search *s, const struct search_window *last, struct search_window best[SEARCH_BEST])
+{
+	const size_t pb_order = s->p->pb_order, width = ((s->nr - 1) >> pb_order) + 1;
+	size_t first = (s->z->start - s->z->origin) >> pb_order, end = first, cost = 0;
+	unsigned n = 0;
+	while (end < s->z->nr_pb) {
+		if (!pfai_zone_lock(s->p, s->z))
+			return n;
+		for (unsigned i = 0; i < SEARCH_BATCH && end < s->z->nr_pb; i++) {
+			size_t more = search_cost(s, end++);
+			cost = more < SIZE_MAX / 4 ? cost + more : 0;
+			if (more == SIZE_MAX / 4)
+				first = end; /* no window has it */
+			if (end - first < width)
+				continue;
+			struct search_window w = { cost, first };
+			if (!last || search_before(last, &w))
+				search_remember(best, &n, w);
+			size_t less = search_cost(s, first++);
+			cost = less < cost ? cost - less : 0;
+		}
+		pfai_zone_unlock(s->p, s->z);
+		if (n && !best[0].cost)
+			break;
+	}
+	return n;
+}
+
+/* Tries the places in the window's first pageblock at which a run may begin, from each thing in the way to behind it. */
+static bool search_window(struct search *s, const struct search_window *w)
+{
+	const pfa_pfn begin = s->z->origin + (w->pb << s->p->pb_order), stop = begin + ((pfa_pfn)1 << s->p->pb_order);
+	pfa_pfn at = search_align(s, begin > s->z->start ? begin : s->z->start);
+	for (unsigned tries = 0; tries < PFA_CONTIG_PLACES && at < stop && at < s->z->end && s->nr <= s->z->end - at; tries++) {
+		if (search_try(s, at, &at))
+			return true;
+		at = search_align(s, at);
+	}
+	return false;
+}
+
+static bool search_zone(struct search *s)
+{
+	struct search_window best[SEARCH_BEST], last;
+	const struct search_window *after = NULL;
+	if (s->nr > s->z->end - s->z->start)
+		return false;
+	if (pfai_load_relaxed(&s->z->st->corrupt)) {
+		s->met_corrupt = true;
+		return false;
+	}
+	if (!pfai_zone_lockable(s->p, s->z)) {
+		s->result = PFA_EBUSY;
+		return true;
+	}
+	if (search_free(s))
+		return true;
+	for (unsigned windows = 0; windows < PFA_CONTIG_WINDOWS; windows += SEARCH_BEST) {
+		unsigned n = search_pass(s, after, best);
+		for (unsigned i = 0; i < n; i++)
+			if (search_window(s, &best[i]))
+				return true;
+		if (!n)
+			break;
+		last = best[n - 1];
+		after = &last;
+	}
+	return false;
+}
+
+int pfa_alloc_contig(struct pfa *p, size_t nr_frames, size_t align_frames, uint32_t flags, pfa_pfn *out)
+{
+	static const char function[] = "pfa_alloc_contig";
+	struct pfai_request rq;
+	int result = pfai_closed_or_inside(p, function);
+	if (result != PFA_OK)
+		return result;
+	if (!nr_frames || !align_frames || (align_frames & (align_frames - 1)) || (flags & ~SEARCH_FLAGS))
+		return PFA_EINVAL;
+	result = pfai_request_parse(p, &rq, 0, flags & (PFA_ZERO | PFA_EXACT_ZONE | 0xFF000000u), function);
+	if (result != PFA_OK)
+		return result;
+	struct search s = { .p = p, .nr = nr_frames, .align = align_frames, .flags = flags, .function = function, .result = PFA_ENOMEM };
+	bool done = false;
+	for (unsigned i = rq.first_zone; i <= rq.last_zone && !done; i++) {
+		s.z = &p->zones[i];
+		done = search_zone(&s);
+	}
+	if (s.result == PFA_ENOMEM && s.met_corrupt)
+		s.result = PFA_ECORRUPT;
+	if (s.result != PFA_OK)
+		return pfai_told(p, s.result, function);
+	rq.zone = s.z;
+	rq.zero = s.zero;
+	result = pfai_request_finish(p, &rq, s.found, nr_frames, 0);
+	if (result == PFA_OK)
+		*out = s.found;
+	return result;
+}
