@@ -64,6 +64,8 @@ static const struct {
 	{"pfa_init", "before anyone else can know of the instance"},
 	{"freeing_has_room", "where a zone's lock cannot be waited for, so that there is no other thread"},
 	{"contig_give_back", "where another thread marks a frame bad while its range is being taken"},
+	{"hand_refill", COMPACTS},
+	{"hand_drop", COMPACTS},
 	{"compact_take", COMPACTS},
 	{"compact_skips", COMPACTS},
 	{"compact_hint", COMPACTS},
