@@ -55,8 +55,7 @@ static int move_said(struct pfai_move *m, int said)
 	return PFA_EBUSY;
 }
 
-/* Nothing is locked by the mover any more: tells what there is to tell. */
-static int move_told(struct pfa *p, struct pfai_move *m, int result)
+static void PFAI_COLD move_tell(struct pfa *p, struct pfai_move *m)
 {
 	if (m->said_wrong)
 		(void)pfai_fault(p, PFA_FAULT_OWNER_RESULT, p->base + m->src, m->order, m->function);
@@ -64,6 +63,13 @@ static int move_told(struct pfa *p, struct pfai_move *m, int result)
 		(void)pfai_fault(p, m->dst_fault, p->base + m->dst_fault_at, m->order, m->function);
 	m->said_wrong = false;
 	m->dst_fault = PFA_FAULT_NONE;
+}
+
+/* Nothing is locked by the mover any more: tells what there is to tell. */
+static inline int move_told(struct pfa *p, struct pfai_move *m, int result)
+{
+	if (PFAI_UNLIKELY(m->said_wrong || m->dst_fault != PFA_FAULT_NONE))
+		move_tell(p, m);
 	return result;
 }
 

@@ -26,14 +26,6 @@ static inline unsigned movable_order(const struct pfa *p, size_t offset)
 	return pfai_load_relaxed(&p->bytes[offset]) & PFAI_ORDER_MASK;
 }
 
-void pfai_movable_count(struct pfai_zone *z, size_t nr, size_t nr_isolated)
-{
-	if (nr)
-		pfai_add_relaxed(&z->st->moves.movable, nr);
-	if (nr_isolated)
-		pfai_add_relaxed(&z->st->moves.isolated, nr_isolated);
-}
-
 /* ---- the end of a movable block ---------------------------------------------------------------------------------- */
 
 /* Nothing refers to the block any more. */
@@ -74,15 +66,10 @@ int pfai_movable_moved(struct pfa *p, size_t offset, struct pfai_request *captur
 	return movable_end(p, offset, true, capture, function);
 }
 
-static int movable_drop_owner(struct pfa *p, size_t offset, const char *function)
+int pfai_movable_lose_owner(struct pfa *p, size_t offset, const char *function)
 {
 	uint32_t refs = pfai_load_acquire(&pfai_entry_at(p, offset)->refs);
 	return pfai_movable_drop(p, offset, refs & ~(PFAI_REF_PINS | PFAI_REF_ISOLATED), function);
-}
-
-int pfai_movable_unlock(struct pfa *p, size_t offset, const char *function)
-{
-	return pfai_page_unlock(p, pfai_entry_at(p, offset)) ? movable_drop_owner(p, offset, function) : PFA_OK;
 }
 
 /* ---- free -------------------------------------------------------------------------------------------------------- */
@@ -103,7 +90,7 @@ static int movable_free(struct pfa *p, struct pfai_zone *z, size_t offset, unsig
 		(void)pfai_add32(&pfai_owner_at(p, owner)->live, UINT32_MAX);
 	if (result == PFA_EAGAIN || (pfai_load_relaxed(&e->refs) & (PFAI_REF_PINS | PFAI_REF_ISOLATED)))
 		pfai_add_relaxed(&z->st->moves.released, 1u);
-	return result == PFA_OK ? movable_drop_owner(p, offset, function) : PFA_OK;
+	return result == PFA_OK ? pfai_movable_lose_owner(p, offset, function) : PFA_OK;
 }
 
 int PFAI_COLD pfai_free_other(struct pfa *p, pfa_pfn pfn, unsigned order, const char *function)

@@ -26,7 +26,13 @@ int pfai_movable_begin(const struct pfa *p, pfa_pfn pfn, const char *function, s
 int pfai_free_other(struct pfa *p, pfa_pfn pfn, unsigned order, const char *function);
 
 /* Counts frames of movable and isolated blocks of the zone; nr is negative for those that are no more. */
-void pfai_movable_count(struct pfai_zone *z, size_t nr, size_t nr_isolated);
+static inline void pfai_movable_count(struct pfai_zone *z, size_t nr, size_t nr_isolated)
+{
+	if (nr)
+		pfai_add_relaxed(&z->st->moves.movable, nr);
+	if (nr_isolated)
+		pfai_add_relaxed(&z->st->moves.isolated, nr_isolated);
+}
 
 /* The block was released, and its lock is given up: takes `what` (the owner, REF_ISOLATED) out of its references, and frees it if
  * nothing is left. @return as pfa_free(). */
@@ -36,7 +42,13 @@ int pfai_movable_drop(struct pfa *p, size_t offset, uint32_t what, const char *f
  * that its frames become part of larger blocks at once. It is counted as movable no more. capture: as pfai_free_claimed_past(). */
 int pfai_movable_moved(struct pfa *p, size_t offset, struct pfai_request *capture, const char *function);
 
+/* The block was released while its lock was held, and the lock is given up: the owner goes. @return as pfa_free(). */
+int pfai_movable_lose_owner(struct pfa *p, size_t offset, const char *function);
+
 /* Gives the page lock up, and does what is due if the block was released. @return as pfa_free(). */
-int pfai_movable_unlock(struct pfa *p, size_t offset, const char *function);
+static inline int pfai_movable_unlock(struct pfa *p, size_t offset, const char *function)
+{
+	return pfai_page_unlock(p, pfai_entry_at(p, offset)) ? pfai_movable_lose_owner(p, offset, function) : PFA_OK;
+}
 
 #endif
