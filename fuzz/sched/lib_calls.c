@@ -179,7 +179,7 @@ void lib_win(unsigned self, enum lib_op_kind kind)
 		lib_keep(self, b.pfn + i, 0);
 }
 
-/* An event says which thread's which operation it was of: they must fit. */
+/* An event's tag says which operation of which thread it was of, and the number which tag that was: all must fit. */
 void lib_read_history(unsigned nr_frames)
 {
 	struct pfa_event events[4];
@@ -190,12 +190,10 @@ void lib_read_history(unsigned nr_frames)
 		lib_expect("pfa_history", code, code == PFA_OK);
 		for (size_t i = 0; i < nr; i++) {
 			const struct pfa_event *e = &events[i];
-			unsigned thread = e->tag / 100, step = e->tag % 100;
-			if (step == 0)
-				continue;
-			const struct lib_op *op = thread >= 1 && thread <= 3 && step <= LIB_OPS ? &lib.program->threads[thread - 1][step - 1] : NULL;
-			if (thread != e->thread || !op || (op->kind != LIB_ALLOC && op->kind != LIB_FREE) ||
-			    (e->op == PFA_EVENT_ALLOC) != (op->kind == LIB_ALLOC) || (op->kind == LIB_ALLOC && e->order != op->a))
+			const unsigned thread = e->tag / 100, step = e->tag % 100;
+			const struct lib_op *op = step ? &lib.program->threads[thread - 1][step - 1] : NULL;
+			if (e->number >= LIB_EVENTS || e->number > lib.now.nr_tags || lib.now.tags[e->number] != e->tag || thread != e->thread ||
+			    (op && (e->op == PFA_EVENT_ALLOC) != (op->kind == LIB_ALLOC)) || (op && op->kind == LIB_ALLOC && e->order != op->a))
 				sched_fail("frame %zu has an event that was not: op %d of order %u by t%u, and its tag is %u", pfn, (int)e->op,
 				           e->order, e->thread - 1u, e->tag);
 			if (i && events[i - 1].number <= e->number)

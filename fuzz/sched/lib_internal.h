@@ -16,6 +16,7 @@
 #define LIB_PB_SHIFT 6u
 #define LIB_PAGEBLOCKS (LIB_FRAMES >> LIB_PB_SHIFT)
 #define LIB_NOBODY 0u
+#define LIB_EVENTS 64u    /* of a program with a history */
 #define LIB_RANGE 16u     /* frames that are isolated, or taken as a range, at once */
 #define LIB_SHARED 4u     /* slots of shared and movable blocks */
 #define LIB_MOVERS 8u
@@ -35,11 +36,14 @@ struct lib_state {
 	unsigned step[SCHED_THREADS];   /* the operation that a thread is at, from 1; 0: set-up */
 	uint32_t published;             /* what orders a hand-over */
 	uint32_t op_time;               /* points of owners' ops */
+	uint32_t tags[LIB_EVENTS];      /* what lib_tag() said, by the number of the event, from 1 */
+	uint32_t nr_tags;
 	struct pfa_handle handle;       /* of the shared block */
 	bool contested, won;            /* somebody frees or splits the shared block; and has done so */
 	bool destroyed;                 /* the owner of movable blocks is no more */
 	struct lib_block movers[LIB_MOVERS];
 	bool movable[LIB_MOVERS];       /* the slot is in use, and nobody is freeing its block */
+	uint8_t pins[LIB_FRAMES];       /* of the block that begins there, by callers whose pfa_pin() has returned */
 	uint8_t owner[LIB_FRAMES];      /* 1 + thread, LIB_NOBODY */
 	uint32_t since[LIB_FRAMES];     /* time of the last grant */
 	uint32_t time;                  /* counts grants, walks, operations and what is held */

@@ -60,7 +60,9 @@ static struct sched_result result, again;
 static uint64_t all_runs, all_accesses, all_steps;
 static clock_t all_time; /* of exploring, not of shrinking what was found */
 
-/* Rounds have other seeds, and other bounds. */
+#define ROUND 200u
+
+/* Rounds have other seeds, other bounds, and starve later. */
 static struct sched_strategy *choose(unsigned i, unsigned round)
 {
 	switch (i) {
@@ -75,6 +77,7 @@ static struct sched_strategy *choose(unsigned i, unsigned round)
 		break;
 	case 3:
 		sched_by_starving(&chosen.starve);
+		chosen.starve.from += round * ROUND;
 		break;
 	default:
 		sched_by_all(&chosen.all, args.first ? round : 2);
@@ -206,7 +209,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	unsigned found = 0;
-	uint64_t each = args.first && args.runs > 200 ? 200 : args.runs;
+	uint64_t each = args.first && args.runs > ROUND ? ROUND : args.runs;
 	for (unsigned round = 0; round * each < args.runs && !(found && args.first); round++)
 		found += run_all(round, each);
 	if (args.hashes)

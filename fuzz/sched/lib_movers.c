@@ -43,6 +43,8 @@ static int lib_op_migrate(void *ctx, pfa_pfn dst, pfa_pfn src, unsigned order, u
 	(void)ctx;
 	(void)mode;
 	lib_in_op("migrate", src, cookie);
+	if (lib.now.pins[src - LIB_BASE])
+		sched_fail("frame %zu is moved, and its block is pinned", src);
 	lib_disown(b);
 	lib_own((unsigned)cookie % SCHED_THREADS, &to);
 	b->pfn = dst;
@@ -127,6 +129,11 @@ void lib_pin(unsigned nth)
 		int code = pfa_pin(lib.pfa, head); /* it may have moved meanwhile, or been freed */
 		lib_expect("pfa_pin", code, code == PFA_OK || code == PFA_EINVAL);
 		if (code == PFA_OK) {
+			uint8_t *pins = &lib.now.pins[head - LIB_BASE];
+			++*pins; /* of whatever block is there now: it stays, and its frames are not used again */
+			for (unsigned time = 0; time < 3; time++)
+				sched_order(&lib.now.op_time);
+			--*pins;
 			code = pfa_unpin(lib.pfa, head);
 			lib_expect("pfa_unpin", code, code == PFA_OK);
 		}

@@ -43,8 +43,11 @@ const struct lib_program lib_programs[] = {
 	/* The free that wins may be followed by a grant of the same frames, which the others' handles must not disturb. */
 	{ "stale handles", 3, 2, 1, 2, LIB_CONTESTED | LIB_HANDLES, { A(1), OPA(GIVE, 0), OP(HANDLE) },
 	  { { OP(FREE_HANDLE), A(1), F(0) }, { OP(FREE_HANDLE), A(1) }, { OP(FREE_HANDLE), A(0), OPA(DRAIN, LIB_ALL) } } },
-	{ "history is read while it is written", 3, 2, 1, 2, LIB_HISTORY, { A(0) },
-	  { { A(0), F(0), A(1), F(1), A(0), F(0), A(0) }, { A(0), F(0), A(0), F(0) }, { OPA(READ_HISTORY, 3), OPA(READ_HISTORY, 3) } } },
+	/* The order tells an event from the one before it in its place. */
+	{ "history is read while it is written", 2, 1, 1, 2, LIB_HISTORY, { A(0), F(0) },
+	  { { A(0), F(0), A(1), F(0), A(0), F(0), A(1), F(0) }, { OPA(READ_HISTORY, 2), OPA(READ_HISTORY, 2), OPA(READ_HISTORY, 2) } } },
+	{ "two services", 2, 2, 1, 4, 0, { OPA(BULK, 2), OPA(LATER, 3) },
+	  { { OP(SERVICE), F(0), OP(SERVICE) }, { OP(SERVICE), A(0), OP(SERVICE) } } },
 	{ "memory runs out", 3, 2, 1, 2, LIB_TIGHT, { A(6), A(5), A(4), A(3) },
 	  { { A(2), A(1), AN(0), F(0), A(2) }, { A(1), A(1), A(0), F(0), F(0) }, { A(0), A(0), A(2), F(0) } } },
 	{ "level 2", 3, 2, 2, 2, 0, { A(2) },

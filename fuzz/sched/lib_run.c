@@ -137,12 +137,16 @@ void lib_op(unsigned self, const struct lib_op *op)
 
 /* ---- a run ---- */
 
+/* Asked once for each event. Between the event's number and this question there is no point: so they come in one order. */
 static uint32_t lib_tag(void *ctx)
 {
 	const unsigned self = sched_sim()->self;
+	const uint32_t tag = self * 100 + lib.now.step[self - 1];
 
 	(void)ctx;
-	return self * 100 + lib.now.step[self - 1];
+	if (++lib.now.nr_tags < LIB_EVENTS)
+		lib.now.tags[lib.now.nr_tags] = tag;
+	return tag;
 }
 static void lib_fatal(struct pfa_sim *sim, const struct pfa_fault *fault)
 {
