@@ -100,6 +100,13 @@ static bool search_before(const struct search_window *a, const struct search_win
 	return a->cost < b->cost || (a->cost == b->cost && a->pb < b->pb);
 }
 
+/* The first place in a pageblock at which a run may begin; at its end or behind: there is none. */
+static pfa_pfn search_place(const struct search *s, size_t pb)
+{
+	const pfa_pfn begin = s->z->origin + (pb << s->p->pb_order);
+	return search_align(s, begin > s->z->start ? begin : s->z->start);
+}
+
 /* The window joins the best ones, if it is one. */
 static void search_remember(struct search_window best[SEARCH_BEST], unsigned *n, struct search_window w)
 {
@@ -131,13 +138,14 @@ static unsigned search_pass(const struct search *s, const struct search_window *
 			if (end - first < width)
 				continue;
 			struct search_window w = { cost, first };
-			if (!last || search_before(last, &w))
+			bool place = search_place(s, first) < s->z->origin + ((first + 1) << pb_order);
+			if (place && (!last || search_before(last, &w)))
 				search_remember(best, &n, w);
 			size_t less = search_cost(s, first++);
 			cost = less < cost ? cost - less : 0;
 		}
 		pfai_zone_unlock(s->p, s->z);
-		if (n && !best[0].cost)
+		if (n && !best[0].cost) /* nothing is better */
 			break;
 	}
 	return n;
@@ -146,8 +154,8 @@ static unsigned search_pass(const struct search *s, const struct search_window *
 /* Tries the places in the window's first pageblock at which a run may begin, from each thing in the way to behind it. */
 static bool search_window(struct search *s, const struct search_window *w)
 {
-	const pfa_pfn begin = s->z->origin + (w->pb << s->p->pb_order), stop = begin + ((pfa_pfn)1 << s->p->pb_order);
-	pfa_pfn at = search_align(s, begin > s->z->start ? begin : s->z->start);
+	const pfa_pfn stop = s->z->origin + ((w->pb + 1) << s->p->pb_order);
+	pfa_pfn at = search_place(s, w->pb);
 	for (unsigned tries = 0; tries < PFA_CONTIG_PLACES && at < stop && at < s->z->end && s->nr <= s->z->end - at; tries++) {
 		if (search_try(s, at, &at))
 			return true;

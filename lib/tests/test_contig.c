@@ -501,7 +501,7 @@ static void test_search(void **state)
 		fill(&rng, 0, 60, 1);
 		EXPECT(pfa_alloc_contig, PFA_EAGAIN, rig.pfa, FRAMES * 2 / 5, 1, PFA_NOMIGRATE, &pfn);
 		for (size_t nr = 1; nr < FRAMES / 3; nr += 1 + nr / 3) {
-			size_t align = (size_t)1 << rng_below(&rng, 8);
+			size_t align = (size_t)1 << rng_below(&rng, 10); /* up to 8 pageblocks */
 			EXPECT(pfa_alloc_contig, PFA_OK, rig.pfa, nr, align, 0, &pfn);
 			found(pfn, nr, align);
 		}
@@ -547,6 +547,26 @@ static void test_search_places(void **state)
 	EXPECT(pfa_alloc_contig, PFA_EINVAL, rig.pfa, 1, 3, 0, &pfn);
 	EXPECT(pfa_alloc_contig, PFA_EINVAL, rig.pfa, 1, 0, 0, &pfn);
 	EXPECT(pfa_alloc_contig, PFA_EINVAL, rig.pfa, 1, 1, PFA_MOVABLE, &pfn);
+	scripted_stop(&s);
+	rig_stop(&rig);
+}
+
+/* There are more windows that cost less than are tried, and the run may begin in none of them. */
+static void test_search_aligned(void **state)
+{
+	enum { WIDE = 4 * PFA_CONTIG_WINDOWS };
+	pfa_pfn pfn;
+	(void)state;
+	base(PFA_EXPLICIT_0, (size_t)WIDE * PB);
+	for (unsigned pb = 0, cookie = 0; pb < WIDE; pb++) {
+		for (unsigned i = 0; i < (pb % (WIDE / 2) ? 1 : 3); i++) {
+			EXPECT(pfa_alloc_window, PFA_OK, rig.pfa, 0, PFA_MOVABLE, ((struct pfa_run){(pfa_pfn)pb * PB + 5 * i, 1}), &pfn);
+			scripted_adopt(&s, cookie++, pfn, 0);
+		}
+	}
+	EXPECT(pfa_alloc_contig, PFA_OK, rig.pfa, PB, (size_t)WIDE / 2 * PB, 0, &pfn);
+	assert_int_equal(pfn % (WIDE / 2 * PB), 0);
+	EXPECT(pfa_free_contig_range, PFA_OK, rig.pfa, pfn, PB);
 	scripted_stop(&s);
 	rig_stop(&rig);
 }
@@ -649,6 +669,7 @@ static const struct unit_test tests[] = {
 	TEST(test_ends_by_itself),
 	TEST(test_search),
 	TEST(test_search_places),
+	TEST(test_search_aligned),
 	TEST(test_search_zones),
 	TEST(test_damaged),
 	TEST(test_repaired),
