@@ -5,6 +5,8 @@
  */
 #include "unit.h"
 
+#include <pfa/contig.h>
+
 #include <string.h>
 
 #include "zone.h"
@@ -212,7 +214,58 @@ static void test_retype(void **state)
 	rig_drop(&rig);
 }
 
+/* At the nth unlock of the zone a frame becomes bad, as pfa_mark_bad() of another thread would do it just then. */
+static unsigned unlocks_left;
+static bool marked;
+
+static void mark_at_unlock(void *ctx, struct pfa *p, unsigned zone)
+{
+	struct pfai_zone *z = &p->zones[zone];
+	const size_t rel = *(const size_t *)ctx;
+	if (!unlocks_left || --unlocks_left || pfai_map_test(z->not_free, rel))
+		return;
+	pfai_zone_take_locked(p, z, rel, 0);
+	pfai_store_relaxed(&p->bytes[pfai_offset_of_rel(z, rel)], PFAI_BAD);
+	z->st->bad++;
+	marked = true;
+}
+
+/* A range that was found free, and of which a frame becomes bad before all of it is taken: what was taken goes back. */
+static void test_bad_while_a_range_is_taken(void **state)
+{
+	(void)state;
+	const size_t at = 150;
+	unsigned refused = 0, taken = 0, given_back = 0;
+	for (unsigned n = 1; n < 24; n++) {
+		struct rig rig;
+		struct pfa_blocker why;
+		struct pfai_zone *z = start(&rig, 512, 7, 6);
+		marked = false;
+		unlocks_left = n;
+		pfa_debug_on_unlock(rig.pfa, mark_at_unlock, (void *)(uintptr_t)&at);
+		int err = pfa_alloc_contig_range(rig.pfa, 10, 200, 0, &why);
+		unlocks_left = 0;
+		pfa_debug_on_unlock(rig.pfa, NULL, NULL);
+		assert_int_equal(err, marked ? PFA_EBUSY : PFA_OK);
+		assert_int_equal(why.reason, marked ? PFA_BLOCKER_BAD : PFA_BLOCKER_NONE);
+		given_back += z->st->direct_frees != 0;
+		if (err == PFA_OK)
+			assert_int_equal(pfa_free_contig_range(rig.pfa, 10, 190), PFA_OK);
+		else
+			assert_int_equal(why.pfn, at);
+		refused += err != PFA_OK;
+		taken += err == PFA_OK;
+		MUST(pfai_zone_lock(rig.pfa, z));
+		pfai_zone_unlock(rig.pfa, z);
+		assert_int_equal(z->st->nr_held, 0);
+		rig_check(&rig);
+		rig_stop(&rig);
+	}
+	assert_true(refused && taken && given_back);
+}
+
 static const struct unit_test tests[] = {
 	TEST(test_all_pairs), TEST(test_random), TEST(test_grab), TEST(test_retype),
+	TEST(test_bad_while_a_range_is_taken),
 };
 UNIT_MAIN(tests)
