@@ -18,7 +18,7 @@ struct check {
 	/* derived */
 	size_t counts[PFAI_PLANES][PFA_ORDER_LIMIT + 1];
 	size_t free[PFAI_PLANES];
-	size_t held, reserved, present, allocated, cached, quarantined, guards, bad, doomed;
+	size_t held, reserved, present, allocated, cached, quarantined, guards, bad, doomed, told, reporter;
 	size_t entries, entries_sum, entries_squares; /* of cached and quarantined blocks, by their offsets */
 	size_t block_end; /* where the newest allocated block ends */
 	struct pfai_check_movable moves;
@@ -117,6 +117,22 @@ static bool check_has_absent(const struct check *c, size_t pb)
 	return rel < end;
 }
 
+/* Frames that the reporting device knows: free, and as many as the pageblock says; or held, of which the frame bytes tell. */
+static bool check_told(struct check *c, size_t pb)
+{
+	const struct pfai_zone *z = c->z;
+	size_t words = (size_t)1 << (c->p->pb_order - PFAI_WORD_SHIFT), told = 0;
+	for (size_t i = pb * words; z->told && i < (pb + 1) * words; i++) {
+		pfai_word word = z->told[i];
+		if (!word)
+			continue;
+		told += pfai_popcount(word & ~z->not_free[i]);
+		c->reporter -= pfai_popcount(word & z->not_free[i]);
+	}
+	c->told += told;
+	return told == z->pb[pb].marked || check_broken(c, 9, pb << c->p->pb_order, told, z->pb[pb].marked, "I9 a pageblock's count of reported frames");
+}
+
 static bool check_pageblock(struct check *c, size_t pb)
 {
 	const struct pfa *p = c->p;
@@ -137,8 +153,8 @@ static bool check_pageblock(struct check *c, size_t pb)
 	if (holder && rel + size <= c->z->start - c->z->origin)
 		return check_broken(c, 4, rel, 0, holder, "I4 a pageblock outside of the zone is held");
 	c->held += holder != 0;
-	if (rec->marked)
-		return check_broken(c, 9, rel, 0, rec->marked, "I9 a pageblock has reported frames");
+	if (!check_told(c, pb))
+		return false;
 	if (!(rec->flags & PFAI_PB_PARTIAL) != !check_has_absent(c, pb))
 		return check_broken(c, 3, rel, 0, rec->flags, "I3 a pageblock's flag that frames are absent");
 	c->free[pfai_pb_code(rec)] += size - used;
@@ -174,6 +190,13 @@ static bool check_sets(struct check *c)
 		if (!check_equal(c, 6, c->free[code], z->st->free[code], "I6 free frames of a type"))
 			return false;
 	}
+	if (!check_equal(c, 9, c->told, z->st->told, "I9 reported frames") ||
+	    !check_equal(c, 9, z->st->held_report, (size_t)0 - c->reporter, "I9 frames that the reporter holds"))
+		return false;
+	if (z->st->reporting > (z->told != NULL) || z->st->report_quiet)
+		return check_broken(c, 9, 0, 0, z->st->reporting, "I9 whether a device is told of frees");
+	if (z->pending && pfai_bitset_verify(z->pending, z->nr_leaves) == PFAI_NONE)
+		return check_broken(c, 9, 0, 0, 0, "I9 the set of leaves that a pass has to look at");
 	if (!check_equal(c, 6, c->doomed, z->st->nr_doomed, "I6 doomed frames") ||
 	    !check_equal(c, 4, c->held, z->st->nr_held, "I4 held pageblocks"))
 		return false;
@@ -295,6 +318,11 @@ static bool check_head(struct check *c, size_t rel, uint8_t byte, size_t *step)
 	case PFAI_CACHED_ZERO:
 		c->cached += nr;
 		check_expect_entry(c, offset);
+		return check_inside(c, rel, nr, byte);
+	case PFAI_HELD_REPORT:
+		c->reporter += nr;
+		if (c->quiescent || !c->z->told || !pfai_map_is(c->z->told, rel, nr, true))
+			return check_broken(c, 9, rel, 0, byte, "I9 a block is held, and no batch has it");
 		return check_inside(c, rel, nr, byte);
 	case PFAI_QUARANTINE:
 		c->quarantined += nr;
@@ -467,6 +495,7 @@ static bool check_sums(struct check *c, bool frames)
 	       check_equal(c, 6, c->quarantined, s.quarantined, "I6 quarantined frames") &&
 	       check_equal(c, 6, c->allocated, s.allocated, "I6 allocated frames") &&
 	       check_equal(c, 6, c->bad, s.bad, "I6 bad frames") &&
+	       check_equal(c, 9, 0, c->reporter, "I9 held blocks and the marks of their frames") &&
 	       (!c->quiescent || (check_equal(c, 10, c->moves.movable, s.movable, "I10 movable frames") &&
 	                          check_equal(c, 10, c->moves.isolated, s.isolated, "I10 isolated frames")));
 }

@@ -105,9 +105,10 @@ static enum pfa_config_problem config_check_full(const struct pfa_config *cfg, s
 static enum pfa_config_problem config_check_scalars(const struct pfa_config *cfg, struct pfai_geometry *g)
 {
 	uint32_t known = PFA_CONFIG_ZEROED_META | PFA_CONFIG_ZEROED_POOL | PFA_CONFIG_TRACK_ZERO |
-	                 PFA_CONFIG_GENERATIONS | PFA_CONFIG_NO_SHADOW;
+	                 PFA_CONFIG_GENERATIONS | PFA_CONFIG_NO_SHADOW | PFA_CONFIG_REPORTING;
 	if ((cfg->flags & ~known) || (unsigned)cfg->fatal_policy > PFA_FATAL_REPORT)
 		return PFA_CONFIG_FLAGS;
+	g->reporting = cfg->flags & PFA_CONFIG_REPORTING;
 	g->track_zero = cfg->flags & (PFA_CONFIG_ZEROED_POOL | PFA_CONFIG_TRACK_ZERO);
 	g->frame_shift = config_value(cfg->frame_shift, 12);
 	if (g->frame_shift < 6 || g->frame_shift > 30)

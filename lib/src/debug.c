@@ -46,6 +46,7 @@ int pfa_frame_info(struct pfa *p, pfa_pfn pfn, struct pfa_frame_info *out)
 	out->type = (enum pfa_type)pfai_type_of_code(pfai_pb_code(pfai_pb_at(p, z, pfn - z->origin)));
 	out->known_zero = out->state == PFA_FRAME_FREE && pfai_known_is_zero(p) &&
 	                  pfai_zone_known_zero_locked(p, z, pfn - z->origin, 1);
+	out->reported = z->told && pfai_map_test(z->told, pfn - z->origin) && out->state == PFA_FRAME_FREE;
 	pfai_zone_unlock(p, z);
 	return PFA_OK;
 }
@@ -106,6 +107,10 @@ static void debug_visit_zone(const struct debug_visitor *v, const struct pfai_zo
 	if (z->zero)
 		debug_visit(v, "zero", z->zero, z->nr_rel / 8, 1, false);
 	debug_visit(v, "doomed", z->doomed, z->nr_rel / 8, 1, false);
+	if (z->told) {
+		debug_visit(v, "told", z->told, z->nr_rel / 8, 1, false);
+		debug_visit(v, "pending", z->pending, pfai_bitset_words(z->nr_leaves), sizeof(pfai_word), false);
+	}
 	debug_visit(v, "pageblocks", z->pb, z->nr_pb, sizeof(*z->pb), false);
 	debug_visit(v, "leaves", z->leaf, z->nr_leaves, 1, false);
 	debug_visit(v, "sets", z->sets, z->set_words * PFAI_PLANES, sizeof(pfai_word), false);
@@ -131,6 +136,8 @@ void pfa_regions(const struct pfa *p, void (*visit)(void *ctx, const struct pfa_
 		debug_visit(&v, "history", p->history, p->span * p->nr_history, sizeof(*p->history), false);
 	if (p->traces)
 		debug_visit(&v, "traces", p->traces, p->nr_traces, sizeof(*p->traces), false);
+	if (p->report)
+		debug_visit(&v, "report", p->report, 1, sizeof(*p->report), false);
 	if (p->table) {
 		debug_visit(&v, "owners", p->owners, p->max_owners, sizeof(*p->owners), false);
 		debug_visit(&v, "owner_table", p->table, p->span, sizeof(*p->table), false);

@@ -6,6 +6,7 @@
 #include <pfa/harden.h>
 
 #include "closed.h"
+#include "report.h"
 
 /* Gives up the zones below nr_zones, the caches below nr_cpus, and the set lock. */
 static void fork_release(struct pfa *p, uint32_t nr_cpus, uint32_t nr_zones)
@@ -80,6 +81,8 @@ void pfa_fork_child(struct pfa *p, bool shared)
 		pfai_store_relaxed(&p->st->orphaned, 1u);
 		shared |= fork_movers(p);
 	}
+	if (p->report && !shared)
+		pfai_report_child(p);
 	if (shared)
 		pfai_close(p, PFAI_FORKED);
 }

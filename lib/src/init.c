@@ -6,6 +6,7 @@
 #include "hook.h"
 #include "layout.h"
 #include "live.h"
+#include "report.h"
 #include "full.h"
 #include "quarantine.h"
 #include "verified.h"
@@ -356,8 +357,10 @@ int pfa_fini(struct pfa *p)
 	int result = pfai_closed_or_inside(p, "pfa_fini");
 	if (result != PFA_OK)
 		return result;
-	if (pfai_load_relaxed(&p->st->nr_walks))
+	if (pfai_load_relaxed(&p->st->nr_walks) || pfai_report_inside(p))
 		return PFA_EDEADLK;
+	if (p->report && p->report->registered)
+		return PFA_EBUSY;
 	result = pfai_cache_drain_all(p);
 	for (uint32_t i = 0; i < p->nr_zones && result == PFA_OK; i++) {
 		struct pfa_zone_stats s;

@@ -13,6 +13,7 @@
 #include <pfa/debug.h>
 #include <pfa/harden.h>
 #include <pfa/movable.h>
+#include <pfa/report.h>
 #include <pfa/stats.h>
 
 #include "bitset.h"
@@ -182,8 +183,15 @@ struct pfai_zone_state {
 	size_t direct_allocs, direct_frees; /* frames granted and given back past the caches, ever */
 	size_t bad;                    /* frames that are marked bad */
 	size_t guards;                 /* frames that guard blocks; they count as allocated */
+	uint32_t reporting;            /* a device wants to know what is freed */
+	uint32_t report_quiet;         /* what is put just now requests no pass: the reporter puts it */
+	size_t told;                   /* free frames that the device knows */
+	size_t held_report;            /* frames that the reporter holds */
 	struct pfai_zone_events events;
 	struct pfai_zone_moves moves;
+	struct {
+		size_t told, batches, errors, steps;
+	} reports;                     /* events */
 	struct pfai_prng random;       /* level 3 */
 	struct pfai_compaction compaction;
 };
@@ -211,6 +219,8 @@ struct pfai_zone {
 	 * for free frames only. */
 	pfai_word *zero;
 	pfai_word *doomed;   /* bit per rel: in use, and to become bad when it comes back */
+	pfai_word *told;     /* bit per rel: see mark.h. NULL without PFA_CONFIG_REPORTING, as the next */
+	pfai_word *pending;  /* set of leaves */
 	struct pfai_pb *pb;
 	/* Per leaf, the largest order it offers, as leaf_top - order; 0 (zeroed memory) therefore is "the most it can".
 	 * LEAF_FULL: nothing. A leaf that is free as a whole and lies in a larger block says 0. */
@@ -273,6 +283,36 @@ struct pfai_owner {
 /* Movers that there may be at once, each with one op at a time. */
 #define PFAI_OPS_LIMIT 64u
 #define PFAI_OP_NONE (1u << 31) /* a mover that is in no op */
+
+/* A block that the reporter holds. */
+struct pfai_held {
+	size_t rel;
+	unsigned order;
+};
+
+/* Free page reporting. Guard: busy, unless stated. */
+struct pfai_report {
+	struct pfai_lock busy;  /* who runs a batch or changes the device; has no rank, and may be held over zone locks and the device */
+	pfai_a32 state;         /* PFAI_REPORT_*; no guard */
+	pfai_a32 self;          /* platform.self of who is inside report(); 0: nobody. No guard */
+	pfai_a32 leaving;       /* calls that wait for busy: a pass makes room for them. No guard */
+	uint32_t registered, suspended;
+	struct pfa_device device;
+	uint64_t due;           /* when the pass that was requested begins; 0: not known yet */
+	uint64_t refilled;      /* when tokens was looked at last */
+	int64_t tokens;         /* bytes that may be told now */
+	uint32_t frame_bytes;   /* of a frame */
+	uint32_t backoff;       /* errors in a row */
+	uint32_t children;      /* forks; a batch of before is not this instance's any more */
+	/* The pass: where it is, and what it has to leave for the next one. */
+	uint32_t running, zone;
+	size_t at;              /* rel */
+	bool left, failed;
+	/* The batch. Written with the lock of its zone, too. */
+	uint32_t nr, batch_zone;
+	struct pfai_held held[PFA_REPORT_CAPACITY_LIMIT];
+	struct pfa_run runs[PFA_REPORT_CAPACITY_LIMIT];
+};
 
 /* Why an instance answers no call any more; 0: it does. */
 enum pfai_closed { PFAI_OPEN, PFAI_FORKED, PFAI_ENDED };
@@ -359,6 +399,7 @@ struct pfa {
 	struct pfai_entry *table;     /* the owner table, by offset; NULL: not configured */
 	struct pfai_owner *owners;
 	uint32_t max_owners;
+	struct pfai_report *report;   /* NULL: not configured */
 	uint8_t poison;         /* enum pfa_poison, never DEFAULT */
 	/* Blocks that a cpu's quarantine has room for, config.quarantine + evict; 0: none. When it is full `evict` blocks leave. */
 	uint32_t quarantine, evict;

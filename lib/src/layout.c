@@ -82,6 +82,8 @@ static void layout_zone(const struct pfai_geometry *g, const struct pfa_zone_con
 	pfai_word *not_free = layout_take(c, map_words, sizeof(pfai_word));
 	pfai_word *zero = g->track_zero ? layout_take(c, map_words, sizeof(pfai_word)) : NULL;
 	pfai_word *doomed = layout_take(c, map_words, sizeof(pfai_word));
+	pfai_word *told = g->reporting ? layout_take(c, map_words, sizeof(pfai_word)) : NULL;
+	pfai_word *pending = g->reporting ? layout_take(c, pfai_bitset_words(zg.nr_leaves), sizeof(pfai_word)) : NULL;
 	struct pfai_pb *pb = layout_take(c, zg.nr_pb, sizeof(*pb));
 	uint8_t *leaf = layout_take(c, zg.nr_leaves, 1);
 	pfai_word *sets = layout_take(c, zg.set_words * PFAI_PLANES, sizeof(pfai_word));
@@ -90,6 +92,8 @@ static void layout_zone(const struct pfai_geometry *g, const struct pfa_zone_con
 	z->not_free = not_free;
 	z->zero = zero;
 	z->doomed = doomed;
+	z->told = told;
+	z->pending = pending;
 	z->pb = pb;
 	z->leaf = leaf;
 	z->sets = sets;
@@ -127,6 +131,7 @@ bool pfai_layout(const struct pfa_config *cfg, const struct pfai_geometry *g, un
 	pfai_a32 *generations = g->generations ? layout_take(&c, g->span, sizeof(*generations)) : NULL;
 	struct pfai_record *history = g->nr_history ? layout_take(&c, g->span, g->nr_history * sizeof(*history)) : NULL;
 	struct pfai_trace *traces = g->nr_traces ? layout_take(&c, g->nr_traces, sizeof(*traces)) : NULL;
+	struct pfai_report *report = g->reporting ? layout_take(&c, 1, sizeof(*report)) : NULL;
 	struct pfai_owner *owners = g->max_owners ? layout_take(&c, g->max_owners, sizeof(*owners)) : NULL;
 	struct pfai_entry *table = g->max_owners ? layout_take(&c, g->span, sizeof(*table)) : NULL;
 	*out_bytes = g->guard ? layout_gap(&c) : c.at;
@@ -135,6 +140,7 @@ bool pfai_layout(const struct pfa_config *cfg, const struct pfai_geometry *g, un
 	p->generations = generations;
 	p->history = history;
 	p->traces = traces;
+	p->report = report;
 	p->owners = owners;
 	p->table = table;
 	p->zones = zones;

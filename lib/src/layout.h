@@ -14,7 +14,7 @@ struct pfai_geometry {
 	unsigned frame_shift, max_order, pb_order, leaf_order;
 	unsigned cached_orders, slot_shift, level;
 	uint32_t nr_cpus, nr_zones, cache_high, cache_batch;
-	bool caches_default_high, track_zero, generations;
+	bool caches_default_high, track_zero, generations, reporting;
 	uint32_t nr_history, nr_traces, max_owners;
 	size_t guard; /* bytes; 0: none */
 	enum pfa_poison poison;

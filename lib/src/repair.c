@@ -12,6 +12,7 @@
 #include "check.h"
 #include "closed.h"
 #include "generation.h"
+#include "mark.h"
 #include "owner.h"
 #include "quarantine.h"
 #include "tail.h"
@@ -23,7 +24,7 @@ struct repair {
 	bool tails, quiescent;
 	size_t first, end; /* rels of the zone's frames */
 	size_t disputed;   /* below this, free frames lie in a block that may be somebody's */
-	size_t allocated, bad, absent, guards, movable;
+	size_t allocated, bad, absent, guards, movable, held;
 	size_t block_end;  /* of the last block that is somebody's */
 };
 
@@ -99,6 +100,17 @@ static size_t repair_orphan(struct repair *r, size_t rel, unsigned order, size_t
 	for (size_t i = rel; i < rel + nr; i++)
 		if (i == rel || pfai_map_test(r->z->not_free, i) || pfai_load_relaxed(repair_byte(r, i)) != PFAI_NOTHING)
 			repair_give_up(r, i);
+	return nr;
+}
+
+/* A batch that is told just now may have it; then its frames' marks agree. 0: not so. */
+static size_t repair_reporters(struct repair *r, size_t rel, unsigned order, size_t clean)
+{
+	size_t nr = (size_t)1 << order;
+	if (r->quiescent || !r->z->told || clean < nr || !pfai_map_is(r->z->told, rel, nr, true))
+		return 0;
+	pfai_map_fill(r->z->not_free, rel, nr, true);
+	r->held += nr;
 	return nr;
 }
 
@@ -237,7 +249,8 @@ static size_t repair_frame(struct repair *r, size_t rel)
 	size_t clean = 1 + repair_inside(r, rel + 1, ((size_t)1 << order) - 1);
 	if (state == PFAI_HEAD || state == PFAI_FREEING || state == PFAI_MOVABLE)
 		return repair_owned(r, rel, byte, clean);
-	return repair_orphan(r, rel, order, clean);
+	size_t nr = state == PFAI_HELD_REPORT ? repair_reporters(r, rel, order, clean) : 0;
+	return nr ? nr : repair_orphan(r, rel, order, clean);
 }
 
 /* ---- caches -------------------------------------------------------------------------------------------------------- */
@@ -502,6 +515,32 @@ static void repair_pageblocks(struct repair *r)
 			pfai_zone_route_doomed_locked(r->p, z, word << PFAI_WORD_SHIFT, true);
 }
 
+/* The device is told of everything again, but for what it is being told of now. Every block of the zone was decided about. */
+static void repair_told(struct repair *r)
+{
+	struct pfai_zone *z = r->z;
+	z->st->told = 0;
+	z->st->held_report = r->held;
+	z->st->report_quiet = 0;
+	z->st->reporting = z->told && z->st->reporting;
+	if (!z->told)
+		return;
+	memset(z->told, 0, (z->nr_rel >> PFAI_WORD_SHIFT) * sizeof(*z->told));
+	for (size_t rel = r->first, nr; r->held && rel < r->end; rel += nr) {
+		uint8_t byte = pfai_load_relaxed(repair_byte(r, rel));
+		nr = (size_t)1 << (byte & PFAI_STATE_MASK ? byte & PFAI_ORDER_MASK : 0);
+		if ((byte & PFAI_STATE_MASK) == PFAI_HELD_REPORT)
+			pfai_map_fill(z->told, rel, nr, true);
+	}
+	if (r->quiescent)
+		z->st->reporting = r->p->report->registered && !r->p->report->suspended;
+	memset(z->pending, 0, pfai_bitset_words(z->nr_leaves) * sizeof(*z->pending));
+	for (size_t leaf = 0; z->st->reporting && leaf < z->nr_leaves;)
+		leaf = pfai_mark_all_pending_locked(r->p, z, leaf);
+	if (z->st->reporting)
+		pfai_report_request(r->p->report);
+}
+
 static void repair_zone(struct repair *r)
 {
 	struct pfai_zone *z = r->z;
@@ -520,6 +559,7 @@ static void repair_zone(struct repair *r)
 	repair_index(r);
 	if (z->zero) /* what was free is not known to have been so all the time */
 		memset(z->zero, r->p->zero_invert ? 0xFF : 0, (z->nr_rel >> PFAI_WORD_SHIFT) * sizeof(*z->zero));
+	repair_told(r);
 	z->st->present = r->end - r->first - r->absent;
 	z->st->bad = r->bad;
 	if (r->quiescent) { /* nobody moves */

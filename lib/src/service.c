@@ -6,6 +6,7 @@
 #include "compact.h"
 #include "damage.h"
 #include "pcpu.h"
+#include "report.h"
 
 static uint64_t service_now(const struct pfa *p)
 {
@@ -76,6 +77,8 @@ int pfa_service(struct pfa *p, unsigned budget_steps, uint64_t *out_next_ns)
 	int closed = pfai_closed_or_inside(p, "pfa_service");
 	if (closed != PFA_OK)
 		return closed;
+	if (pfai_report_inside(p))
+		return PFA_EDEADLK;
 	if (!budget_steps)
 		return PFA_EINVAL;
 	if (!pfai_cas32_acquire(&p->st->serving, 0, 1))
@@ -86,6 +89,7 @@ int pfa_service(struct pfa *p, unsigned budget_steps, uint64_t *out_next_ns)
 		result = service_visit(p, pfai_cpu_at(p, p->st->next_served++), now, &next);
 	if (result == PFA_OK && pfai_level(p, 2))
 		result = service_scrub(p);
+	bool more = result == PFA_OK && p->report && pfai_report_background(p, &budget_steps, now, &next);
 	/* A round that was cut short has not seen every cpu, and what its earlier calls found may be due by now: in both
 	 * cases there is more to do at once. */
 	bool done = p->st->next_served >= p->nr_cpus;
@@ -96,7 +100,8 @@ int pfa_service(struct pfa *p, unsigned budget_steps, uint64_t *out_next_ns)
 	p->st->service_next = done ? UINT64_MAX : next;
 	done = done && next > now;
 	if (result == PFA_OK && pfai_compact_background(p, &budget_steps))
-		done = false;
+		more = true;
+	done = done && !more;
 	pfai_store_release(&p->st->serving, 0u);
 	if (result == PFA_ECORRUPT)
 		return pfai_tell(p, "pfa_service");

@@ -82,8 +82,15 @@ void pfai_zone_stats_frozen(struct pfa *p, struct pfai_zone *z, struct pfa_zone_
 		.nr_compact_failed = pfai_load_relaxed(&z->st->compaction.failed),
 		.nr_compact_steps = pfai_load_relaxed(&z->st->compaction.steps),
 		.held_pageblocks = z->st->nr_held,
+		.held_report = z->st->held_report,
+		.reported = z->st->told,
+		.nr_reported = z->st->reports.told,
+		.nr_report_batches = z->st->reports.batches,
+		.nr_report_errors = z->st->reports.errors,
+		.nr_report_steps = z->st->reports.steps,
 		.max_lock_steps = z->st->events.lock_steps,
 	};
+	out->unreported = out->free + out->free_isolated - out->reported;
 }
 
 int pfa_zone_stats_get(struct pfa *p, unsigned zone, struct pfa_zone_stats *out, size_t size)

@@ -61,6 +61,23 @@ static inline bool walk_word(struct walk_batch *b, size_t rel, pfai_word free)
 	return !free;
 }
 
+/* What is free, and what the reporter holds: told, and not free. */
+static inline pfai_word walk_free(const struct pfai_zone *z, size_t word)
+{
+	pfai_word free = ~z->not_free[word];
+	return PFAI_UNLIKELY(z->st->held_report != 0 && z->told) ? free | z->told[word] : free;
+}
+
+static inline bool walk_unit_free(const struct pfai_zone *z, size_t rel, size_t nr)
+{
+	if (PFAI_LIKELY(z->st->held_report == 0))
+		return pfai_map_is(z->not_free, rel, nr, false);
+	for (size_t word = rel >> PFAI_WORD_SHIFT; word < (rel + nr) >> PFAI_WORD_SHIFT; word++)
+		if (walk_free(z, word) != PFAI_ONES)
+			return false;
+	return true;
+}
+
 /* Fills the batch from b->at on. */
 static void walk_collect_locked(const struct pfai_zone *z, unsigned order, struct walk_batch *b)
 {
@@ -70,10 +87,10 @@ static void walk_collect_locked(const struct pfai_zone *z, unsigned order, struc
 	while (b->at < z->nr_rel && b->at < limit) {
 		size_t rel = b->at & ~(step - 1);
 		if (order >= PFAI_WORD_SHIFT) {
-			if (step <= z->nr_rel - rel && pfai_map_is(z->not_free, rel, step, false) && !walk_add(b, rel, step))
+			if (step <= z->nr_rel - rel && walk_unit_free(z, rel, step) && !walk_add(b, rel, step))
 				return;
 		} else {
-			pfai_word free = walk_blocks(~z->not_free[rel >> PFAI_WORD_SHIFT], order);
+			pfai_word free = walk_blocks(walk_free(z, rel >> PFAI_WORD_SHIFT), order);
 			if (b->at != rel)
 				free &= PFAI_ONES << (b->at - rel);
 			if (!walk_word(b, rel, free))

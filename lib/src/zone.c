@@ -2,6 +2,7 @@
 #include "zone.h"
 
 #include "leaf.h"
+#include "mark.h"
 
 bool pfai_zone_lockable(struct pfa *p, struct pfai_zone *z)
 {
@@ -191,6 +192,8 @@ void pfai_zone_take_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsig
 {
 	unsigned code = pfai_zone_code_locked(z, pfai_pb_at(p, z, rel));
 	zone_account(p, z, code, rel, (size_t)1 << order, true);
+	if (PFAI_UNLIKELY(z->st->told))
+		pfai_mark_drop_locked(p, z, rel, (size_t)1 << order);
 	if (order < p->leaf_order) {
 		zone_take_in_leaf(p, z, code, rel, order);
 		return;
@@ -335,6 +338,8 @@ static unsigned zone_grab_in_leaf(struct pfa *p, struct pfai_zone *z, unsigned c
 	unsigned got = pfai_leaf_grab(words, pfai_leaf_words(p), order, want,
 	                              (uint32_t)pfai_offset_of_rel(z, rel), out);
 	zone_account(p, z, code, rel, (size_t)got << order, true);
+	for (unsigned i = 0; PFAI_UNLIKELY(z->st->told) && i < got; i++)
+		pfai_mark_drop_locked(p, z, out[i] + z->delta, (size_t)1 << order);
 	leaf_reclass(p, z, code, leaf, leaf_order_of(z, leaf),
 	             pfai_leaf_fold(words, pfai_leaf_words(p), z->leaf_top));
 	return got;
@@ -504,6 +509,8 @@ void pfai_zone_put_word_locked(struct pfa *p, struct pfai_zone *z, size_t word, 
 	}
 	zone_leaf_gained(p, z, code, leaf, order);
 	zone_emptied(p, z, rel >> p->pb_order);
+	if (PFAI_UNLIKELY(z->st->reporting))
+		pfai_mark_freed_locked(p, z, rel + pfai_ctz(mask), pfai_log2(mask) - pfai_ctz(mask) + 1);
 }
 
 /* The largest order that a leaf offers, of whose words these gained something; `old`: that it offered before. */
@@ -537,6 +544,8 @@ void pfai_zone_put_leaf_locked(struct pfa *p, struct pfai_zone *z, size_t leaf, 
 	unsigned code = zone_count_back(p, z, pfai_pb_at(p, z, rel), nr);
 	zone_leaf_gained(p, z, code, leaf, zone_words_offer(p, z, leaf, words, leaf_order_of(z, leaf)));
 	zone_emptied(p, z, rel >> p->pb_order);
+	if (PFAI_UNLIKELY(z->st->reporting))
+		pfai_mark_freed_locked(p, z, rel, (size_t)1 << p->leaf_order);
 }
 
 static void zone_put_block(struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order, bool zero)
@@ -562,6 +571,8 @@ static void zone_put_block(struct pfa *p, struct pfai_zone *z, size_t rel, unsig
 	if (z->zero)
 		pfai_map_fill(z->zero, rel, nr, zero != (p->zero_invert != 0));
 	zone_account(p, z, code, rel, nr, false);
+	if (PFAI_UNLIKELY(z->st->reporting))
+		pfai_mark_freed_locked(p, z, rel, nr);
 	if (order < p->leaf_order) {
 		size_t leaf = rel >> p->leaf_order;
 		unsigned at = (unsigned)(rel & ((1u << p->leaf_order) - 1));

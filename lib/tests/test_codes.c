@@ -78,6 +78,11 @@ static const struct {
 	{"pfa_movable_info", "OK EINVAL ERANGE ENOTSUP"},
 	{"pfa_migrate", "OK EAGAIN EINVAL ENOTSUP EDEADLK"},
 	{"pfa_compact", "OK ENOMEM EBUSY EINVAL ENOTSUP EDEADLK ECORRUPT"},
+	{"pfa_report_register", "OK EBUSY EINVAL ENOTSUP EDEADLK"},
+	{"pfa_report_unregister", "OK EINVAL EBUSY ENOTSUP EDEADLK"},
+	{"pfa_report_suspend", "OK EINVAL EBUSY ENOTSUP EDEADLK"},
+	{"pfa_report_resume", "OK EINVAL EBUSY ENOTSUP EDEADLK"},
+	{"pfa_report_flush", "OK EAGAIN EDEVICE EBUSY EINVAL ECORRUPT ENOTSUP EDEADLK"},
 	{"pfa_walk_free", "OK ESTOP EINVAL EDEADLK ECORRUPT"},
 	{"pfa_isolate_range", "OK EBUSY EAGAIN ENOMEM ERANGE EINVAL EDEADLK ECORRUPT"},
 	{"pfa_undo_isolate_range", "OK EMISUSE ERANGE EINVAL EBUSY ECORRUPT"},
@@ -266,7 +271,7 @@ static void compare_header(const char *dir, const char *name, bool seen[NR_DOCUM
 
 int main(int argc, char **argv)
 {
-	static const char *const headers[] = {"types.h", "config.h", "pfa.h", "stats.h", "debug.h", "harden.h", "copy.h", "movable.h", "compact.h", "walk.h", "contig.h"};
+	static const char *const headers[] = {"types.h", "config.h", "pfa.h", "stats.h", "debug.h", "harden.h", "copy.h", "movable.h", "compact.h", "walk.h", "contig.h", "report.h"};
 	bool seen[NR_DOCUMENTED] = {false};
 	if (argc != 3) {
 		fprintf(argc == 2 && strcmp(argv[1], "--help") == 0 ? stdout : stderr,

@@ -68,9 +68,9 @@ static void test_flags_and_policy(void **state)
 	struct rig rig;
 	base(&rig);
 	rig.cfg.flags = PFA_CONFIG_ZEROED_META | PFA_CONFIG_ZEROED_POOL | PFA_CONFIG_TRACK_ZERO | PFA_CONFIG_GENERATIONS |
-	                PFA_CONFIG_NO_SHADOW;
+	                PFA_CONFIG_NO_SHADOW | PFA_CONFIG_REPORTING;
 	ACCEPT(&rig);
-	rig.cfg.flags = PFA_CONFIG_NO_SHADOW << 1;
+	rig.cfg.flags = PFA_CONFIG_REPORTING << 1;
 	REFUSE(&rig, PFA_CONFIG_FLAGS, 0);
 	rig.cfg.flags = 1u << 31;
 	REFUSE(&rig, PFA_CONFIG_FLAGS, 0);

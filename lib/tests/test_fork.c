@@ -8,6 +8,7 @@
 #include "fork_scenes.h"
 
 #include <pfa/compact.h>
+#include <pfa/report.h>
 #include <pfa/walk.h>
 #include <pfa/contig.h>
 #include <pfa/harden.h>
@@ -219,6 +220,12 @@ static void expect_everywhere(struct rig *rig, pfa_pfn block, int code)
 	EXPECT(pfa_frame_info, code, p, block, &info);
 	EXPECT(pfa_pageblock_info, code, p, block, &pb);
 	EXPECT(pfa_walk_free, code, p, 0, visit, NULL, NULL);
+	const struct pfa_device device = { .size = sizeof(device) };
+	EXPECT(pfa_report_register, code, p, &device);
+	EXPECT(pfa_report_unregister, code, p);
+	EXPECT(pfa_report_suspend, code, p);
+	EXPECT(pfa_report_resume, code, p);
+	EXPECT(pfa_report_flush, code, p);
 	EXPECT(pfa_check, code, p, PFA_CHECK_FRAMES, &v);
 	EXPECT(pfa_check_range, code, p, run, 0, &v);
 	EXPECT(pfa_repair, code, p, 0, NULL);

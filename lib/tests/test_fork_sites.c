@@ -52,10 +52,12 @@ static struct pfai_cpu *probe_mine(struct pfa *p, const char *file, unsigned lin
 /* Functions that take locks: calls of the first are probed, the others may be used by them alone. */
 static const char *const probed[] = {"pfai_zone_lock", "pfai_cpu_lock", "pfai_cpu_try_lock", "pfai_set_lock", "pfai_cpu_mine"};
 static const char *const inner[] = {"pfai_sleep_lock", "pfai_try_lock", "pfai_sleep_lock_contended", "pfai_try_lock_wait"};
-static const char *const makers[] = {"lock.h", "lock.c", "zone.h", "pcpu.h"};
-enum { NR_PROBED = 5, NR_INNER = 4, NR_MAKERS = 4, MAX_PLACES = 128 };
+static const char *const makers[] = {"lock.h", "lock.c", "zone.h", "pcpu.h", "report.h"};
+enum { NR_PROBED = 5, NR_INNER = 4, NR_MAKERS = 5, MAX_PLACES = 128 };
 
 #define COMPACTS "the scenes have no movers: the child of a fork while blocks are moved is closed, whatever the locks are"
+
+#define REPORTS "the scenes have no device; test_mt_report.c forks inside of one, and the child undoes the rest whatever it was"
 
 static const struct {
 	const char *function, *why;
@@ -71,6 +73,10 @@ static const struct {
 	{"compact_hint", COMPACTS},
 	{"compact_index_zone", COMPACTS},
 	{"compact_has_room", COMPACTS},
+	{"report_batch", REPORTS},
+	{"report_return", REPORTS},
+	{"report_forget", REPORTS},
+	{"report_listen", REPORTS},
 };
 enum { NR_EXCUSED = sizeof(excused) / sizeof(excused[0]) };
 

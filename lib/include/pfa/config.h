@@ -56,6 +56,7 @@ enum pfa_poison {
 /** Builds with AddressSanitizer: frames that are not granted are poisoned in its shadow, where the pool is addressable and
  *  at most PFA_SHADOW_LIMIT bytes long. This flag: the shadow is left alone. Other builds ignore it. */
 #define PFA_CONFIG_NO_SHADOW (1u << 4)
+#define PFA_CONFIG_REPORTING (1u << 5) /**< room for a reporting device (pfa/report.h): a bit a frame, and some for the order of use */
 #define PFA_SHADOW_LIMIT ((size_t)1 << 30)
 
 struct pfa_config {
@@ -199,7 +200,7 @@ PFA_NODISCARD PFA_API int pfa_init(void *memory, size_t bytes, const struct pfa_
 /**
  * Ends an instance: drains the caches and refuses while anything is live. Afterwards the memory is the caller's. What is
  * sealed (pfa_regions()) is not written.
- * @return PFA_OK; PFA_EBUSY: blocks are still allocated or held, the instance goes on, and
+ * @return PFA_OK; PFA_EBUSY: blocks are still allocated or held, or a reporting device is registered, the instance goes on, and
  *         platform.log is told of the allocated ones, a line a tag (pfa/harden.h); PFA_ECORRUPT: the sums of a
  *         zone disagree, the instance goes on.
  * @context no other call may be in flight. @cost a drain of all caches.

@@ -34,6 +34,7 @@ struct pfa_frame_info {
 	unsigned zone;            /**< zone index; PFA_ZONES_LIMIT for none */
 	enum pfa_type type;       /**< effective type of the pageblock; MOVABLE where there is no zone */
 	bool known_zero;          /**< free and known to be zero */
+	bool reported;            /**< free, and known to the reporting device (report.h) */
 };
 
 /** @return PFA_OK (also for a pfn in no zone: ABSENT); PFA_EBUSY: lock busy on a platform that cannot wait.

@@ -10,7 +10,7 @@
  * that takes a lock, where the lock is busy and the platform cannot wait (platform/single, entered from an interrupt).
  *
  * Inside an owner's op (movable.h), pfa_fini(), pfa_service(), the calls on caches and pfa_mark_bad() return PFA_EDEADLK;
- * so does pfa_fini() as long as a walk runs (walk.h).
+ * so does pfa_fini() as long as a walk runs (walk.h), and so do pfa_fini() and pfa_service() inside a reporting device (report.h).
  *
  * An instance is closed by pfa_fini(), and in the child of a fork() where its frames are the parent's (harden.h). Every
  * function that returns a code then answers, and does nothing else: PFA_EMISUSE (PFA_FAULT_ENDED) after pfa_fini(), as

@@ -55,7 +55,13 @@ extern "C" {
 	X(nr_compact_moved, "frames that compaction moved")                                                         \
 	X(nr_compact_failed, "frames that compaction wanted to move and could not")                                 \
 	X(nr_compact_steps, "steps of compaction")                                                                  \
-	X(held_pageblocks, "pageblocks that are held (pfa/contig.h): a count of pageblocks, not of frames")
+	X(held_pageblocks, "pageblocks that are held (pfa/contig.h): a count of pageblocks, not of frames")             \
+	X(reported, "free and known to the reporting device (part of free and free_isolated)")                      \
+	X(unreported, "free and not known to it; without a device all that is free")                                \
+	X(nr_reported, "frames that the device was told of")                                                        \
+	X(nr_report_batches, "events: the device was told of a batch")                                              \
+	X(nr_report_errors, "events: the device did not take a batch, or not all of it")                            \
+	X(nr_report_steps, "units of the device's min_order that passes looked at")
 
 struct pfa_zone_stats {
 #define PFA_X(name, meaning) size_t name;

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+#include "mark.h"
+
+void pfai_report_request(struct pfai_report *r)
+{
+	uint32_t state;
+	do
+		state = pfai_load_relaxed(&r->state);
+	while (!(state & PFAI_REPORT_REQUESTED) && !pfai_cas32(&r->state, state, state | PFAI_REPORT_REQUESTED));
+}
+
+/* Is the unit free and not wholly told? Part of it may lie outside of the zone's maps. */
+static bool mark_is_news(const struct pfai_zone *z, size_t rel, size_t unit)
+{
+	return unit <= z->nr_rel - rel && pfai_map_is(z->not_free, rel, unit, false) && !pfai_mark_all_told_locked(z, rel, unit);
+}
+
+bool pfai_mark_news_locked(const struct pfa *p, const struct pfai_zone *z, size_t rel, size_t nr)
+{
+	size_t unit = pfai_unit(p), end = rel + nr;
+	for (size_t at = rel & ~(unit - 1); at < end && at < z->nr_rel; at += unit)
+		if (mark_is_news(z, at, unit))
+			return true;
+	return false;
+}
+
+void pfai_mark_freed_locked(struct pfa *p, struct pfai_zone *z, size_t rel, size_t nr)
+{
+	struct pfai_report *r = p->report;
+	if (PFAI_UNLIKELY(!r)) {
+		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE); /* nobody listens */
+		return;
+	}
+	size_t unit = pfai_unit(p), end = rel + nr;
+	bool news = false;
+	for (size_t at = rel & ~(unit - 1); at < end && at < z->nr_rel; at += unit) {
+		if (!mark_is_news(z, at, unit))
+			continue;
+		pfai_bitset_add(z->pending, z->nr_leaves, at >> p->leaf_order);
+		news = true;
+	}
+	if (news && !z->st->report_quiet)
+		pfai_report_request(r);
+}
+
+/* Counts frames of one word that become told (or no longer are) in the zone and in their pageblock. */
+static void mark_count(const struct pfa *p, struct pfai_zone *z, size_t word, unsigned nr, bool told)
+{
+	struct pfai_pb *pb = pfai_pb_at(p, z, word << PFAI_WORD_SHIFT);
+	if (told) {
+		pb->marked += nr;
+		z->st->told += nr;
+		return;
+	}
+	(void)pfai_zone_must(p, z, nr <= pb->marked && nr <= z->st->told);
+	pb->marked -= nr;
+	z->st->told -= nr;
+}
+
+/* One word's part of [rel, rel + nr). *first: it is advanced. */
+static pfai_word mark_mask(size_t *rel, size_t *nr)
+{
+	unsigned bit = (unsigned)(*rel & PFAI_WORD_MASK);
+	size_t here = PFAI_WORD_BITS - bit < *nr ? PFAI_WORD_BITS - bit : *nr;
+	*rel += here;
+	*nr -= here;
+	return pfai_low_bits((unsigned)here) << bit;
+}
+
+void pfai_mark_drop_locked(struct pfa *p, struct pfai_zone *z, size_t rel, size_t nr)
+{
+	if (PFAI_UNLIKELY(!z->told)) {
+		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE); /* nothing can be */
+		return;
+	}
+	while (nr) {
+		size_t word = rel >> PFAI_WORD_SHIFT;
+		pfai_word told = z->told[word] & mark_mask(&rel, &nr);
+		if (!told)
+			continue;
+		z->told[word] &= ~told;
+		mark_count(p, z, word, pfai_popcount(told), false);
+	}
+}
+
+void pfai_mark_hold_locked(struct pfai_zone *z, size_t rel, size_t nr)
+{
+	pfai_map_fill(z->told, rel, nr, true);
+	z->st->held_report += nr;
+}
+
+void pfai_mark_release_locked(struct pfa *p, struct pfai_zone *z, size_t rel, size_t nr, bool told)
+{
+	z->st->held_report -= nr;
+	if (!told) {
+		pfai_map_fill(z->told, rel, nr, false);
+		return;
+	}
+	while (nr) {
+		size_t word = rel >> PFAI_WORD_SHIFT;
+		pfai_word mask = mark_mask(&rel, &nr), bad = z->doomed[word] & mask; /* these do not become free */
+		z->told[word] &= ~bad;
+		mark_count(p, z, word, pfai_popcount(mask & ~bad), true);
+	}
+}
+
+size_t pfai_mark_all_pending_locked(struct pfa *p, struct pfai_zone *z, size_t first)
+{
+	unsigned order = p->report->device.min_order;
+	size_t step = order > p->leaf_order ? (size_t)1 << (order - p->leaf_order) : 1;
+	size_t last = z->nr_leaves - first > PFAI_MARK_CHUNK * step ? first + PFAI_MARK_CHUNK * step : z->nr_leaves;
+	for (size_t leaf = first; leaf < last; leaf += step) {
+		pfai_bitset_add(z->pending, z->nr_leaves, leaf);
+		if (step > last - leaf)
+			break;
+	}
+	return last;
+}
+
+size_t pfai_mark_forget_locked(struct pfa *p, struct pfai_zone *z, size_t first)
+{
+	size_t words = (size_t)1 << (p->pb_order - PFAI_WORD_SHIFT), chunk = PFAI_MARK_CHUNK >> (p->pb_order - PFAI_WORD_SHIFT);
+	chunk = chunk ? chunk : 1;
+	size_t last = z->nr_pb - first > chunk ? first + chunk : z->nr_pb;
+	for (size_t pb = first; pb < last; pb++) {
+		z->st->told -= z->pb[pb].marked;
+		z->pb[pb].marked = 0;
+		memset(z->told + pb * words, 0, words * sizeof(*z->told));
+	}
+	return last;
+}

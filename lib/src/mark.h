@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Layer 4: what the reporting device knows. A bit per frame, `told`: the device was told of it and it was not allocated since;
+ * or the reporter holds it (then it is not free). So a walk finds what is free or held as ~not_free | told.
+ * A set per zone, `pending`: the leaves in which a unit (2^min_order frames) that is not told may begin. It may promise too
+ * much, never too little: a pass looks there only, so its work is proportional to what was freed.
+ * All functions want the zone's lock.
+ */
+#ifndef PFAI_MARK_H
+#define PFAI_MARK_H
+
+#include "zone.h"
+
+/* Bits of pfai_report.state. Who sets REQUESTED while ACTIVE gets another pass. */
+#define PFAI_REPORT_REQUESTED 1u
+#define PFAI_REPORT_ACTIVE 2u
+
+/* Leaves, or words, that are gone through under one hold of the lock. */
+#define PFAI_MARK_CHUNK 512u
+
+/* A pass is wanted. */
+void pfai_report_request(struct pfai_report *r);
+
+/* Of a zone whose device is active: [rel, rel + nr) is free now. Notes the units in it that the device does not know. */
+void pfai_mark_freed_locked(struct pfa *p, struct pfai_zone *z, size_t rel, size_t nr);
+
+/* Does a unit that has frames of [rel, rel + nr) consist of free frames, and the device does not know them all? */
+bool pfai_mark_news_locked(const struct pfa *p, const struct pfai_zone *z, size_t rel, size_t nr);
+
+/* [rel, rel + nr) leaves the free memory: nothing is known of it any more. */
+void pfai_mark_drop_locked(struct pfa *p, struct pfai_zone *z, size_t rel, size_t nr);
+
+/* [rel, rel + nr) is held by the reporter. */
+void pfai_mark_hold_locked(struct pfai_zone *z, size_t rel, size_t nr);
+
+/* It is about to be free again: told or not. */
+void pfai_mark_release_locked(struct pfa *p, struct pfai_zone *z, size_t rel, size_t nr, bool told);
+
+/* Everything from leaf `first` on may be unknown. Returns the leaf to go on with; z->nr_leaves: that is all. */
+size_t pfai_mark_all_pending_locked(struct pfa *p, struct pfai_zone *z, size_t first);
+
+/* Nothing from pageblock `first` on is known. Returns the pageblock to go on with; z->nr_pb: that is all. */
+size_t pfai_mark_forget_locked(struct pfa *p, struct pfai_zone *z, size_t first);
+
+static inline size_t pfai_unit(const struct pfa *p)
+{
+	return (size_t)1 << (p->report->device.min_order & PFAI_ORDER_MASK); /* whatever it says */
+}
+
+/* Are all frames of the run told (or held)? */
+static inline bool pfai_mark_all_told_locked(const struct pfai_zone *z, size_t rel, size_t nr)
+{
+	return z->st->told && pfai_map_is(z->told, rel, nr, true);
+}
+
+/* Is any? */
+static inline bool pfai_mark_any_told_locked(const struct pfai_zone *z, size_t rel, size_t nr)
+{
+	return z->st->told && !pfai_map_is(z->told, rel, nr, false);
+}
+
+#endif
