@@ -11,7 +11,7 @@
 #include "exec.h"
 
 #define SPOIL_ZONES (PFA_ZONES_LIMIT + 2u)
-#define SPOIL_FLAGS_KNOWN 5u /* PFA_CONFIG_*: the bits from here on are unknown */
+#define SPOIL_FLAGS_KNOWN 6u /* PFA_CONFIG_*: the bits from here on are unknown */
 #define SPOIL_WORDS(type, extra) ((sizeof(type) + (extra)) / sizeof(size_t))
 
 /* Copies with room behind them for a tail, and for zones that are too many. */

@@ -11,6 +11,7 @@
 #include <pfa/report.h>
 
 #include <sched.h>
+#include <semaphore.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -169,11 +170,62 @@ static void forked(void)
 	mt_stop(&mt);
 }
 
+/* ---- codes that take a second thread --------------------------------------------------------------------------------- */
+
+static sem_t entered, leave;
+
+static int block(void *ctx, const struct pfa_run *runs, unsigned nr, unsigned *out_done)
+{
+	(void)ctx, (void)runs, (void)nr, (void)out_done;
+	MUST_EQ(sem_post(&entered), 0);
+	while (sem_wait(&leave))
+		;
+	return PFA_OK;
+}
+
+static void *flush(void *arg)
+{
+	struct pfa *p = arg;
+	MUST_EQ(pfa_report_flush(p), PFA_OK);
+	return NULL;
+}
+
+/* While a batch is out, where nothing can be waited for. */
+static void busy(void)
+{
+	pthread_t thread;
+	const struct pfa_device device = { .size = sizeof(device), .report = block, .capacity = PFA_REPORT_CAPACITY_LIMIT };
+	mt_init(&mt, false, RIG_CPU_OP);
+	mt.rig.cfg.flags = PFA_CONFIG_REPORTING;
+	mt.rig.os.wait = NULL;
+	rig_zone(&mt.rig, 0, 64); /* one batch */
+	mt_start(&mt);
+	struct pfa *p = mt.rig.pfa;
+	MUST_EQ(sem_init(&entered, 0, 0), 0);
+	MUST_EQ(sem_init(&leave, 0, 0), 0);
+	EXPECT(pfa_report_register, PFA_OK, p, &device);
+	MUST_EQ(pthread_create(&thread, NULL, flush, p), 0);
+	while (sem_wait(&entered))
+		;
+	EXPECT(pfa_report_register, PFA_EBUSY, p, &device);
+	EXPECT(pfa_report_flush, PFA_EBUSY, p);
+	EXPECT(pfa_report_resume, PFA_EBUSY, p);
+	EXPECT(pfa_report_suspend, PFA_EBUSY, p);
+	EXPECT(pfa_report_unregister, PFA_EBUSY, p);
+	MUST_EQ(pfa_service(p, 10, NULL), PFA_OK); /* somebody else does it */
+	MUST_EQ(sem_post(&leave), 0);
+	MUST_EQ(pthread_join(thread, NULL), 0);
+	EXPECT(pfa_report_unregister, PFA_OK, p);
+	mt_stop(&mt);
+	rig_write_codes("test_mt_report");
+}
+
 int main(int argc, char **argv)
 {
 	static struct mt_thread threads[THREADS];
 	static void (*const bodies[THREADS])(struct mt_thread *) = { manager, server, churner, churner, server, churner };
 	const struct mt_options o = mt_options(argc, argv, 30);
+	busy();
 	forked();
 	for (unsigned way = 0; way < RIG_CPU_WAYS; way++) {
 		mt_init(&mt, false, way);

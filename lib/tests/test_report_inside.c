@@ -306,6 +306,27 @@ static void test_repair_while_held(void **state)
 	stop(&rig);
 }
 
+/* A zone that refuses is left alone, the others have their turn. */
+static void test_damaged_zone(void **state)
+{
+	(void)state;
+	struct rig rig;
+	if (!RIG_HARDENED)
+		return;
+	base(&rig, 8, 6);
+	rig_zone(&rig, 0, 256);
+	rig_zone(&rig, 256, 256);
+	start(&rig);
+	MUST(take(&rig, 3, PFA_MOVABLE));
+	unsigned char *map = rig_region(&rig, "not_free", NULL);
+	map[live.block[0].pfn / 8] = 0; /* free, and somebody's */
+	MUST_EQ(pfa_free(rig.pfa, live.block[0].pfn, 3), PFA_ECORRUPT);
+	EXPECT(pfa_report_flush, PFA_ECORRUPT, rig.pfa);
+	assert_int_equal(host.nr_frames, 256);
+	assert_true(host.told[256] && !host.told[0]);
+	rig_drop(&rig);
+}
+
 static const struct unit_test tests[] = {
 	TEST(test_inside),
 	TEST(test_codes),
@@ -313,6 +334,7 @@ static const struct unit_test tests[] = {
 	TEST(test_bad_while_held),
 	TEST(test_damaged_marks),
 	TEST(test_repair_while_held),
+	TEST(test_damaged_zone),
 };
 
 UNIT_MAIN(tests)
