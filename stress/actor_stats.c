@@ -64,7 +64,8 @@ static void stats_zone(struct soak_slot *slot, struct stats *st, unsigned zone)
 		now.free++;
 	soak_conservation(&now, zone);
 	stats_monotonic("zone", &st->zones[zone], &now, STATS_FIRST_EVENT, STATS_NO_EVENT);
-	stats_monotonic("zone", &st->zones[zone], &now, STATS_SECOND_EVENT, sizeof(now));
+	stats_monotonic("zone", &st->zones[zone], &now, STATS_SECOND_EVENT, offsetof(struct pfa_zone_stats, held_pageblocks));
+	stats_monotonic("zone", &st->zones[zone], &now, offsetof(struct pfa_zone_stats, nr_reported), sizeof(now));
 	st->zones[zone] = now;
 	soak_count(&soak_tally(slot)->checks, 1);
 }

@@ -152,7 +152,7 @@ static void forked(void)
 	int status;
 	child = 0;
 	mt_init(&mt, false, RIG_CPU_OP);
-	mt.rig.cfg.flags = PFA_CONFIG_REPORTING;
+	mt.rig.cfg.flags = PFA_CONFIG_REPORTING | PFA_CONFIG_NO_SHADOW; /* the device writes to frames that nobody has */
 	rig_zone(&mt.rig, 0, FRAMES);
 	mt_start(&mt);
 	const struct pfa_device device = { .size = sizeof(device), .report = fork_inside, .capacity = 4 };
@@ -196,7 +196,7 @@ static void busy(void)
 	pthread_t thread;
 	const struct pfa_device device = { .size = sizeof(device), .report = block, .capacity = PFA_REPORT_CAPACITY_LIMIT };
 	mt_init(&mt, false, RIG_CPU_OP);
-	mt.rig.cfg.flags = PFA_CONFIG_REPORTING;
+	mt.rig.cfg.flags = PFA_CONFIG_REPORTING | PFA_CONFIG_NO_SHADOW; /* the device writes to frames that nobody has */
 	mt.rig.os.wait = NULL;
 	rig_zone(&mt.rig, 0, 64); /* one batch */
 	mt_start(&mt);
@@ -229,7 +229,7 @@ int main(int argc, char **argv)
 	forked();
 	for (unsigned way = 0; way < RIG_CPU_WAYS; way++) {
 		mt_init(&mt, false, way);
-		mt.rig.cfg.flags = PFA_CONFIG_REPORTING;
+		mt.rig.cfg.flags = PFA_CONFIG_REPORTING | PFA_CONFIG_NO_SHADOW; /* the device writes to frames that nobody has */
 		mt.rig.cfg.frame_shift = 8;
 		rig_zone(&mt.rig, 7, FRAMES / 2);
 		rig_zone(&mt.rig, 7 + FRAMES / 2, FRAMES / 2)->mark_low = 200;

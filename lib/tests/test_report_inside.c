@@ -175,6 +175,7 @@ static void test_content(void **state)
 			continue;
 		rig.pool_kind = RIG_POOL_CONTENT;
 		rig.cfg.poison = rig_level == 3 ? poisons[content < 3 ? content : 3] : PFA_POISON_DEFAULT;
+		rig.cfg.flags |= PFA_CONFIG_NO_SHADOW; /* the device writes to frames that nobody has */
 		rig.cfg.flags |= content == 4 ? PFA_CONFIG_ZEROED_POOL : content == 5 ? PFA_CONFIG_TRACK_ZERO : 0;
 		rig_zone(&rig, 0, 1024);
 		host.device.discards = way % 3 != 0;
