@@ -56,7 +56,7 @@ enum pfa_poison {
 /** Builds with AddressSanitizer: frames that are not granted are poisoned in its shadow, where the pool is addressable and
  *  at most PFA_SHADOW_LIMIT bytes long. This flag: the shadow is left alone. Other builds ignore it. */
 #define PFA_CONFIG_NO_SHADOW (1u << 4)
-#define PFA_CONFIG_REPORTING (1u << 5) /**< room for a reporting device (pfa/report.h): a bit a frame, and some for the order of use */
+#define PFA_CONFIG_REPORTING (1u << 5) /**< room for a reporting device (pfa/report.h): a bit a frame, and a bit a leaf */
 #define PFA_SHADOW_LIMIT ((size_t)1 << 30)
 
 struct pfa_config {

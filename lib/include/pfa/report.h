@@ -12,7 +12,7 @@
  * so it ends however fast others free, and what comes free behind it waits for the next pass, as long again.
  * A batch is taken out of the free memory of a zone (counted as held_report), told without any lock, and put back. It never takes
  * a zone below its low mark, nor more than a quarter of what is free there (or one unit). Then it is marked as known to the
- * device; pfa_alloc() gets unmarked memory first, where its type has a fitting block.
+ * device. Grants do not look at marks: a told block is as likely to be taken as one that is not.
  *
  * Content. A device that discards makes told frames lose theirs: what level 3 poisoned is then not verified when such a frame is
  * granted, unless the device zeroes and so did the poison. With a zeroing device and known-zero tracking, PFA_ZERO does not zero told frames again.
