@@ -79,7 +79,7 @@ static uint64_t now_ns(void *ctx)
 static void collect(void *ctx, const char *name, const void *start, size_t bytes)
 {
 	(void)ctx;
-	if (strcmp(name, "root") == 0 || strcmp(name, "zones") == 0 || strcmp(name, "homes") == 0 || strcmp(name, "lock") == 0)
+	if (strcmp(name, "root") == 0 || strcmp(name, "zones") == 0 || strcmp(name, "lock") == 0)
 		return;
 	if (f.nr_regions == REGIONS)
 		finding("harness", "more regions than there is room for", REGIONS);

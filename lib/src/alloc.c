@@ -3,6 +3,7 @@
 
 #include <pfa/pfa.h>
 
+#include "basic.h"
 #include "closed.h"
 #include "compact.h"
 #include "damage.h"
@@ -540,19 +541,7 @@ int pfa_alloc(struct pfa *p, unsigned order, uint32_t flags, pfa_pfn *out)
 		return PFA_HARDENING < 2 ? pfai_alloc_slow(p, order, flags, out) : p->alloc_path(p, c, out, order, flags);
 	if (PFAI_UNLIKELY(!pfai_cpu_try_lock(p, c)))
 		return pfai_alloc_slow(p, order, flags, out);
-	/* flags ^ 1: pfai_code_of_type() of a common type */
-	struct pfai_slot *s = &c->slots[(size_t)c->first + ((size_t)(flags ^ 1) << p->slot_shift) + order];
-	if (PFAI_UNLIKELY(!s->n))
-		return pfai_alloc_miss(p, c, order, flags, out);
-	s->n--;
-	size_t at = pfai_entries_at(c, s->start)[s->n];
-	unsigned byte = pfai_load_relaxed(&p->bytes[at]) & ~(unsigned)PFAI_ZERO_BIT;
-	if (PFAI_UNLIKELY(PFA_HARDENING && byte != (PFAI_CACHED | order)))
-		return pfai_alloc_damaged(p, c);
-	pfai_store_relaxed(&p->bytes[at], (uint8_t)(byte ^ (PFAI_CACHED ^ PFAI_HEAD)));
-	s->allocs++;
-	*out = p->base + at;
-	return pfai_cpu_unlock_tail(p, c);
+	return PFAI_INSIDE_VERIFIED ? pfai_verified_alloc(p, c, out, order, flags) : pfai_basic_alloc(p, c, out, order, flags);
 }
 
 /* ---- bulk, window, pointer --------------------------------------------------------------------------------------- */

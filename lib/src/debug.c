@@ -120,9 +120,8 @@ static void debug_visit_zone(const struct debug_visitor *v, const struct pfai_zo
 void pfa_regions(const struct pfa *p, void (*visit)(void *ctx, const struct pfa_region *region), void *ctx)
 {
 	const struct debug_visitor v = { visit, ctx };
-	debug_visit(&v, "root", p, 1, sizeof(*p), true);
+	debug_visit(&v, "root", p, 1, sizeof(*p) + pfai_slots_per_cpu(p) * sizeof(*p->homes), true);
 	debug_visit(&v, "zones", p->zones, p->nr_zones, sizeof(*p->zones), true);
-	debug_visit(&v, "homes", p->homes, pfai_slots_per_cpu(p), sizeof(*p->homes), true);
 	debug_visit(&v, "state", p->st, 1, sizeof(*p->st), false);
 	debug_visit(&v, "zone_states", p->zones[0].st, p->nr_zones, sizeof(*p->zones[0].st), false);
 	debug_visit(&v, "cpus", p->cpus, p->nr_cpus, p->cpu_bytes, false);

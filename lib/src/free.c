@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <pfa/pfa.h>
 
+#include "basic.h"
 #include "closed.h"
 #include "damage.h"
 #include "fault.h"
@@ -119,18 +120,8 @@ int pfa_free(struct pfa *p, pfa_pfn pfn, unsigned order)
 	if (PFAI_UNLIKELY(order >= p->fast_orders))
 		return PFA_HARDENING < 2 ? pfai_free_slow(p, pfn, order) : p->free_path(p, c, order, offset);
 	if (PFAI_UNLIKELY(!pfai_cpu_try_lock(p, c)))
-		return pfai_free_slow(p, pfn, order);
-	uint8_t route = pfai_load_relaxed(&p->routes[offset >> p->pb_order]);
-	struct pfai_slot *s = &c->slots[((size_t)route << p->slot_shift) + order];
-	if (PFAI_UNLIKELY(s->n >= s->cap))
-		return pfai_free_full(p, c, offset, order);
-	if (PFAI_UNLIKELY(!pfai_claim(&p->bytes[offset], PFAI_HEAD | order, PFAI_CACHED | order)))
-		return pfai_free_refused(p, c, offset, order);
-	pfai_entries_at(c, s->start)[s->n] = (uint32_t)offset;
-	s->n++;
-	s->frees++;
-	pfai_store_relaxed(&c->held, 1u);
-	return pfai_cpu_unlock_tail(p, c);
+		return pfai_free_slow(p, p->base + offset, order); /* not pfn: that would need a register */
+	return PFAI_INSIDE_VERIFIED ? pfai_verified_free(p, c, order, offset) : pfai_basic_free(p, c, order, offset);
 }
 
 /* ---- bulk -------------------------------------------------------------------------------------------------------- */

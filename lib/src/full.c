@@ -2,7 +2,7 @@
  *
  * The plain cases of level 3, without calls: a slot that has enough to choose from, a quarantine that has room. What is left
  * to chance was decided when the block joined the slot (pfai_slot_insert()). Everything else takes the way past here, which
- * does all of it, and knows what to tell. Nothing that can change is believed, as in verified.c.
+ * does all of it, and knows what to tell. Nothing that can change is believed, as in verified.h.
  */
 #include "full.h"
 

@@ -159,7 +159,7 @@ static void init_zone(struct pfa *p, const struct pfai_geometry *g, const struct
 
 static void init_homes(struct pfa *p, const struct pfai_geometry *g, const struct pfa_config *cfg)
 {
-	struct pfai_slot_home *homes = (struct pfai_slot_home *)(uintptr_t)p->homes;
+	struct pfai_slot_home *homes = p->homes;
 	/* behind the slots, in units of an entry */
 	uint32_t start = (uint32_t)((sizeof(struct pfai_cpu) + p->nr_slots * sizeof(struct pfai_slot)) / sizeof(start));
 	for (size_t slot = 0; slot < pfai_slots_per_cpu(p); slot++) {
@@ -216,16 +216,22 @@ static void init_shadow(const struct pfa *p, const struct pfa_config *cfg, bool 
 	}
 }
 
-/* The paths of what is not fast. */
+/* Does the instance take the fast paths inside of pfa_alloc() and pfa_free()? */
+static bool init_inside(const struct pfa *p)
+{
+	return !p->hooks && (PFAI_INSIDE_VERIFIED ? p->level == 2 : p->level < 2);
+}
+
+/* The paths of what is not fast there. */
 static void init_paths(struct pfa *p, const struct pfai_geometry *g)
 {
 	/* Of the hooks, the only one that touches so little of a frame that it is done on the way. */
 	bool lines = p->hooks == PFAI_HOOK_CONTENT && p->poison == PFA_POISON_LINES;
 	p->alloc_path = pfai_alloc_by_slow;
 	p->free_path = pfai_free_by_slow;
-	if (g->level == 2 && !p->hooks) {
-		p->alloc_path = pfai_alloc_verified;
-		p->free_path = pfai_free_verified;
+	if (g->level <= 2 && !p->hooks && !init_inside(p)) {
+		p->alloc_path = pfai_alloc_outside;
+		p->free_path = pfai_free_outside;
 	} else if (g->level == 3 && p->quarantine && (!p->hooks || lines)) {
 		p->alloc_path = lines ? pfai_alloc_full_lines : pfai_alloc_full;
 		p->free_path = lines ? pfai_free_quarantined_lines : pfai_free_quarantined;
@@ -248,7 +254,7 @@ static void init_root(struct pfa *p, const struct pfai_geometry *g, const struct
 	p->quarantine = g->quarantine;
 	p->evict = g->evict;
 	p->hooks = init_hooks(g, cfg);
-	p->fast_orders = g->level > 1 || p->hooks ? 0 : p->cached_orders;
+	p->fast_orders = init_inside(p) ? p->cached_orders : 0;
 	init_paths(p, g);
 	p->os = *cfg->platform;
 	p->nr_zones = g->nr_zones;

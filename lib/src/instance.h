@@ -96,7 +96,16 @@ struct pfai_pb {
 
 /* A stack of cached blocks of one (zone, type, order). Guard: the cpu's cache lock. */
 struct pfai_slot {
-	uint16_t n, cap;
+	union {
+		struct {
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+			uint16_t cap, n;
+#else
+			uint16_t n, cap;
+#endif
+		};
+		uint32_t cap_and_n; /* cap << 16 | n: both by one load */
+	};
 	uint32_t start;         /* of its entries, see pfai_entries_at() */
 	size_t allocs, frees;   /* blocks that pfa_alloc took from here and pfa_free put here, ever */
 };
@@ -375,11 +384,10 @@ struct pfa {
 	uint8_t fast_orders;
 	uint8_t level;          /* hardening, 0..3 */
 	uint8_t hooks;          /* enum pfai_hook: what is done at each grant and free */
-	/* What pfa_alloc and pfa_free hand all others over to: fast paths of levels 2 and 3, or what does everything. */
+	/* What pfa_alloc and pfa_free hand all others over to: fast paths of other levels, or what does everything. */
 	pfai_alloc_path *alloc_path;
 	pfai_free_path *free_path;
 	size_t nr_slots;        /* of each cpu */
-	const struct pfai_slot_home *homes; /* as pfai_cpu.slots */
 	uint32_t rows[PFA_RECLAIMABLE + 1]; /* by the type of a request: its row of slots, counted from pfai_cpu.first */
 
 	struct pfai_state *st;
@@ -411,6 +419,8 @@ struct pfa {
 	/* set before threads come, and before the root is made read-only */
 	void (*on_unlock)(void *ctx, struct pfa *pfa, unsigned zone);
 	void *on_unlock_ctx;
+
+	struct pfai_slot_home homes[]; /* nr_slots, as pfai_cpu.slots. Here, so that no pointer to them has to be loaded. */
 };
 
 /* What is done at each grant and free: pfa.hooks. See hook.h. */
@@ -423,6 +433,10 @@ enum pfai_hook {
 
 /* Is this hardening level on? A constant where it is not built in. */
 #define pfai_level(p, n) (PFA_HARDENING >= (n) && (p)->level >= (n))
+
+/* Is the fast path of level 2 the one inside of pfa_alloc() and pfa_free()? In the build whose highest level that is; elsewhere
+ * it is that of level 1, which is most instances' (and 0's). The other one costs a jump more. */
+#define PFAI_INSIDE_VERIFIED (PFA_HARDENING == 2)
 
 static inline struct pfai_cpu *pfai_cpu_at(const struct pfa *p, uint32_t cpu)
 {

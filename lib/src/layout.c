@@ -105,9 +105,8 @@ bool pfai_layout(const struct pfa_config *cfg, const struct pfai_geometry *g, un
 	struct layout_cursor c = { memory, 0, g->guard, false };
 	unsigned keep;
 	size_t entries = 0, slots = (size_t)g->nr_zones * PFAI_ROUTE_CODES << g->slot_shift;
-	(void)layout_take(&c, 1, sizeof(struct pfa));
+	(void)layout_take(&c, 1, sizeof(struct pfa) + slots * sizeof(struct pfai_slot_home));
 	struct pfai_zone *zones = layout_take(&c, g->nr_zones, sizeof(*zones));
-	struct pfai_slot_home *homes = layout_take(&c, slots, sizeof(*homes));
 	for (uint32_t i = 0; i < g->nr_zones; i++) {
 		const struct pfa_zone_config *zc = pfai_config_zone(cfg, i);
 		for (unsigned order = 0; order < g->cached_orders; order++)
@@ -146,7 +145,6 @@ bool pfai_layout(const struct pfa_config *cfg, const struct pfai_geometry *g, un
 	p->zones = zones;
 	for (uint32_t i = 0; i < g->nr_zones; i++)
 		zones[i].st = &zone_states[i];
-	p->homes = homes;
 	p->st = state;
 	p->cpus = cpus;
 	p->cpu_bytes = cpu_bytes;

@@ -366,7 +366,7 @@ static void play_all(const struct site *site, unsigned variant)
 /* The fast paths' tries; they are entered where the cpu is found by an offset from the thread pointer. */
 static bool is_fast(const struct place *place)
 {
-	static const char *const functions[] = {"pfa_alloc", "pfa_free", "pfai_alloc_verified", "pfai_free_verified",
+	static const char *const functions[] = {"pfa_alloc", "pfa_free", "pfai_alloc_outside", "pfai_free_outside",
 	                                        "full_alloc", "full_free"};
 	for (unsigned i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
 		if (strcmp(functions[i], place->function) == 0)

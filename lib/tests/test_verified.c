@@ -42,7 +42,7 @@ static void start(uint32_t level, enum rig_cpu_way way, uint32_t high)
 static void each(uint32_t high, void (*body)(void))
 {
 	const enum rig_cpu_way was = rig_cpu_way;
-	for (uint32_t level = 2; level <= 3; level++)
+	for (uint32_t level = 2; level <= PFA_HARDENING; level++)
 		for (int way = 0; way < RIG_CPU_WAYS; way++) {
 			start(level, (enum rig_cpu_way)way, high);
 			body();

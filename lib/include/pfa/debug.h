@@ -92,7 +92,7 @@ struct pfa_region {
 PFA_API void pfa_regions(const struct pfa *pfa, void (*visit)(void *ctx, const struct pfa_region *region), void *ctx);
 
 /** As pfa_regions(), without the kind, for tools that dump or corrupt it: locks are regions of their own, named "lock", since
- *  nobody can wait for what is damaged there. "root", "zones" and "homes" are sealed. @context any. */
+ *  nobody can wait for what is damaged there. "root" and "zones" are sealed. @context any. */
 PFA_API void pfa_debug_regions(const struct pfa *pfa,
                                void (*visit)(void *ctx, const char *name, const void *start, size_t bytes), void *ctx);
 
