@@ -2,7 +2,7 @@
  *
  * libpfa as it is meant to be used for frames without addresses: default hardening, platform/posix with the kernel's
  * cpu id, two zones of equal size, default caches, metadata freshly mapped. Requests are MOVABLE. With BENCH_HARDENING the
- * instance has that level; at 0 the core was built with it. With BENCH_LINES the frames have addresses, and level 3 writes
+ * instance has that level; at 0 and 2 the core was built for it. With BENCH_LINES the frames have addresses, and level 3 writes
  * poison into lines of them.
  */
 #include "bench.h"
