@@ -8,6 +8,7 @@
 #include "check.h"
 #include "closed.h"
 #include "leaf.h"
+#include "mark.h"
 
 struct check {
 	struct pfa *p;
@@ -130,7 +131,10 @@ static bool check_told(struct check *c, size_t pb)
 		c->reporter -= pfai_popcount(word & z->not_free[i]);
 	}
 	c->told += told;
-	return told == z->pb[pb].marked || check_broken(c, 9, pb << c->p->pb_order, told, z->pb[pb].marked, "I9 a pageblock's count of reported frames");
+	if (told != z->pb[pb].marked)
+		return check_broken(c, 9, pb << c->p->pb_order, told, z->pb[pb].marked, "I9 a pageblock's count of reported frames");
+	bool noted = !z->resident || !z->st->reporting || !pfai_mark_is_resident(c->p, z, pb) || pfai_bitset_test(z->resident, pb);
+	return noted || check_broken(c, 9, pb << c->p->pb_order, 1, 0, "I9 the set of pageblocks that requests take from first");
 }
 
 static bool check_pageblock(struct check *c, size_t pb)
@@ -197,6 +201,8 @@ static bool check_sets(struct check *c)
 		return check_broken(c, 9, 0, 0, z->st->reporting, "I9 whether a device is told of frees");
 	if (z->pending && pfai_bitset_verify(z->pending, z->nr_leaves) == PFAI_NONE)
 		return check_broken(c, 9, 0, 0, 0, "I9 the set of leaves that a pass has to look at");
+	if (z->resident && pfai_bitset_verify(z->resident, z->nr_pb) == PFAI_NONE)
+		return check_broken(c, 9, 0, 0, 0, "I9 the set of pageblocks that requests take from first");
 	if (!check_equal(c, 6, c->doomed, z->st->nr_doomed, "I6 doomed frames") ||
 	    !check_equal(c, 4, c->held, z->st->nr_held, "I4 held pageblocks"))
 		return false;

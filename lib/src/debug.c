@@ -110,6 +110,7 @@ static void debug_visit_zone(const struct debug_visitor *v, const struct pfai_zo
 	if (z->told) {
 		debug_visit(v, "told", z->told, z->nr_rel / 8, 1, false);
 		debug_visit(v, "pending", z->pending, pfai_bitset_words(z->nr_leaves), sizeof(pfai_word), false);
+		debug_visit(v, "resident", z->resident, pfai_bitset_words(z->nr_pb), sizeof(pfai_word), false);
 	}
 	debug_visit(v, "pageblocks", z->pb, z->nr_pb, sizeof(*z->pb), false);
 	debug_visit(v, "leaves", z->leaf, z->nr_leaves, 1, false);

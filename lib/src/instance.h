@@ -230,6 +230,7 @@ struct pfai_zone {
 	pfai_word *doomed;   /* bit per rel: in use, and to become bad when it comes back */
 	pfai_word *told;     /* bit per rel: see mark.h. NULL without PFA_CONFIG_REPORTING, as the next */
 	pfai_word *pending;  /* set of leaves */
+	pfai_word *resident; /* set of pageblocks */
 	struct pfai_pb *pb;
 	/* Per leaf, the largest order it offers, as leaf_top - order; 0 (zeroed memory) therefore is "the most it can".
 	 * LEAF_FULL: nothing. A leaf that is free as a whole and lies in a larger block says 0. */

@@ -84,6 +84,7 @@ static void layout_zone(const struct pfai_geometry *g, const struct pfa_zone_con
 	pfai_word *doomed = layout_take(c, map_words, sizeof(pfai_word));
 	pfai_word *told = g->reporting ? layout_take(c, map_words, sizeof(pfai_word)) : NULL;
 	pfai_word *pending = g->reporting ? layout_take(c, pfai_bitset_words(zg.nr_leaves), sizeof(pfai_word)) : NULL;
+	pfai_word *resident = g->reporting ? layout_take(c, pfai_bitset_words(zg.nr_pb), sizeof(pfai_word)) : NULL;
 	struct pfai_pb *pb = layout_take(c, zg.nr_pb, sizeof(*pb));
 	uint8_t *leaf = layout_take(c, zg.nr_leaves, 1);
 	pfai_word *sets = layout_take(c, zg.set_words * PFAI_PLANES, sizeof(pfai_word));
@@ -94,6 +95,7 @@ static void layout_zone(const struct pfai_geometry *g, const struct pfa_zone_con
 	z->doomed = doomed;
 	z->told = told;
 	z->pending = pending;
+	z->resident = resident;
 	z->pb = pb;
 	z->leaf = leaf;
 	z->sets = sets;

@@ -24,6 +24,14 @@ bool pfai_mark_news_locked(const struct pfa *p, const struct pfai_zone *z, size_
 	return false;
 }
 
+/* Notes what of these pageblocks is resident. */
+static void mark_resident(const struct pfa *p, struct pfai_zone *z, size_t rel, size_t end)
+{
+	for (size_t pb = rel >> p->pb_order; pb << p->pb_order < end && pb < z->nr_pb; pb++)
+		if (pfai_mark_is_resident(p, z, pb))
+			pfai_bitset_add(z->resident, z->nr_pb, pb);
+}
+
 void pfai_mark_freed_locked(struct pfa *p, struct pfai_zone *z, size_t rel, size_t nr)
 {
 	struct pfai_report *r = p->report;
@@ -41,6 +49,52 @@ void pfai_mark_freed_locked(struct pfa *p, struct pfai_zone *z, size_t rel, size
 	}
 	if (news && !z->st->report_quiet)
 		pfai_report_request(r);
+	mark_resident(p, z, rel, end);
+}
+
+bool pfai_mark_has_told_locked(const struct pfa *p, const struct pfai_zone *z, size_t rel, unsigned order)
+{
+	size_t last = (rel + ((size_t)1 << order) - 1) >> p->pb_order;
+	for (size_t pb = rel >> p->pb_order; pb <= last && pb < z->nr_pb; pb++)
+		if (z->pb[pb].marked == (size_t)1 << p->pb_order)
+			return true;
+	return false;
+}
+
+/* The block of 2^order frames in, or around, a pageblock, if it is free and of this type and no pageblock of it is told. */
+static size_t mark_block_in(const struct pfa *p, const struct pfai_zone *z, unsigned code, unsigned order, size_t pb)
+{
+	size_t rel = pb << p->pb_order;
+	if (pfai_pb_code(&z->pb[pb]) != code)
+		return PFAI_NONE;
+	if (order <= p->pb_order)
+		return z->pb[pb].used == 0 && order <= z->top_order
+		           ? rel
+		           : pfai_zone_first_in_locked(p, z, code, order, rel, rel + ((size_t)1 << p->pb_order));
+	rel = rel >> order << order;
+	return pfai_zone_containing_locked(p, z, code, rel) >= (int)order && !pfai_mark_has_told_locked(p, z, rel, order) ? rel : PFAI_NONE;
+}
+
+size_t pfai_mark_resident_locked(const struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order, size_t from)
+{
+	size_t pb = from;
+	for (unsigned looks = 0; looks < PFAI_MARK_LOOKS; looks++) {
+		pb = pfai_bitset_next(z->resident, z->nr_pb, pb);
+		if (pb >= z->nr_pb) {
+			if (!from)
+				break;
+			from = pb = 0;
+			continue;
+		}
+		if (!pfai_mark_is_resident(p, z, pb)) { /* not any more; it is noted again when it is */
+			(void)pfai_bitset_del(z->resident, z->nr_pb, pb++);
+			continue;
+		}
+		size_t found = mark_block_in(p, z, code, order, pb++);
+		if (found != PFAI_NONE)
+			return found;
+	}
+	return PFAI_NONE;
 }
 
 /* Counts frames of one word that become told (or no longer are) in the zone and in their pageblock. */
@@ -114,6 +168,7 @@ size_t pfai_mark_all_pending_locked(struct pfa *p, struct pfai_zone *z, size_t f
 		if (step > last - leaf)
 			break;
 	}
+	mark_resident(p, z, first << p->leaf_order, last << p->leaf_order);
 	return last;
 }
 

@@ -4,6 +4,8 @@
  * or the reporter holds it (then it is not free). So a walk finds what is free or held as ~not_free | told.
  * A set per zone, `pending`: the leaves in which a unit (2^min_order frames) that is not told may begin. It may promise too
  * much, never too little: a pass looks there only, so its work is proportional to what was freed.
+ * A set per zone, `resident`: the entirely free pageblocks that are not wholly told, which requests take from first. It too may
+ * promise too much.
  * All functions want the zone's lock.
  */
 #ifndef PFAI_MARK_H
@@ -17,12 +19,21 @@
 
 /* Leaves, or words, that are gone through under one hold of the lock. */
 #define PFAI_MARK_CHUNK 512u
+/* Pageblocks that a request looks at for one that is not told. */
+#define PFAI_MARK_LOOKS 256u
 
 /* A pass is wanted. */
 void pfai_report_request(struct pfai_report *r);
 
 /* Of a zone whose device is active: [rel, rel + nr) is free now. Notes the units in it that the device does not know. */
 void pfai_mark_freed_locked(struct pfa *p, struct pfai_zone *z, size_t rel, size_t nr);
+
+/* Is a pageblock of the block wholly told? */
+bool pfai_mark_has_told_locked(const struct pfa *p, const struct pfai_zone *z, size_t rel, unsigned order);
+
+/* A free block of this order of which no pageblock is wholly told, in pageblocks that count as `code`: the first one by address from
+ * pageblock `from` on, else from the beginning. PFAI_NONE: none, or not among the first PFAI_MARK_LOOKS. O(looks x orders). */
+size_t pfai_mark_resident_locked(const struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order, size_t from);
 
 /* Does a unit that has frames of [rel, rel + nr) consist of free frames, and the device does not know them all? */
 bool pfai_mark_news_locked(const struct pfa *p, const struct pfai_zone *z, size_t rel, size_t nr);
@@ -45,6 +56,14 @@ size_t pfai_mark_forget_locked(struct pfa *p, struct pfai_zone *z, size_t first)
 static inline size_t pfai_unit(const struct pfa *p)
 {
 	return (size_t)1 << (p->report->device.min_order & PFAI_ORDER_MASK); /* whatever it says */
+}
+
+/* Is something in this pageblock free and not told, so that requests should rather take from it? Entirely free ones count; where
+ * blocks are smaller than pageblocks all, since the best fit does not take from partly used ones first then. */
+static inline bool pfai_mark_is_resident(const struct pfa *p, const struct pfai_zone *z, size_t pb)
+{
+	const struct pfai_pb *rec = &z->pb[pb];
+	return (rec->used == 0 || z->top_order < p->pb_order) && rec->marked + rec->used < (size_t)1 << p->pb_order;
 }
 
 /* Are all frames of the run told (or held)? */

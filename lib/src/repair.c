@@ -535,6 +535,7 @@ static void repair_told(struct repair *r)
 	if (r->quiescent)
 		z->st->reporting = r->p->report->registered && !r->p->report->suspended;
 	memset(z->pending, 0, pfai_bitset_words(z->nr_leaves) * sizeof(*z->pending));
+	memset(z->resident, 0, pfai_bitset_words(z->nr_pb) * sizeof(*z->resident));
 	for (size_t leaf = 0; z->st->reporting && leaf < z->nr_leaves;)
 		leaf = pfai_mark_all_pending_locked(r->p, z, leaf);
 	if (z->st->reporting)

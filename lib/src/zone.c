@@ -244,6 +244,19 @@ static size_t zone_any_part(const struct pfa *p, struct pfai_zone *z, unsigned f
 	return from > order ? (size_t)pfai_random_bits_locked(p, z, from - order) << order : 0;
 }
 
+/* A told block is last in the order of use: rel, or the place of one that is not. */
+static size_t zone_prefer(const struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order, size_t rel)
+{
+	if (!pfai_mark_has_told_locked(p, z, rel, order))
+		return rel;
+	size_t from = pfai_level(p, 3) ? pfai_random_below_locked(p, z, (uint32_t)z->nr_pb) : 0;
+	size_t better = pfai_mark_resident_locked(p, z, code, order, from);
+	if (better == PFAI_NONE)
+		return rel;
+	bool whole = pfai_level(p, 3) && z->pb[better >> p->pb_order].used == 0;
+	return whole ? better + zone_any_part(p, z, p->pb_order, order) : better;
+}
+
 /* pfai_zone_first_locked() of level 3: any place will do. */
 static size_t zone_any(const struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order)
 {
@@ -263,11 +276,10 @@ static size_t zone_any(const struct pfa *p, struct pfai_zone *z, unsigned code, 
 	return PFAI_NONE;
 }
 
-size_t pfai_zone_first_locked(const struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order)
+/* Below it: the lowest place of the best fit. */
+static size_t zone_lowest(const struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order)
 {
 	unsigned from;
-	if (pfai_level(p, 3))
-		return zone_any(p, z, code, order);
 	size_t i = zone_first_element(p, z, code, order, &from);
 	if (i == PFAI_NONE || from >= p->leaf_order)
 		return i == PFAI_NONE ? i : i << from;
@@ -276,6 +288,12 @@ size_t pfai_zone_first_locked(const struct pfa *p, struct pfai_zone *z, unsigned
 		return (i << p->leaf_order) + (unsigned)at;
 	pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE); /* the index promised a block that the map does not have */
 	return PFAI_NONE;
+}
+
+size_t pfai_zone_first_locked(const struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order)
+{
+	size_t rel = pfai_level(p, 3) ? zone_any(p, z, code, order) : zone_lowest(p, z, code, order);
+	return PFAI_UNLIKELY(z->st->told != 0) && rel != PFAI_NONE ? zone_prefer(p, z, code, order, rel) : rel;
 }
 
 bool pfai_zone_is_free_locked(const struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order)
@@ -352,21 +370,22 @@ unsigned pfai_zone_grab_locked(struct pfa *p, struct pfai_zone *z, unsigned code
 	size_t steps = 0;
 	while (got < want) {
 		unsigned from;
-		size_t part = 0, i = pfai_level(p, 3) ? zone_any_element(p, z, code, order, &from)
+		size_t rel, i = pfai_level(p, 3) ? zone_any_element(p, z, code, order, &from)
 		                                      : zone_first_element(p, z, code, order, &from);
 		if (i == PFAI_NONE)
 			break;
+		rel = i << (from > p->leaf_order ? from : p->leaf_order);
 		if (pfai_level(p, 3))
-			part = zone_any_part(p, z, from, order > p->leaf_order ? order : p->leaf_order);
+			rel += zone_any_part(p, z, from, order > p->leaf_order ? order : p->leaf_order);
+		if (PFAI_UNLIKELY(z->st->told != 0))
+			rel = zone_prefer(p, z, code, order, rel);
 		if (order >= p->leaf_order) {
-			size_t rel = (i << from) + part;
 			if (!pfai_zone_is_free_locked(p, z, rel, order))
 				break;
 			out[got++] = (uint32_t)pfai_offset_of_rel(z, rel);
 			pfai_zone_take_locked(p, z, rel, order);
 		} else {
-			size_t leaf = (from >= p->leaf_order ? i << (from - p->leaf_order) : i) + (part >> p->leaf_order);
-			unsigned more = zone_grab_in_leaf(p, z, code, leaf, order, want - got, out + got);
+			unsigned more = zone_grab_in_leaf(p, z, code, rel >> p->leaf_order, order, want - got, out + got);
 			got += more;
 			if (!more) {
 				pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE); /* as in pfai_zone_first_locked() */

@@ -89,11 +89,33 @@ void stop(struct rig *rig)
 
 /* ---- the model ----------------------------------------------------------------------------------------------------- */
 
+/* A granted block's pageblock was wholly told: then none of this zone is free and is not. */
+static void judge_order_of_use(struct rig *rig, pfa_pfn pfn, unsigned order)
+{
+	const size_t size = (size_t)1 << rig->cfg.pageblock_order;
+	const struct pfa_zone_config *z = rig->zones;
+	if (order > rig->cfg.pageblock_order)
+		return;
+	while (pfn < z->start || pfn - z->start >= z->nr_frames)
+		z++;
+	const pfa_pfn block = pfn & ~(size - 1), begin = (z->start + size - 1) & ~(size - 1), end = z->start + z->nr_frames;
+	if (block < z->start || block + size > end || !wholly_told(block, size))
+		return;
+	for (pfa_pfn at = begin; at + size <= end; at += size) {
+		struct pfa_pageblock_info info;
+		MUST_EQ(pfa_pageblock_info(rig->pfa, at, &info), PFA_OK);
+		if (at != block && info.free == size && !wholly_told(at, size))
+			rig_fail(__FILE__, __LINE__, "block %zu of order %u was told, and pageblock %zu is free and was not", pfn, order, at);
+	}
+}
+
 bool take(struct rig *rig, unsigned order, uint32_t flags)
 {
 	pfa_pfn pfn;
 	if (live.nr == LIVE || pfa_alloc(rig->pfa, order, flags, &pfn) != PFA_OK)
 		return false;
+	if (host.exact)
+		judge_order_of_use(rig, pfn, order);
 	memset(host.told + pfn, 0, (size_t)1 << order);
 	live.block[live.nr].pfn = pfn;
 	live.block[live.nr++].order = order;

@@ -161,6 +161,41 @@ static void test_work(void **state)
 	stop(&rig);
 }
 
+/* A told block is taken last: also where it is the better fit, and lies lower. */
+static void test_order_of_use(void **state)
+{
+	(void)state;
+	for (unsigned order = 0; order <= 6; order += 3) {
+		struct rig rig;
+		base(&rig, 8, 6);
+		rig_zone(&rig, 0, FRAMES);
+		start(&rig);
+		for (unsigned i = 0; i < FRAMES / 64; i++)
+			MUST(take(&rig, 6, PFA_MOVABLE));
+		/* Six pageblocks: one by itself, and an order 8 that a used one was part of. */
+		static const pfa_pfn first[] = { 64, 1024, 1024 + 64, 1024 + 128, 1024 + 192 };
+		for (size_t k = 0; k < 4; k++)
+			for (size_t i = 0; i < live.nr; i++)
+				if (live.block[i].pfn == first[k])
+					give(&rig, i--);
+		MUST_EQ(pfa_report_flush(rig.pfa), PFA_OK);
+		assert_int_equal(rig_stats(&rig, 0).reported, 4 * 64);
+		for (size_t i = 0; i < live.nr; i++)
+			if (live.block[i].pfn == first[4])
+				give(&rig, i--);
+		for (unsigned i = 0; i < 1u << (6 - order); i++) {
+			MUST(take(&rig, order, order == 3 ? PFA_UNMOVABLE : PFA_MOVABLE));
+			assert_true(live.block[live.nr - 1].pfn >= 1024 + 192 && live.block[live.nr - 1].pfn < 1024 + 256);
+		}
+		assert_int_equal(rig_stats(&rig, 0).reported, 4 * 64);
+		MUST(take(&rig, order, order == 3 ? PFA_UNMOVABLE : PFA_MOVABLE)); /* nothing else is left */
+		assert_int_equal(rig_stats(&rig, 0).reported, 4 * 64 - (1u << order));
+		look(&rig, false);
+		give_all(&rig);
+		stop(&rig);
+	}
+}
+
 /* A freer that is as fast as the device: the pass ends, having seen each address once. */
 static void free_and_take(const struct pfa_run *runs, unsigned nr)
 {
@@ -355,6 +390,7 @@ static const struct unit_test tests[] = {
 	TEST(test_model),
 	TEST(test_when),
 	TEST(test_work),
+	TEST(test_order_of_use),
 	TEST(test_steady_freer),
 	TEST(test_marks),
 	TEST(test_filter_and_rate),

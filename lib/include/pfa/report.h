@@ -12,7 +12,9 @@
  * so it ends however fast others free, and what comes free behind it waits for the next pass, as long again.
  * A batch is taken out of the free memory of a zone (counted as held_report), told without any lock, and put back. It never takes
  * a zone below its low mark, nor more than a quarter of what is free there (or one unit). Then it is marked as known to the
- * device. Grants do not look at marks: a told block is as likely to be taken as one that is not.
+ * device. A told block is last in the order of use: no grant is from a pageblock that is wholly told while another one of its zone
+ * and type that fits is not. (Windows and contiguous ranges are taken where they were asked for; and a request looks at no more than 256
+ * pageblocks.)
  *
  * Content. A device that discards makes told frames lose theirs: what level 3 poisoned is then not verified when such a frame is
  * granted, unless the device zeroes and so did the poison. With a zeroing device and known-zero tracking, PFA_ZERO does not zero told frames again.
