@@ -176,6 +176,37 @@ static void test_no_frame(void **state)
 }
 
 /* Free, says the map; an owner's, says the byte. */
+/* A pageblock of the reserve whose frames are all bad is no reserve: another one may take its share. */
+static void test_reserve_lost(void **state)
+{
+	enum { PB = 64 };
+	(void)state;
+	for (unsigned in_use = 0; in_use < 2; in_use++) {
+		struct rig rig;
+		pfa_pfn pfn;
+		rig_init(&rig);
+		rig_zone(&rig, 0, FRAMES)->highatomic_frames = PB;
+		rig.cfg.pageblock_order = 6;
+		rig_start(&rig);
+		EXPECT(pfa_alloc, PFA_OK, rig.pfa, 6, PFA_UNMOVABLE | PFA_HIGH, &pfn);
+		assert_int_equal(rig_stats(&rig, 0).reserved_highatomic, PB);
+		if (!in_use)
+			EXPECT(pfa_free, PFA_OK, rig.pfa, pfn, 6);
+		for (unsigned i = 0; i < PB; i++)
+			EXPECT(pfa_mark_bad, in_use ? PFA_EAGAIN : PFA_OK, rig.pfa, pfn + i);
+		if (in_use)
+			EXPECT(pfa_free, PFA_OK, rig.pfa, pfn, 6);
+		is_bad(&rig, pfn, PB);
+		assert_int_equal(rig_stats(&rig, 0).reserved_highatomic, 0);
+		assert_int_equal(rig_type(&rig, pfn), PFA_TYPE_MOVABLE);
+		EXPECT(pfa_alloc, PFA_OK, rig.pfa, 6, PFA_UNMOVABLE | PFA_HIGH, &pfn);
+		assert_int_equal(rig_stats(&rig, 0).reserved_highatomic, PB);
+		rig_check(&rig);
+		EXPECT(pfa_free, PFA_OK, rig.pfa, pfn, 6);
+		rig_stop(&rig);
+	}
+}
+
 static void test_damaged(void **state)
 {
 	(void)state;
@@ -192,6 +223,6 @@ static void test_damaged(void **state)
 
 static const struct unit_test tests[] = {
 	TEST(test_free_frame), TEST(test_cached_frame), TEST(test_allocated_frame),
-	TEST(test_many), TEST(test_no_frame), TEST(test_damaged),
+	TEST(test_many), TEST(test_no_frame), TEST(test_reserve_lost), TEST(test_damaged),
 };
 UNIT_MAIN(tests)
