@@ -42,6 +42,7 @@ static int bad_mark_locked(struct pfa *p, struct pfai_zone *z, size_t rel, bool 
 	pfai_zone_take_locked(p, z, rel, 0);
 	pfai_store_relaxed(byte, PFAI_BAD);
 	z->st->bad++;
+	pfai_zone_lost_locked(p, z, rel >> p->pb_order);
 	*fresh = true;
 	return pfai_load_relaxed(&z->st->corrupt) ? PFA_ECORRUPT : PFA_OK;
 }

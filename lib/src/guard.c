@@ -57,6 +57,7 @@ static void PFAI_COLD guard_lose_locked(struct pfa *p, struct pfai_zone *z, size
 	pfai_store_release(&p->bytes[offset], PFAI_BAD);
 	pfai_zone_undoom_locked(p, z, offset + z->delta, 1);
 	z->st->bad++;
+	pfai_zone_lost_locked(p, z, (offset + z->delta) >> p->pb_order);
 }
 
 /* A guard belongs to no block. One that some block covers is that block's tail, damaged by as little as one count. */

@@ -17,6 +17,8 @@ static void hook_give_up(struct pfa *p, struct pfai_zone *z, pfa_pfn pfn, size_t
 		pfai_store_release(&p->bytes[pfn - p->base + i], PFAI_BAD);
 	pfai_zone_undoom_locked(p, z, pfn - z->origin, nr_frames);
 	z->st->bad += nr_frames;
+	for (size_t pb = (pfn - z->origin) >> p->pb_order; pb << p->pb_order < pfn - z->origin + nr_frames; pb++)
+		pfai_zone_lost_locked(p, z, pb);
 	z->st->direct_frees += nr_frames;
 	pfai_zone_steps(z, nr_frames);
 	pfai_zone_unlock(p, z);

@@ -91,3 +91,17 @@ void pfai_zone_undoom_locked(struct pfa *p, struct pfai_zone *z, size_t rel, siz
 		pfai_zone_route_doomed_locked(p, z, i, false);
 	}
 }
+
+void pfai_zone_lost_locked(struct pfa *p, struct pfai_zone *z, size_t pb)
+{
+	const size_t size = (size_t)1 << p->pb_order, first = pfai_offset_of_rel(z, pb << p->pb_order);
+	if (z->pb[pb].code != PFAI_CODE_HIGHATOMIC || z->st->bad < size || z->st->reserved_high < size || size > p->span - first)
+		return;
+	/* From the end, where a block that comes back word by word arrives last. */
+	for (size_t i = size; i--;)
+		if (pfai_load_relaxed(&p->bytes[first + i]) != PFAI_BAD)
+			return;
+	pfai_zone_set_code_locked(p, z, pb, PFAI_CODE_MOVABLE);
+	z->st->reserved_high -= size;
+	z->st->events.unreserve++;
+}

@@ -21,6 +21,10 @@ void pfai_zone_undoom_locked(struct pfa *p, struct pfai_zone *z, size_t rel, siz
 
 /* A frame of this group was doomed, or became bad: frees of blocks there go past the caches, or may use them again. */
 void pfai_zone_route_doomed_locked(struct pfa *p, struct pfai_zone *z, size_t rel, bool doomed);
+/* Frames of this pageblock have become bad. One whose frames are all bad is no longer HIGHATOMIC: nobody will ever be served from it,
+ * and its share of the reserve may be another's. O(pageblock). */
+void pfai_zone_lost_locked(struct pfa *p, struct pfai_zone *z, size_t pb);
+
 /* The route that this pageblock must have. One that is shared has that of either zone: both are SLOW. */
 uint8_t pfai_zone_route_locked(const struct pfa *p, const struct pfai_zone *z, size_t pb);
 

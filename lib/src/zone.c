@@ -480,6 +480,7 @@ static pfai_word PFAI_NOINLINE zone_drop_doomed(struct pfa *p, struct pfai_zone 
 	z->st->bad += pfai_popcount(bad);
 	z->st->nr_doomed -= pfai_popcount(bad);
 	pfai_zone_route_doomed_locked(p, z, rel, false);
+	pfai_zone_lost_locked(p, z, rel >> p->pb_order);
 	return mask & ~bad;
 }
 
