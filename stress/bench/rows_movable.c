@@ -32,7 +32,7 @@ struct field {
 	size_t frames, live;
 	char *pool;           /* NULL: the owner copies nothing */
 	pfa_pfn *at;          /* of each movable frame, by its cookie */
-	unsigned char *moves; /* how often it was moved since field_mix() */
+	unsigned char *moves; /* how often it was moved since field_mix(); NULL: nobody asks */
 	size_t nr_moves;
 	struct {
 		pfa_pfn dst, src;
@@ -59,7 +59,8 @@ static int field_migrate(void *ctx, pfa_pfn dst, pfa_pfn src, unsigned order, ui
 	if (f->pool != NULL)
 		pfa_copy_frames(f->pool + dst * FRAME, f->pool + src * FRAME, FRAME);
 	f->at[cookie] = dst;
-	f->moves[cookie]++;
+	if (f->moves != NULL)
+		f->moves[cookie]++;
 	f->trace[f->nr_moves].dst = dst;
 	f->trace[f->nr_moves++].src = src;
 	return PFA_OK;
@@ -88,7 +89,6 @@ static bool field_open(struct field *f, const char *row, size_t frames, bool cop
 	cfg.nr_zones = 1;
 	cfg.max_owners = 1;
 	f->at = bench_array(frames * sizeof(*f->at));
-	f->moves = bench_array(frames);
 	f->trace = bench_array(frames * sizeof(*f->trace));
 	memset(f->trace, 0, frames * sizeof(*f->trace));
 	if (pfa_posix_create(&f->arena, &cfg, copies ? 0 : PFA_POSIX_NO_POOL) != PFA_OK)
@@ -131,13 +131,14 @@ static bool field_mix(struct field *f, uint64_t *rng)
 		ok = pfa_free(f->arena.pfa, taken[i], 0) == PFA_OK;
 	for (size_t i = 0; ok && i < f->live; i++) {
 		f->at[i] = taken[i];
-		f->moves[i] = 0;
 		ok = pfa_movable_set(f->arena.pfa, taken[i], f->owner, i) == PFA_OK;
 		if (f->pool != NULL)
 			field_write(f, i);
 	}
 	bench_array_free(taken, f->frames * sizeof(*taken));
 	ok = ok && pfa_cache_drain(f->arena.pfa, PFA_ALL_CPUS) == PFA_OK;
+	if (f->moves != NULL)
+		memset(f->moves, 0, f->live);
 	f->nr_moves = 0;
 	return ok || bench_fail(f->row, "the zone could not be filled");
 }
@@ -182,7 +183,8 @@ static bool field_close(struct field *f, bool ok)
 		ok = (pfa_owner_destroy(f->arena.pfa, f->owner) == PFA_OK && pfa_posix_destroy(&f->arena) == PFA_OK) ||
 		     bench_fail(f->row, "something is still live");
 	bench_array_free(f->at, f->frames * sizeof(*f->at));
-	bench_array_free(f->moves, f->frames);
+	if (f->moves != NULL)
+		bench_array_free(f->moves, f->frames);
 	bench_array_free(f->trace, f->frames * sizeof(*f->trace));
 	return ok;
 }
@@ -242,7 +244,11 @@ static bool move_rounds(struct field *f, const struct bench_options *o, char *mi
 		ok = move_chunk(f, &cookies[next], &timer, &ns);
 		if (ok && mirror != NULL)
 			bench_series_add(s, ns / MOVE_CHUNK, copy_again(f, mirror) / MOVE_CHUNK);
-		next = next + 2 * MOVE_CHUNK <= f->live ? next + MOVE_CHUNK : 0;
+		next += MOVE_CHUNK;
+		if (next + MOVE_CHUNK > f->live) { /* what was moved one after the other lies side by side: no longer random */
+			bench_shuffle(cookies, f->live, &rng);
+			next = 0;
+		}
 	}
 	bench_array_free(cookies, f->frames * sizeof(*cookies));
 	return ok && field_sound(f);
@@ -373,6 +379,7 @@ static bool compact_1g(const struct bench_options *o)
 	struct pass pass;
 	bool ok = field_open(&f, "compact_1g", o->frames_small / 2, true);
 
+	f.moves = bench_array(f.frames);
 	for (unsigned round = 0; ok && round < o->rounds; round++) {
 		ok = compact_pass(&f, &rng, 0, &pass);
 		/* The sources are free now, but nobody has written into them. */
@@ -396,6 +403,7 @@ static bool compact_books(const struct bench_options *o)
 	struct pass pass;
 	bool ok = field_open(&f, "compact_books", o->frames_small / 2, false);
 
+	f.moves = bench_array(f.frames);
 	for (unsigned round = 0; ok && round < 4 * o->rounds; round++) {
 		ok = compact_pass(&f, &rng, 0, &pass);
 		bench_series_add(s, pass.ns / (double)pass.stats.moved, bench_cas() / BENCH_CAS);
