@@ -113,10 +113,13 @@ unsigned pfai_leaf_grab(pfai_word *words, unsigned nr_words, unsigned order, uns
 		return got;
 	}
 	pfai_word block = pfai_low_bits(1u << order);
-	for (unsigned i = 0; i < nr_words && got < want; i++) {
+	/* Often the leaf is full but for a frame: where that is nobody can predict, so no branch asks. */
+	uint32_t open = 0;
+	for (unsigned i = 0; i < nr_words; i++)
+		open |= (uint32_t)(words[i] != PFAI_ONES) << i;
+	for (; open && got < want; open &= open - 1) {
+		unsigned i = pfai_ctz32(open);
 		pfai_word used = words[i];
-		if (used == PFAI_ONES)
-			continue;
 		uint32_t at = base + (i << PFAI_WORD_SHIFT);
 		pfai_word blocks = pfai_fold(~used, order);
 		while (blocks && got < want) {

@@ -4,10 +4,8 @@
 #include "leaf.h"
 #include "mark.h"
 
-bool pfai_zone_lockable(struct pfa *p, struct pfai_zone *z)
+bool PFAI_COLD pfai_zone_locks(struct pfa *p, struct pfai_zone *z)
 {
-	if (PFAI_LIKELY(!pfai_load_relaxed(&z->st->lock.word)))
-		return true;
 	if (!pfai_zone_lock(p, z))
 		return false;
 	pfai_zone_unlock(p, z);
@@ -142,6 +140,15 @@ static void zone_account(struct pfa *p, struct pfai_zone *z, unsigned code, size
 		rel += here;
 		nr -= here;
 	}
+}
+
+/* The same for what is taken out of one pageblock. */
+static inline void zone_count_out(struct pfa *p, struct pfai_zone *z, unsigned code, struct pfai_pb *pb, uint32_t nr)
+{
+	if (pfai_level(p, 2))
+		(void)pfai_zone_must(p, z, nr <= z->st->free[code] && nr <= ((size_t)1 << p->pb_order) - pb->used);
+	z->st->free[code] -= nr;
+	pb->used += nr;
 }
 
 bool pfai_zone_known_zero_locked(const struct pfa *p, const struct pfai_zone *z, size_t rel, size_t nr_frames)
@@ -355,11 +362,12 @@ static unsigned zone_grab_in_leaf(struct pfa *p, struct pfai_zone *z, unsigned c
 		zone_open_leaf(p, z, code, leaf);
 	unsigned got = pfai_leaf_grab(words, pfai_leaf_words(p), order, want,
 	                              (uint32_t)pfai_offset_of_rel(z, rel), out);
-	zone_account(p, z, code, rel, (size_t)got << order, true);
+	zone_count_out(p, z, code, pfai_pb_at(p, z, rel), got << order);
 	for (unsigned i = 0; PFAI_UNLIKELY(z->st->told) && i < got; i++)
 		pfai_mark_drop_locked(p, z, out[i] + z->delta, (size_t)1 << order);
+	/* Of single frames there are none left, if these were not enough. */
 	leaf_reclass(p, z, code, leaf, leaf_order_of(z, leaf),
-	             pfai_leaf_fold(words, pfai_leaf_words(p), z->leaf_top));
+	             order || got == want ? pfai_leaf_fold(words, pfai_leaf_words(p), z->leaf_top) : -1);
 	return got;
 }
 
@@ -456,8 +464,7 @@ static inline void zone_leaf_gained(struct pfa *p, struct pfai_zone *z, unsigned
  * that it did, but its count does. */
 static inline void zone_emptied(struct pfa *p, struct pfai_zone *z, size_t pb)
 {
-	unsigned code = pfai_zone_code_locked(z, &z->pb[pb]);
-	if (z->pb[pb].used == 0 && z->top_order < p->pb_order && pfai_code_reverts(code))
+	if (z->pb[pb].used == 0 && z->top_order < p->pb_order && pfai_code_reverts(pfai_zone_code_locked(z, &z->pb[pb])))
 		pfai_zone_retype_locked(p, z, pb, PFAI_CODE_MOVABLE);
 }
 
@@ -498,7 +505,8 @@ static inline pfai_word zone_word_comes(struct pfa *p, struct pfai_zone *z, size
 static inline unsigned zone_count_back(struct pfa *p, struct pfai_zone *z, struct pfai_pb *pb, unsigned nr)
 {
 	unsigned code = pfai_zone_code_locked(z, pb);
-	(void)pfai_zone_must(p, z, nr <= pb->used && nr <= z->st->present - z->st->free[code]);
+	if (pfai_level(p, 2))
+		(void)pfai_zone_must(p, z, nr <= pb->used && nr <= z->st->present - z->st->free[code]);
 	pb->used -= nr;
 	z->st->free[code] += nr;
 	return code;
@@ -513,19 +521,15 @@ void pfai_zone_put_word_locked(struct pfa *p, struct pfai_zone *z, size_t word, 
 	pfai_word used = z->not_free[word] & ~mask;
 	z->not_free[word] = used;
 	zone_set_zero(p, z, word, mask, zero);
-	unsigned code = zone_count_back(p, z, pfai_pb_at(p, z, rel), pfai_popcount(mask)), order = 0;
+	unsigned code = zone_count_back(p, z, pfai_pb_at(p, z, rel), mask & (mask - 1) ? pfai_popcount(mask) : 1), order = 0;
 	int old = leaf_order_of(z, leaf);
 	if (!used) {
 		order = pfai_leaf_grow(pfai_leaf_at(p, z, leaf), (unsigned)(rel & ((1u << p->leaf_order) - 1)),
 		                       PFAI_WORD_SHIFT < z->leaf_top ? PFAI_WORD_SHIFT : z->leaf_top, z->leaf_top);
 	} else if (old < (int)PFAI_WORD_SHIFT - 1) {
 		/* Is there a block in this word that is larger than any in the leaf before? */
-		pfai_word blocks = ~used;
-		for (unsigned limit = z->leaf_top; order < limit && order + 1 < PFAI_WORD_SHIFT; order++) {
-			blocks = pfai_fold_step(blocks, order);
-			if (!blocks)
-				break;
-		}
+		order = pfai_fold_order(~used);
+		order = order < z->leaf_top ? order : z->leaf_top;
 	}
 	zone_leaf_gained(p, z, code, leaf, order);
 	zone_emptied(p, z, rel >> p->pb_order);

@@ -23,7 +23,12 @@ static inline bool pfai_zone_lock(struct pfa *p, struct pfai_zone *z)
 /* A lock can only fail to be taken where nothing else runs (platform/single, called from an interrupt that came while it
  * was held). So one that is free before a free begins can be had later, too: what has been done to the content then never
  * has to be undone. False: the lock is busy and cannot be waited for. */
-bool pfai_zone_lockable(struct pfa *p, struct pfai_zone *z);
+bool pfai_zone_locks(struct pfa *p, struct pfai_zone *z); /* by trying */
+
+static inline bool pfai_zone_lockable(struct pfa *p, struct pfai_zone *z)
+{
+	return PFAI_LIKELY(!pfai_load_relaxed(&z->st->lock.word)) || pfai_zone_locks(p, z);
+}
 
 /* Publishes the hints, runs the on-unlock hook, unlocks. */
 void pfai_zone_unlock(struct pfa *p, struct pfai_zone *z);

@@ -70,8 +70,8 @@ static size_t drain(size_t F)
 /* What can lie in one pageblock: of the slot that takes longest; of all slots of one zone in one cpu's cache. */
 static size_t purged_of(size_t frames)
 {
-	size_t nr = MIN(H(frames), MAX(PB / frames, 1));
-	return nr * (returns(frames) + 1) + MIN(D, nr) * doomed(frames) + H(frames) / 16 + 2;
+	size_t nr = MIN(H(frames), MAX(PB / frames, 1)), merging = frames < G ? MIN(nr, MAX(PB / G, 1)) : nr;
+	return nr * (returns(frames) + 1) - (nr - merging) * (indexed(frames) - 2 * L) + MIN(D, nr) * doomed(frames) + H(frames) / 16 + 2;
 }
 
 static size_t purged_slot(size_t F)
