@@ -112,7 +112,7 @@ static void compact_drop(struct compact *c, unsigned order)
 static void compact_block(struct compact *c, size_t rel, unsigned order)
 {
 	size_t nr = (size_t)1 << order;
-	struct pfai_move m = { .src = pfai_offset_of_rel(c->z, rel), .zone = c->z, .mode = c->mode, .capture = c->capture,
+	struct pfai_move m = { .src = pfai_offset_of_rel(c->z, rel), .zone = c->z, .to = c->z, .mode = c->mode, .capture = c->capture,
 		               .ahead = PFAI_NONE, .slot = c->slot, .function = c->function };
 	if (c->hand[order] && c->hand[order] <= rel + nr)
 		compact_drop(c, order);

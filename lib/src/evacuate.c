@@ -47,16 +47,16 @@ static int evac_prepare(struct pfai_evacuation *e)
 	if (e->moves)
 		return PFA_OK;
 	e->dest = (struct pfa_dest){ .size = sizeof(e->dest), .mode = PFA_MIGRATE_SYNC, .flags = PFA_MOVABLE | PFA_ZONE(e->z->id) };
-	e->call = (struct pfai_migration){ .dest = &e->dest, .self = pfai_self(e->p), .function = e->function };
+	e->call = (struct pfai_migration){ .dest = &e->dest, .move.function = e->function };
 	int result = pfai_request_parse(e->p, &e->call.rq, 0, e->dest.flags, e->function);
-	e->moves = result == PFA_OK && pfai_mover_begin(e->p, &e->call.slot);
+	e->moves = result == PFA_OK && pfai_migration_begin(e->p, &e->call, false); /* no hand: what was moved must be free at once */
 	return e->moves ? PFA_OK : PFA_EBUSY;
 }
 
 void pfai_evacuation_end(struct pfai_evacuation *e)
 {
 	if (e->moves)
-		pfai_mover_end(e->p, e->call.slot);
+		pfai_mover_end(e->p, e->call.move.slot);
 	e->moves = false;
 }
 
@@ -65,7 +65,7 @@ static int evac_move(struct pfai_evacuation *e, size_t rel)
 	if (evac_prepare(e) != PFA_OK)
 		return evac_blocked(e, rel, PFA_BLOCKER_BUSY, PFA_EBUSY);
 	pfa_pfn head = e->z->origin + rel;
-	int result = pfai_migrate_block(e->p, &head, 0, &e->call); /* no hand: what was moved must be free at once */
+	int result = pfai_migrate_block(e->p, &head, 0, &e->call);
 	switch (result) {
 	case PFA_OK:
 	case PFA_ESTOP: /* released: free, or as soon as its last pin is gone, which the last look will see */

@@ -11,6 +11,7 @@
  *   HEAD --pfa_split--> FREEING --> HEAD (smaller)                         without lock: the claim is the lock
  *   HEAD --pfa_movable_set--> FREEING --> MOVABLE         without lock: the claim is the lock
  *   MOVABLE --pfa_free, pfa_movable_clear, moved--> FREEING --> as above, or HEAD     by who took its entry away
+ *   NOTHING --taken in advance by pfa_migrate--> FREEING --> MOVABLE or NOTHING       under the zone lock, then by the mover
  *   inside, level 2: NOTHING --grant, refill--> TAIL --put, flush--> NOTHING    under the zone lock
  *                    TAIL --pfa_split, pfa_alloc_exact--> HEAD             the block is the caller's
  *

@@ -45,6 +45,16 @@ static inline bool pfai_claim_movable(struct pfa *p, size_t offset, unsigned ord
 	return pfai_claim(&p->bytes[offset], PFAI_MOVABLE | order, PFAI_FREEING | order);
 }
 
+/* The same where the caller alone may take the block's entry away, so that nobody else moves its byte, and there are no generations. */
+static inline bool pfai_claim_movable_alone(struct pfa *p, size_t offset, unsigned order)
+{
+	PFAI_ASSERT(!p->generations);
+	if (PFA_HARDENING && PFAI_UNLIKELY(pfai_load_relaxed(&p->bytes[offset]) != (PFAI_MOVABLE | order)))
+		return false;
+	pfai_store_relaxed(&p->bytes[offset], (uint8_t)(PFAI_FREEING | order));
+	return true;
+}
+
 /* The claimed block is what it was before, or becomes HEAD or MOVABLE with the same generation. */
 static inline void pfai_unclaim_as(struct pfa *p, size_t offset, unsigned byte)
 {

@@ -1,137 +1,163 @@
 /* SPDX-License-Identifier: MIT */
 #include "hand.h"
 
+#include "generation.h"
 #include "movable.h"
-
-/* Blocks of the type's own free memory, where there is plenty: the low mark is kept, and at most half of what is above it
- * is taken, so that what others ask for meanwhile is there. */
-static unsigned hand_grab_locked(struct pfa *p, struct pfai_hand *hand, unsigned code, size_t more)
-{
-	struct pfai_zone *z = hand->zone;
-	ptrdiff_t room = pfai_zone_room_locked(z, z->mark_low, false, false);
-	if (!pfai_room_fits(room, hand->order))
-		return 0;
-	size_t allowed = (size_t)room >> hand->order >> 1, want = more < PFAI_HAND_BLOCKS ? more : PFAI_HAND_BLOCKS;
-	return pfai_zone_grab_locked(p, z, code, hand->order, (unsigned)(want < allowed ? want : allowed), hand->offset);
-}
-
-/* Makes blocks of what was grabbed, the lowest last. */
-static void hand_fill_locked(struct pfa *p, struct pfai_hand *hand, unsigned got)
-{
-	struct pfai_zone *z = hand->zone;
-	for (unsigned i = 0, j = got; i + 1 < j; i++) {
-		j--;
-		uint32_t swap = hand->offset[i];
-		hand->offset[i] = hand->offset[j];
-		hand->offset[j] = swap;
-	}
-	hand->n = 0;
-	for (unsigned i = 0; i < got; i++) {
-		if (PFAI_UNLIKELY(!pfai_block_grantable(p, z, hand->offset[i], hand->order))) {
-			pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE); /* somebody's, says its byte: whatever the map said */
-			continue;
-		}
-		pfai_block_leaves(p, hand->offset[i], hand->order, PFAI_HEAD | hand->order);
-		hand->offset[hand->n++] = hand->offset[i];
-	}
-	z->st->direct_allocs += (size_t)hand->n << hand->order;
-	z->st->events.direct += hand->n;
-}
 
 /* ---- sources ----------------------------------------------------------------------------------------------------- */
 
-static void hand_put_locked(struct pfa *p, struct pfai_zone *z, size_t offset, unsigned order)
+/* What goes back in one section; frames of one word of the free map together. */
+struct hand_word {
+	size_t word;
+	pfai_word mask;
+	size_t frames; /* in all */
+};
+
+PFAI_ALWAYS_INLINE void hand_put_word_locked(struct pfa *p, struct pfai_zone *z, struct hand_word *w)
 {
+	if (w->mask)
+		pfai_zone_put_word_locked(p, z, w->word, w->mask, 0);
+	w->mask = 0;
+}
+
+/* A block that is FREEING goes back: with those before it, if they are of one word. */
+PFAI_ALWAYS_INLINE void hand_put_locked(struct pfa *p, struct pfai_zone *z, struct hand_word *w, size_t offset, unsigned order)
+{
+	size_t rel = offset + z->delta, word = rel >> PFAI_WORD_SHIFT;
 	if (PFAI_UNLIKELY(!pfai_block_returnable(p, z, offset, order))) {
 		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
 		pfai_store_release(&p->bytes[offset], (uint8_t)(PFAI_HEAD | order));
 		return;
 	}
 	pfai_block_returns(p, offset, order);
-	pfai_zone_put_locked(p, z, offset + z->delta, order, false);
-	z->st->direct_frees += (size_t)1 << order;
+	w->frames += (size_t)1 << order;
+	if (PFAI_UNLIKELY(order >= PFAI_WORD_SHIFT)) {
+		pfai_zone_put_locked(p, z, rel, order, false);
+		return;
+	}
+	if (word != w->word)
+		hand_put_word_locked(p, z, w);
+	w->word = word;
+	w->mask |= pfai_low_bits(1u << order) << (rel & PFAI_WORD_MASK);
 }
 
 /* They become free memory; in a zone that refuses they are nobody's, until it is repaired. */
 static void hand_flush(struct pfa *p, struct pfai_hand *hand)
 {
 	struct pfai_zone *z = hand->from;
+	struct hand_word w = { 0, 0, 0 };
 	if (!hand->nr_moved)
 		return;
-	pfai_movable_count(z, 0, 0 - hand->moved_frames);
 	pfai_add_relaxed(&z->st->moves.migrated, hand->nr_moved);
 	bool locked = pfai_zone_lock(p, z); /* it was lockable when each of them came, and so it is now */
-	for (unsigned i = 0; i < hand->nr_moved; i++) {
+	for (unsigned i = 0, nr = hand->nr_moved; i < nr; i++) {
 		size_t offset = hand->moved[i];
 		unsigned order = pfai_load_relaxed(&p->bytes[offset]) & PFAI_ORDER_MASK;
 		if (PFAI_LIKELY(locked && !pfai_load_relaxed(&z->st->corrupt)))
-			hand_put_locked(p, z, offset, order);
+			hand_put_locked(p, z, &w, offset, order);
 		else
 			pfai_store_release(&p->bytes[offset], (uint8_t)(PFAI_HEAD | order));
 	}
 	if (locked) {
+		hand_put_word_locked(p, z, &w);
+		z->st->direct_frees += w.frames;
 		pfai_zone_steps(z, hand->nr_moved);
 		pfai_zone_unlock(p, z);
 	}
 	hand->nr_moved = 0;
-	hand->moved_frames = 0;
 }
 
-void pfai_hand_put(struct pfa *p, struct pfai_hand *hand, struct pfai_zone *z, size_t offset, unsigned order)
+void PFAI_NOINLINE pfai_hand_change(struct pfa *p, struct pfai_hand *hand, struct pfai_zone *z)
 {
-	if (hand->nr_moved == PFAI_HAND_BLOCKS || (hand->nr_moved && hand->from != z))
-		hand_flush(p, hand);
+	hand_flush(p, hand);
 	hand->from = z;
-	hand->moved[hand->nr_moved++] = (uint32_t)offset;
-	hand->moved_frames += (size_t)1 << order;
 }
 
 /* ---- destinations ------------------------------------------------------------------------------------------------ */
 
-/* There is none of this order: one block for now, and more with it. */
-static int PFAI_NOINLINE hand_refill(struct pfa *p, struct pfai_hand *hand, const struct pfai_request *rq, unsigned order, size_t more,
-                                     size_t *offset)
+/* Blocks of the type's own free memory, where there is plenty: the low mark is kept, and at most half of what is above it
+ * is taken, so that what others ask for meanwhile is there. Behind what the hand has. */
+static void hand_grab_locked(struct pfa *p, struct pfai_hand *hand, unsigned code, size_t more)
 {
-	struct pfai_request first = *rq;
-	first.order = order;
-	hand_flush(p, hand);
-	int result = pfai_request_first(p, &first);
-	if (result != PFA_OK)
-		return result;
-	*offset = first.pfn - p->base;
-	if (hand->n || !more || order >= p->pb_order || !pfai_zone_lock(p, first.zone))
-		return PFA_OK;
-	hand->zone = first.zone;
-	hand->order = order;
-	hand_fill_locked(p, hand, hand_grab_locked(p, hand, rq->code, more));
-	pfai_zone_unlock(p, hand->zone);
-	return PFA_OK;
+	struct pfai_zone *z = hand->zone;
+	ptrdiff_t room = pfai_zone_room_locked(z, z->mark_low, false, false);
+	if (!pfai_room_fits(room, hand->order))
+		return;
+	size_t allowed = (size_t)room >> hand->order >> 1, want = PFAI_HAND_BLOCKS - hand->n;
+	want = more < want ? more : want;
+	unsigned got = pfai_zone_grab_locked(p, z, code, hand->order, (unsigned)(want < allowed ? want : allowed), hand->offset + hand->n);
+	unsigned first = hand->n, byte = PFAI_FREEING | hand->order;
+	for (unsigned i = first; i < first + got; i++) {
+		size_t offset = hand->offset[i];
+		if (PFAI_UNLIKELY(!pfai_block_grantable(p, z, offset, hand->order))) {
+			pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE); /* somebody's, says its byte: whatever the map said */
+			continue;
+		}
+		pfai_block_leaves(p, offset, hand->order, byte);
+		hand->offset[hand->n++] = (uint32_t)offset;
+	}
+	z->st->direct_allocs += (size_t)(hand->n - first) << hand->order;
+	z->st->events.direct += hand->n - first;
 }
 
-int pfai_hand_take(struct pfa *p, struct pfai_hand *hand, const struct pfai_request *rq, unsigned order, size_t more, size_t *offset)
+/* `more` blocks from the zone that the hand has, behind what is in it. */
+static void hand_grab(struct pfa *p, struct pfai_hand *hand, unsigned code, size_t more)
 {
-	if (!hand->n || hand->order != order)
-		return hand_refill(p, hand, rq, order, more, offset);
-	*offset = hand->offset[--hand->n];
-	if (hand->n) /* its move is the next */
-		pfai_prefetch(&p->table[hand->offset[hand->n - 1]]);
-	return PFA_OK;
+	if (!more || hand->order >= p->pb_order || !pfai_zone_lock(p, hand->zone))
+		return;
+	hand_grab_locked(p, hand, code, more);
+	pfai_zone_unlock(p, hand->zone);
 }
 
 /* Destinations that were not used. Where the zone refuses they stay allocated. */
 static void hand_drop(struct pfa *p, struct pfai_hand *hand)
 {
 	struct pfai_zone *z = hand->zone;
-	if (!hand->n || pfai_load_relaxed(&z->st->corrupt) || !pfai_zone_lock(p, z))
+	struct hand_word w = { 0, 0, 0 };
+	if (hand->at == hand->n)
 		return;
-	while (hand->n) {
-		size_t offset = hand->offset[--hand->n];
-		if (pfai_claim(&p->bytes[offset], PFAI_HEAD | hand->order, PFAI_FREEING | hand->order))
-			hand_put_locked(p, z, offset, hand->order);
-		else
+	bool locked = !pfai_load_relaxed(&z->st->corrupt) && pfai_zone_lock(p, z);
+	for (; hand->at < hand->n; hand->at++) {
+		size_t offset = hand->offset[hand->at];
+		if (PFAI_UNLIKELY(pfai_load_relaxed(&p->bytes[offset]) != (PFAI_FREEING | hand->order)))
 			pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
+		else if (PFAI_LIKELY(locked))
+			hand_put_locked(p, z, &w, offset, hand->order);
+		else
+			pfai_store_release(&p->bytes[offset], (uint8_t)(PFAI_HEAD | hand->order));
 	}
-	pfai_zone_unlock(p, z);
+	if (locked) {
+		hand_put_word_locked(p, z, &w);
+		z->st->direct_frees += w.frames;
+		pfai_zone_unlock(p, z);
+	}
+}
+
+bool PFAI_NOINLINE pfai_hand_refill(struct pfa *p, struct pfai_hand *hand, const struct pfai_request *rq, unsigned order, size_t more,
+                                    size_t *offset)
+{
+	struct pfai_request first = *rq;
+	first.order = order;
+	hand_flush(p, hand);
+	if (hand->at < hand->n)
+		more = 0; /* of another order, which may be wanted again */
+	else
+		hand->order = order, hand->at = hand->n = 0;
+	/* Once a request was served by the zone that is asked first, more of its own memory can be had at once. */
+	if (more && hand->zone == &p->zones[rq->first_zone] && !pfai_load_relaxed(&hand->zone->st->corrupt))
+		hand_grab(p, hand, rq->code, more + 1);
+	if (pfai_hand_has(hand, order)) {
+		*offset = pfai_hand_take(p, hand);
+		return true;
+	}
+	if (pfai_request_first(p, &first) != PFA_OK)
+		return false;
+	*offset = first.pfn - p->base;
+	if (more) {
+		hand->zone = first.zone;
+		hand_grab(p, hand, rq->code, more);
+	}
+	return pfai_claim_block(p, *offset, order);
 }
 
 int pfai_hand_empty(struct pfa *p, struct pfai_hand *hand)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Layer 5: what a call that moves many blocks has in its hand between two sections of a zone's lock: destinations that were
- * taken in advance, and sources that have moved. Both are nobody else's meanwhile, so that there are few of them, and before
+ * taken in advance, and sources that have moved. Both are FREEING, nobody else's, so that there are few of them, and before
  * anything fails for want of memory the hand is emptied. Only for instances without hooks, below level 3: there a grant and
  * a free are more than the zone's lock.
  */
@@ -16,12 +16,11 @@
 #define PFAI_HAND_BLOCKS PFA_MIGRATE_HAND
 
 struct pfai_hand {
-	struct pfai_zone *zone; /* of all destinations */
-	unsigned order, n;      /* they are HEAD | order */
-	struct pfai_zone *from; /* of all sources */
-	unsigned nr_moved;      /* they are FREEING | their order */
-	size_t moved_frames;
-	uint32_t offset[PFAI_HAND_BLOCKS]; /* destinations; the last one is used next */
+	struct pfai_zone *zone;    /* of all destinations */
+	unsigned order, at, n;     /* they are FREEING | order; offset[at] is used next, those before it were */
+	struct pfai_zone *from;    /* of all sources */
+	unsigned nr_moved;         /* they are FREEING | their order */
+	uint32_t offset[PFAI_HAND_BLOCKS]; /* lowest first */
 	uint32_t moved[PFAI_HAND_BLOCKS];
 };
 
@@ -30,12 +29,36 @@ static inline bool pfai_hand_possible(const struct pfa *p, const struct pfai_req
 	return !p->hooks && !pfai_level(p, 3) && !(rq->flags & (PFA_HIGH | PFA_ZERO));
 }
 
-/* A block as pfai_request_first() gives it, but of this order. more: as many are wanted soon, and may be taken with it.
- * Tells nothing. @return as pfai_request_first(). */
-int pfai_hand_take(struct pfa *p, struct pfai_hand *hand, const struct pfai_request *rq, unsigned order, size_t more, size_t *offset);
+/* Is there a destination of this order? */
+static inline bool pfai_hand_has(const struct pfai_hand *hand, unsigned order)
+{
+	return hand->at < hand->n && hand->order == order;
+}
 
-/* A source that has moved, which is FREEING, and still counts as isolated. The zone is lockable. */
-void pfai_hand_put(struct pfa *p, struct pfai_hand *hand, struct pfai_zone *z, size_t offset, unsigned order);
+/* There is none: one as pfai_request_first() finds it, but of this order; FREEING. more: as many are wanted soon, and may be taken
+ * with it. False: there is none. Tells nothing. */
+bool pfai_hand_refill(struct pfa *p, struct pfai_hand *hand, const struct pfai_request *rq, unsigned order, size_t more,
+                      size_t *offset);
+
+/* The next destination, which is there. */
+static inline size_t pfai_hand_take(const struct pfa *p, struct pfai_hand *hand)
+{
+	size_t offset = hand->offset[hand->at++];
+	if (hand->at < hand->n) /* its move is the next */
+		pfai_prefetch(&p->table[hand->offset[hand->at]]);
+	return offset;
+}
+
+/* Gives the sources back; the next are of zone z. */
+void pfai_hand_change(struct pfa *p, struct pfai_hand *hand, struct pfai_zone *z);
+
+/* A source that has moved, which is FREEING. Its zone is lockable. */
+static inline void pfai_hand_put(struct pfa *p, struct pfai_hand *hand, struct pfai_zone *z, size_t offset)
+{
+	if (hand->from != z || hand->nr_moved == PFAI_HAND_BLOCKS)
+		pfai_hand_change(p, hand, z);
+	hand->moved[hand->nr_moved++] = (uint32_t)offset;
+}
 
 /* Gives everything back. No lock held but page locks. @return PFA_OK; PFA_ECORRUPT: a zone that it had to do with refuses,
  * which is not told. */

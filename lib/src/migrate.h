@@ -11,12 +11,14 @@
 
 struct pfai_move {
 	size_t src, dst; /* offsets */
-	struct pfai_zone *zone; /* of src */
+	struct pfai_zone *zone, *to; /* of src; of dst */
 	unsigned order;
 	enum pfa_migrate_mode mode;
 	struct pfai_hand *hand;       /* NULL, or who gives the source back when it has moved */
 	struct pfai_request *capture; /* NULL, or a request that takes what becomes free when the block has moved */
 	bool held;            /* src is isolated, and its page lock is still the mover's */
+	bool counted;         /* src counts as isolated, since the mover has given its page lock up */
+	bool taken;           /* dst is FREEING, from the hand; else it is HEAD */
 	size_t ahead;         /* PFAI_NONE, or the block that is probably moved next */
 	uint32_t slot;        /* of pfai_mover_begin() */
 	uint32_t self;        /* the mover: pfai_self() */
@@ -39,8 +41,8 @@ int pfai_move_unlock(struct pfa *p, struct pfai_move *m);
 /* The isolated block is put back, or let go if it was released. @return PFA_OK; PFA_ESTOP: released; PFA_ECORRUPT. */
 int pfai_move_putback(struct pfa *p, struct pfai_move *m);
 
-/* Moves the isolated block to m->dst, a block of m->order that is HEAD and the caller's. @return PFA_OK: moved; else src has been
- * put back or let go, and dst is the caller's as it was: PFA_EAGAIN, PFA_EBUSY: the owner's word, or pinned; PFA_ESTOP:
+/* Moves the isolated block to m->dst, a block of m->order that is HEAD, or FREEING if m->taken, and the caller's; m->to is its zone. @return PFA_OK: moved; else src has been
+ * put back or let go, and dst is the caller's, HEAD now if m->taken is no longer set: PFA_EAGAIN, PFA_EBUSY: the owner's word, or pinned; PFA_ESTOP:
  * released; PFA_EMISUSE: dst is no such block; PFA_ECORRUPT. */
 int pfai_move_to(struct pfa *p, struct pfai_move *m);
 
@@ -48,12 +50,16 @@ int pfai_move_to(struct pfa *p, struct pfai_move *m);
 struct pfai_migration {
 	const struct pfa_dest *dest;
 	struct pfai_request rq; /* where dest has no take(): for each destination, but for its order */
-	bool has_hand;          /* it may be used; who says so empties it in the end */
+	bool from_hand;         /* destinations come by way of the hand */
+	bool has_hand;          /* it may keep something; who says so empties it in the end */
 	struct pfai_hand hand;
-	uint32_t slot;          /* of pfai_mover_begin() */
-	uint32_t self;          /* the mover: pfai_self() */
-	const char *function;   /* for faults */
+	struct pfai_move move;  /* of the block at hand; mode, slot, self and function are the call's */
+	struct pfai_zone *zone_ahead; /* of the block at move.ahead */
 };
+
+/* After dest, rq and move.function were set. many: more than one block comes. False: there are too many movers; then nothing is to be
+ * ended. */
+bool pfai_migration_begin(struct pfa *p, struct pfai_migration *call, bool many);
 
 /* The first of these blocks, after which `more` are to be moved. @return as pfa_migrate(), for one block. */
 int pfai_migrate_block(struct pfa *p, const pfa_pfn heads[], size_t more, struct pfai_migration *call);

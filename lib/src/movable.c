@@ -144,7 +144,7 @@ static int movable_clear(struct pfa *p, size_t offset)
 	unsigned order = movable_order(p, offset);
 	uint32_t owner = pfai_load_relaxed(&e->refs) >> PFAI_REF_OWNER_SHIFT;
 	/* As if freed, so that a free that comes now is refused; only an op of another block can have been faster. */
-	if (!pfai_page_release_held(e)) {
+	if (pfai_page_release_held(e) & PFAI_ENTRY_RELEASED) {
 		int freed = pfai_movable_unlock(p, offset, "pfa_movable_clear");
 		return freed == PFA_OK ? PFA_EINVAL : freed;
 	}

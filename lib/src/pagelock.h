@@ -75,15 +75,14 @@ static inline bool pfai_page_unlock(struct pfa *p, struct pfai_entry *e)
  * wait: for a holder that is another thread. */
 int pfai_page_release(struct pfa *p, struct pfai_entry *e, bool wait);
 
-/* The same by the holder of the lock. False: it was released before. */
-static inline bool pfai_page_release_held(struct pfai_entry *e)
+/* The same by the holder of the lock. The word that it had: RELEASED in it says that it was released before, and that nothing
+ * was done. Afterwards nobody but the holder changes it any more. */
+static inline uint32_t pfai_page_release_held(struct pfai_entry *e)
 {
 	for (;;) {
 		uint32_t word = pfai_load_relaxed(&e->lock);
-		if (word & PFAI_ENTRY_RELEASED)
-			return false;
-		if (pfai_cas32(&e->lock, word, word | PFAI_ENTRY_RELEASED))
-			return true;
+		if ((word & PFAI_ENTRY_RELEASED) || pfai_cas32(&e->lock, word, word | PFAI_ENTRY_RELEASED))
+			return word;
 	}
 }
 
@@ -104,6 +103,16 @@ static inline uint32_t pfai_entry_clear(struct pfa *p, struct pfai_entry *e)
 	if (PFAI_UNLIKELY(word & PFAI_ENTRY_WAITERS))
 		pfai_page_wake(p, e);
 	return word;
+}
+
+/* The same where the caller has the lock of a block that was released, when `word` was in it: no need for an exchange. */
+static inline void pfai_entry_clear_held(struct pfa *p, struct pfai_entry *e, uint32_t word)
+{
+	pfai_store_relaxed(&e->refs, 0u);
+	e->cookie = 0;
+	pfai_store_release(&e->lock, 0u);
+	if (PFAI_UNLIKELY(word & PFAI_ENTRY_WAITERS))
+		pfai_page_wake(p, e);
 }
 
 /* ---- references -------------------------------------------------------------------------------------------------- */
