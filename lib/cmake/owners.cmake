@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
-# The owners of movable frames that ship with the library: pfa::balloon; pfa::mapped on Linux; pfa::zstore where LZ4 is.
+# The owners of movable frames that ship with the library: pfa::balloon; pfa::mapped on Linux; pfa::zstore where LZ4 is. And
+# the devices for free page reporting: pfa::devices.
 set(PFA_ZSTORE AUTO CACHE STRING "The compressed store, which needs LZ4: ON, OFF, or AUTO (if LZ4 is there)")
 set_property(CACHE PFA_ZSTORE PROPERTY STRINGS AUTO ON OFF)
 set(PFA_LZ4_ROOT "" CACHE PATH "Root of an unpacked LZ4 (.../usr/include/lz4.h), for word sizes without a package")
@@ -8,6 +9,10 @@ set(PFA_LZ4_ROOT "" CACHE PATH "Root of an unpacked LZ4 (.../usr/include/lz4.h),
 add_library(pfa_balloon owners/balloon.c)
 target_link_libraries(pfa_balloon PUBLIC pfa)
 list(APPEND pfa_targets pfa_balloon)
+
+add_library(pfa_devices owners/discard.c owners/host.c)
+target_link_libraries(pfa_devices PUBLIC pfa)
+list(APPEND pfa_targets pfa_devices)
 
 if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
 	add_library(pfa_mapped owners/mapped.c owners/mapped_fault.c owners/mapped_move.c)
@@ -51,7 +56,7 @@ if(PFA_ZSTORE)
 	endif()
 endif()
 
-foreach(owner IN ITEMS balloon mapped zstore)
+foreach(owner IN ITEMS balloon devices mapped zstore)
 	if(TARGET pfa_${owner})
 		set_target_properties(pfa_${owner} PROPERTIES EXPORT_NAME ${owner})
 		add_library(pfa::${owner} ALIAS pfa_${owner})
