@@ -6,8 +6,12 @@ add_library(pfa_fuzz_exec STATIC
 	common/arena.c
 	common/exec.c
 	common/exec_frees.c
+	common/exec_contig.c
+	common/exec_contig_judge.c
+	common/exec_contig_ops.c
 	common/exec_harden.c
 	common/exec_compact.c
+	common/exec_made.c
 	common/exec_migrate.c
 	common/exec_misuse.c
 	common/exec_movable.c
@@ -28,6 +32,7 @@ add_library(pfa_fuzz_exec STATIC
 	common/model_request.c
 	common/model_past.c
 	common/model_compact.c
+	common/model_contig.c
 	common/model_movable.c
 	common/setup.c
 	common/setup_spoil.c
@@ -52,7 +57,7 @@ endif()
 target_link_libraries(pfa_fuzz_exec PUBLIC pfa_balloon pfa_mapped)
 target_link_options(pfa_fuzz_exec INTERFACE -Wl,--wrap=mmap,--wrap=mmap64,--wrap=mprotect)
 
-foreach(name core config migrate misuse diff owners)
+foreach(name core config migrate contig misuse diff owners)
 	pfa_fuzz_target(fuzz_${name} SOURCES fuzz_${name}.c LIBS pfa_fuzz_exec pfa_fuzz_lang MUTATOR pfa_fuzz_mutator)
 endforeach()
 

@@ -82,8 +82,7 @@ void exec_work(struct exec_run *run)
 	longjmp(run->jump, 1);
 }
 
-/* Does this call of a fallible site fail? */
-static bool exec_site_fails(struct exec_run *run, enum prog_site site)
+bool exec_site_fails(struct exec_run *run, enum prog_site site)
 {
 	if (!run->fault[site].armed)
 		return false;
@@ -249,7 +248,7 @@ static void exec_prepare(struct exec_run *run, const struct program *p, const st
 	run->thread = 0;
 	setup_cpu = 0;
 	run->in_zero = run->jump_armed = run->must_be_unchanged = run->overran = false;
-	run->any_highatomic = run->stale = false;
+	run->any_highatomic = run->stale = run->made = false;
 	run->unlocks = 0;
 	run->threads_known = true;
 	run->in_fini = false;
@@ -413,7 +412,7 @@ static bool exec_step_one(struct exec_run *run, unsigned index)
 	if (!exec_after_step(run, index, false))
 		return false;
 	memcpy(run->before, run->now, sizeof(run->now[0]) * run->m.nr_zones);
-	return (run->o->volley == 0 || exec_volleys(run)) && exec_movable_volleys(run);
+	return (run->o->volley == 0 || exec_volleys(run)) && exec_made_volleys(run);
 }
 
 static void exec_end(struct exec_run *run)

@@ -40,6 +40,7 @@ struct exec_options {
 	unsigned volley;           /* illegal calls made after each step, from the state that it left */
 	unsigned moves;            /* operations on movable blocks made up after each step, from the state that it left; and
 	                            * programs without an owner table get one */
+	bool contig;               /* of these, many that isolate pageblocks and take ranges */
 	bool real;                 /* the owners of lib/owners, as exec_real.h has it: other operations, another model */
 	bool keep;                 /* leave the instance as it is after the last step: no teardown (for exec_map()) */
 	/* After each step, before its oracles. NULL: none. */

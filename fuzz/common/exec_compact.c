@@ -16,6 +16,10 @@ void exec_compact_begins(struct exec_run *run, pfa_pfn src, enum pfa_migrate_mod
 {
 	size_t index;
 
+	if (exec_mov.contig) {
+		exec_contig_begins(run, src, mode);
+		return;
+	}
 	if ((exec_mov.move && exec_list_begins(run, src)) || (exec_mov.move && !exec_mov.move->compacts))
 		return; /* pfa_migrate() began it */
 	(void)exec_compact_ends(run);
@@ -78,8 +82,8 @@ struct compact_call {
 
 static bool compact_nothing_cached(const struct exec_run *run, const struct compact_call *c)
 {
-	for (unsigned zone = c->first; zone < c->end; zone++)
-		if (run->now[zone].cached || run->now[zone].quarantined)
+	for (unsigned zone = c->first; zone < c->end; zone++) /* what is held is un-owned, too, and not to be had */
+		if (run->now[zone].cached || run->now[zone].quarantined || run->m.zone[zone].held)
 			return false;
 	return run->have_stats;
 }
@@ -144,7 +148,7 @@ static bool compact_judge_counts(struct exec_run *run, const struct compact_call
 	if (s->scanned < s->moved + s->failed || s->scanned > c->frames)
 		return compact_wrong(run, c, "frames counted as scanned: at least those moved and failed, at most those of the zones",
 		                     c->frames, s->scanned);
-	if (!c->movable && !pass->meddled && c->order == PFA_COMPACT_ALL && c->mode == PFA_MIGRATE_SYNC && s->scanned != c->frames)
+	if (!c->movable && !pass->meddled && !model_any_held(&run->m) && c->order == PFA_COMPACT_ALL && c->mode == PFA_MIGRATE_SYNC && s->scanned != c->frames)
 		return compact_wrong(run, c, "frames counted as scanned to the end of zones where nothing is movable", c->frames, s->scanned);
 	if (s->steps < pass->blocks + pass->refused || s->steps > most)
 		return compact_wrong(run, c, "steps counted: at least a block each, at most as documented", most, s->steps);

@@ -135,7 +135,7 @@ static bool frees_list_bulk(struct exec_run *run, struct exec_handle *list)
 	return true;
 }
 
-static bool frees_list_range(struct exec_run *run, struct exec_handle *list)
+bool exec_free_list(struct exec_run *run, struct exec_handle *list, bool contig)
 {
 	while (list->nr) {
 		uint32_t node = frees_pop(run, list);
@@ -152,7 +152,7 @@ static bool frees_list_range(struct exec_run *run, struct exec_handle *list)
 		run->step.has_pfn = true;
 		run->step.pfn = first;
 		run->step.nr_frames = end - first;
-		EXEC_CALL(run, code, run->ops->free_range(run->sut, first, end - first));
+		EXEC_CALL(run, code, (contig ? run->ops->free_contig_range : run->ops->free_range)(run->sut, first, end - first));
 		if (!exec_expect(run, model_expect_range(&run->m, first, end - first), code, first, false))
 			return false;
 		frees_released(run, first, end - first);
@@ -204,7 +204,7 @@ bool exec_on_handle(struct exec_run *run, const struct prog_op *op, struct exec_
 	case OP_FREE_BULK:
 		return frees_list_bulk(run, h);
 	case OP_FREE_RANGE:
-		return frees_list_range(run, h);
+		return exec_free_list(run, h, false);
 	case OP_FREE_PTR:
 		if (!run->setup.cfg.pool) /* no addresses: by pfn, so that the handle ends as it should */
 			return frees_list(run, h, FREES_PFN);
@@ -214,7 +214,7 @@ bool exec_on_handle(struct exec_run *run, const struct prog_op *op, struct exec_
 		return frees_list(run, &part, FREES_PFN);
 	case OP_FREE_RANGE_PART:
 		part = exec_cut(run, h, (uint32_t)(op->arg[1] % h->nr), (uint32_t)op->arg[2]);
-		return frees_list_range(run, &part);
+		return exec_free_list(run, &part, false);
 	case OP_SPLIT:
 		return frees_split(run, h, op->arg[1], op->arg[2]);
 	case OP_MARK_BAD_OF:

@@ -217,8 +217,7 @@ void exec_mov_let_go(struct exec_run *run, struct exec_move *move)
 	exec_mov_dropped(run, move->slot);
 }
 
-/* Everything that must be true once the mover has let go; then the model lets go, too. What the result must be. */
-static bool migrate_settle(struct exec_run *run, struct exec_move *move, int *expected)
+bool exec_mov_settle(struct exec_run *run, struct exec_move *move, int *expected)
 {
 	exec_mov_let_go(run, move);
 	if (move->isolated && !move->moved && !move->putback && !move->stopped)
@@ -247,7 +246,7 @@ bool exec_mov_judge_nomem(struct exec_run *run, struct exec_move *move)
 	move->corrupt = run->nr_written != 0;
 	if (!exec_judge_written(run))
 		return false;
-	if (move->corrupt || run->any_highatomic || !run->ops->zone_stats)
+	if (move->corrupt || run->any_highatomic || !run->ops->zone_stats || (exec_mov.contig && !exec_mov.contig->ranged))
 		return true;
 	if (!exec_refresh(run))
 		return false;
@@ -281,7 +280,7 @@ static bool migrate_one(struct exec_run *run, pfa_pfn head, const struct pfa_des
 	if (refused != PFA_OK)
 		return exec_fail(run, "I10 automaton", "an op was called for a block that cannot be isolated", head,
 		                 (size_t)(unsigned)-refused, 0);
-	return migrate_settle(run, move, &expected) && migrate_judge_result(run, head, expected, result);
+	return exec_mov_settle(run, move, &expected) && migrate_judge_result(run, head, expected, result);
 }
 
 /* ---- several blocks in one call ------------------------------------------------------------------------------------ */
@@ -289,7 +288,7 @@ static bool migrate_one(struct exec_run *run, pfa_pfn head, const struct pfa_des
 /* The move that ran last is over: what came of it follows from its ops. */
 static bool list_settle(struct exec_run *run, struct exec_list *list)
 {
-	const bool fine = list->current == SIZE_MAX || migrate_settle(run, &list->move, &list->expected[list->current]);
+	const bool fine = list->current == SIZE_MAX || exec_mov_settle(run, &list->move, &list->expected[list->current]);
 
 	list->current = SIZE_MAX;
 	exec_mov.broken |= !fine;

@@ -465,6 +465,8 @@ void exec_movable_begin(struct exec_run *run)
 	exec_mov.stale = 0;
 	exec_mov.move = NULL;
 	exec_mov.list = NULL;
+	exec_mov.contig = NULL;
+	exec_mov.holds = (struct exec_holds){ .nr = 0 };
 	exec_mov.inside = exec_mov.told = exec_mov.nr_told = exec_mov.nr_extra = 0;
 	exec_mov.nr_made = 0;
 	exec_mov.kinds = 0;
@@ -509,77 +511,5 @@ bool exec_movable_end(struct exec_run *run)
 	for (unsigned i = 0; i < MODEL_OWNERS; i++)
 		if (exec_mov.mm.registered[i] && !movable_owner_destroy(run, 0, 0))
 			return false;
-	return true;
-}
-
-/* ---- volleys ------------------------------------------------------------------------------------------------------- */
-
-/* An operation made up from the state and a number: what fuzz_migrate does between the program's. */
-static bool movable_volley(struct exec_run *run, uint64_t number)
-{
-	static const uint8_t kinds[] = {
-		OP_MIGRATE, OP_MIGRATE_LIST, OP_MIGRATE, OP_MIGRATE_TO, OP_MIGRATE_TO, OP_OWNER_SAYS, OP_OWNER_DOES, OP_MOVABLE_SET, OP_MOVABLE_SET,
-		OP_MOVABLE_SET_ALL, OP_OWNER_CREATE, OP_MOVABLE_FREE, OP_PIN, OP_UNPIN, OP_UNPIN, OP_PAGE_LOCK, OP_PAGE_UNLOCK, OP_PAGE_UNLOCK,
-		OP_COMPACT, OP_MOVABLE_CLEAR, OP_OWNER_DESTROY, OP_MOVABLE_CUT, OP_MOVABLE_PFN, OP_PAGE_TRYLOCK, OP_MIGRATE
-	};
-	uint64_t dice = exec_mix(run->r->trace_hash, number + 77);
-	struct prog_op op = { .kind = kinds[dice % sizeof(kinds)], .ref = PROG_NO_REF };
-	const struct prog_kind_info *info = prog_kind(op.kind);
-
-	if (!exec_mov.mm.max_owners)
-		return true;
-	for (unsigned i = 0; i < info->nr_args; i++) {
-		dice = exec_mix(dice, i);
-		op.arg[i] = dice >> 8 & ((UINT64_C(1) << info->args[i].width) - 1);
-		if (info->args[i].kind == PROG_ARG_FLAGS)
-			op.arg[i] = (op.arg[i] & 0xFC) | (op.arg[i] & 3) % 3;
-		if (info->args[i].kind == PROG_ARG_PFN)
-			op.arg[i] = prog_span_start(&run->p->config) + op.arg[i] % (prog_span_end(&run->p->config) - prog_span_start(&run->p->config));
-	}
-	if (op.kind == OP_COMPACT)
-		run->events_known = false;
-	if (op.kind == OP_PIN)
-		op.arg[1] = op.arg[1] == 15 ? 15 : op.arg[1] & 1; /* now and then as often as it can be */
-	if (op.kind == OP_OWNER_CREATE && op.arg[0] > 8)
-		op.arg[0] = 0;
-	if (prog_handle_arg(op.kind) >= 0) { /* the newest that has blocks, or one near it */
-		unsigned skip = (unsigned)(dice >> 40) % 4;
-		for (unsigned i = (unsigned)run->step.index; i-- > 0 && op.ref == PROG_NO_REF;)
-			if (run->handle[i].nr && skip-- == 0)
-				op.ref = (uint16_t)i;
-		if (op.ref == PROG_NO_REF)
-			return true;
-	}
-	run->nr_told = 0;
-	run->step.skipped = false;
-	struct exec_made *made = &exec_mov.made[exec_mov.nr_made++ % EXEC_MADE];
-	*made = (struct exec_made){ .op = op, .after = run->step.index };
-	if (!exec_movable(run, &op))
-		return false;
-	made->ended = true;
-	made->skipped = run->step.skipped;
-	made->code = run->step.code;
-	if (!run->step.skipped)
-		run->r->trace_hash = exec_mix(run->r->trace_hash, (uint64_t)op.kind << 32 | (uint32_t)run->step.code);
-	return true;
-}
-
-bool exec_movable_volleys(struct exec_run *run)
-{
-	const struct exec_step step = run->step;
-
-	for (unsigned i = 0; i < run->o->moves; i++) {
-		run->asked.asked = run->asked.granted = run->must_be_unchanged = run->have_digest = false;
-		run->touched_first = SIZE_MAX;
-		run->touched_end = 0;
-		run->quiet_broken = true;
-		exec_at_cpu(run); /* the step may have changed it */
-		run->cpus_filled |= exec_cpu_bit(run);
-		exec_pass_begins();
-		if (!movable_volley(run, i) || !exec_after_step(run, (unsigned)step.index, false))
-			return false;
-		memcpy(run->before, run->now, sizeof(run->now[0]) * run->m.nr_zones);
-		run->step = step;
-	}
 	return true;
 }

@@ -7,6 +7,7 @@
 #define FUZZ_EXEC_MOVABLE_H
 
 #include "exec_ops.h"
+#include "model_contig.h"
 #include "model_movable.h"
 #include "model_past.h"
 
@@ -68,6 +69,30 @@ struct exec_list {
 	struct exec_move move;
 };
 
+/* A call of pfa/contig.h, and the moves that it makes. Which block each is of shows when its isolate() is called. */
+struct exec_contig {
+	bool ranged;              /* which pageblocks it holds is known: */
+	unsigned zone;
+	pfa_pfn start, end;
+	bool edges;               /* what reaches over their edges is to be moved; else what has a frame of the range */
+	bool fixed;               /* nothing is */
+	struct exec_move move;
+	bool moves;               /* that one runs, or ran last */
+	size_t nr, failed;        /* moves; those that came to nothing; */
+	bool last_failed;         /* and the last one: */
+	int last;
+	struct pfa_blocker why;
+};
+
+#define EXEC_TOKENS_KEPT 16u
+
+/* Isolations that the program has, oldest first. */
+struct exec_holds {
+	pfa_token token[EXEC_TOKENS_KEPT];
+	unsigned nr;
+	pfa_token stale;
+};
+
 #define EXEC_EXTRAS 32u
 #define EXEC_MADE 16u
 
@@ -85,6 +110,8 @@ struct exec_movables {
 	pfa_owner stale;
 	struct exec_move *move;       /* innermost */
 	struct exec_list *list;       /* NULL: no such call */
+	struct exec_contig *contig;   /* likewise */
+	struct exec_holds holds;
 	struct exec_move compacting;  /* the one that compaction began last */
 	struct exec_pass pass;
 	unsigned inside;              /* ops that are running */
@@ -155,6 +182,12 @@ bool exec_migrate_to(struct exec_run *run, const uint64_t *a);
 bool exec_migrate_list(struct exec_run *run, const uint64_t *a);
 /* The move of the list that begins now. False: none does, it is another's. */
 bool exec_list_begins(struct exec_run *run, pfa_pfn src);
+/* Everything that must be true once the mover has let go; then the model lets go, too. What the result must be. */
+bool exec_mov_settle(struct exec_run *run, struct exec_move *move, int *expected);
+/* exec_contig.c: the move that a call of pfa/contig.h begins now. */
+void exec_contig_begins(struct exec_run *run, pfa_pfn src, enum pfa_migrate_mode mode);
+/* Calls of pfa/contig.h that are forbidden inside of ops, and one that is not. */
+void exec_contig_inside(struct exec_run *run, pfa_pfn head, unsigned which);
 bool exec_migrate_raw(struct exec_run *run, const uint64_t *a);
 
 #endif

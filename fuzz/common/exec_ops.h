@@ -49,6 +49,12 @@ bool exec_misuse(struct exec_run *run, const struct prog_op *op);
 bool exec_judge_frame(struct exec_run *run, pfa_pfn pfn, const struct pfa_frame_info *f);
 /* exec_movable.c: the operations of ops_movable.def. */
 bool exec_movable(struct exec_run *run, const struct prog_op *op);
+/* exec_contig.c: the operations of ops_contig.def. h: the handle that it names or yields. */
+bool exec_contig(struct exec_run *run, const struct prog_op *op, struct exec_handle *h);
+/* exec_requests.c: who owns what was granted. */
+bool exec_granted(struct exec_run *run, struct exec_handle *h, const struct request *r, pfa_pfn pfn);
+/* exec_frees.c: frees a list of blocks by ranges, through pfa_free_range() or pfa_free_contig_range(). */
+bool exec_free_list(struct exec_run *run, struct exec_handle *list, bool contig);
 bool exec_view(struct exec_run *run, const struct prog_op *op);
 /* A pfn that no instance has. */
 pfa_pfn exec_far(const struct exec_run *run, uint64_t far);

@@ -206,7 +206,10 @@ bool exec_refresh_types(struct exec_run *run, pfa_pfn first, pfa_pfn end)
 			struct pfa_frame_info f; /* cheaper than pageblock_info, which counts */
 			if (run->ops->frame_info(run->sut, at, &f) != PFA_OK)
 				return exec_fail(run, "model code", "frame_info of a pfn in a zone fails", at, 0, 1);
-			if (!model_set_type(&run->m, zone, at / pb - z->pb_first, f.type, &v))
+			const bool held = run->m.held[z->pb_base + (at / pb - z->pb_first)] != 0;
+			if (held != (f.type == PFA_TYPE_ISOLATE))
+				return exec_fail(run, "I4 type", "a pageblock counts as isolated exactly as long as it is held", at, held, f.type);
+			if (!held && !model_set_type(&run->m, zone, at / pb - z->pb_first, f.type, &v))
 				return exec_say(run, &v);
 		}
 	}
@@ -312,7 +315,7 @@ static bool oracle_request(struct exec_run *run)
 		return false;
 	if (!model_judge_refusal(&run->m, &asked->r, asked->code, run->now, &v))
 		return exec_say(run, &v);
-	if (asked->r.flags & (PFA_HIGH | PFA_NORETRY))
+	if ((asked->r.flags & (PFA_HIGH | PFA_NORETRY)) || model_any_held(&run->m))
 		return true;
 	for (unsigned zone = PFA_ZONE_OF(asked->r.flags);
 	     zone < ((asked->r.flags & PFA_EXACT_ZONE) ? PFA_ZONE_OF(asked->r.flags) + 1 : run->m.nr_zones); zone++)
@@ -328,7 +331,7 @@ static void oracle_activity(struct exec_run *run, const struct pfa_stats *was)
 {
 	bool moved = false, reserve = false;
 
-	if (run->step.index >= run->p->nr_ops)
+	if (run->step.index >= run->p->nr_ops || run->made)
 		return;
 	switch (run->p->ops[run->step.index].kind) {
 	case OP_ALLOC: case OP_ALLOC_PTR: case OP_ALLOC_BULK: case OP_FREE: case OP_FREE_BULK: case OP_FREE_PART:
@@ -602,7 +605,7 @@ bool exec_teardown(struct exec_run *run)
 	run->step = (struct exec_step){ .index = run->p->nr_ops };
 	run->m.tag = run->p->nr_ops + 1;
 	run->m.thread = run->thread + 1u;
-	if (!exec_movable_end(run) || !oracle_free_everything(run) || !exec_refresh(run) || !oracle_give_up_reserve(run))
+	if (!exec_contig_end(run) || !exec_movable_end(run) || !oracle_free_everything(run) || !exec_refresh(run) || !oracle_give_up_reserve(run))
 		return false;
 	while (run->disabled && run->ops->cache_enable) {
 		EXEC_CALL(run, code, run->ops->cache_enable(run->sut));

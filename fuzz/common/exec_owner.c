@@ -230,14 +230,15 @@ static void owner_does(struct exec_run *run, struct exec_owner *owner, unsigned 
 	case 7: owner_pin(run, other); break;
 	case 8: owner_unpin(run, other); break;
 	case 9: owner_pin(run, slot); break;
-	case 10: case 11: case 12: owner_forbidden(run, move->src, (unsigned)exec_mov.calls[op]); break;
+	case 10: case 11: owner_forbidden(run, move->src, (unsigned)exec_mov.calls[op]); break;
+	case 12: exec_contig_inside(run, move->src, (unsigned)exec_mov.calls[op]); break;
 	default: owner_look(run, move->src, (unsigned)exec_mov.calls[op]);
 	}
 }
 
 /* ---- monitors ------------------------------------------------------------------------------------------------------ */
 
-static int owner_says(struct exec_owner *owner, unsigned op, const struct exec_run *run)
+static int owner_says(struct exec_owner *owner, unsigned op, struct exec_run *run)
 {
 	static const int words[] = { PFA_OK, PFA_EAGAIN, PFA_EBUSY, 7, PFA_ENOMEM, INT_MIN, PFA_EMISUSE, INT_MAX };
 	unsigned says = owner->script[op].says;
@@ -246,6 +247,10 @@ static int owner_says(struct exec_owner *owner, unsigned op, const struct exec_r
 		owner->script[op].says_left = 0;
 		says = 0;
 	}
+	if (op == OWNER_ISOLATE && exec_site_fails(run, PROG_SITE_ISOLATE))
+		return PFA_EBUSY;
+	if (op == OWNER_MIGRATE && exec_site_fails(run, PROG_SITE_MIGRATE))
+		return PFA_EAGAIN;
 	return words[says > 2 && !exec_mov_hostile(run) ? 2 : says];
 }
 

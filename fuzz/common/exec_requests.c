@@ -44,7 +44,7 @@ static void request_too_soon(struct exec_run *run, pfa_pfn pfn, size_t nr)
 	run->too_soon_frees = frees;
 }
 
-static bool request_granted(struct exec_run *run, struct exec_handle *h, const struct request *r, pfa_pfn pfn)
+bool exec_granted(struct exec_run *run, struct exec_handle *h, const struct request *r, pfa_pfn pfn)
 {
 	const size_t nr = r->exact ? r->nr_frames : (size_t)1 << r->order;
 	struct verdict v;
@@ -169,9 +169,9 @@ static bool request_one(struct exec_run *run, struct exec_handle *h, const struc
 	if (r->flags & PFA_GUARD)
 		exec_allow_steps(run, (size_t)4 << (r->order < 16 ? r->order : 16));
 	if (code == PFA_OK && form == REQUEST_CHECKED)
-		return request_granted(run, h, r, pfn) && exec_keep_token(run, h, &handle);
+		return exec_granted(run, h, r, pfn) && exec_keep_token(run, h, &handle);
 	if (code == PFA_OK)
-		return request_granted(run, h, r, pfn);
+		return exec_granted(run, h, r, pfn);
 	run->r->refusals++;
 	run->must_be_unchanged = code == PFA_EINVAL || code == PFA_ENOTSUP;
 	return true;
@@ -194,7 +194,7 @@ static bool request_many(struct exec_run *run, struct exec_handle *h, const stru
 		if (!exec_corrupt(run, (size_t)1 << r->order))
 			return false;
 		for (size_t i = 0; i < got; i++)
-			if (!request_granted(run, h, r, requests_pfns[i]))
+			if (!exec_granted(run, h, r, requests_pfns[i]))
 				return false;
 		return true;
 	}
@@ -213,7 +213,7 @@ static bool request_many(struct exec_run *run, struct exec_handle *h, const stru
 		return exec_fail(run, "contract out", "blocks were handed out with this code", 0, 0, got);
 	run->r->refusals += code != PFA_OK;
 	for (size_t i = 0; i < got; i++)
-		if (!request_granted(run, h, r, requests_pfns[i]))
+		if (!exec_granted(run, h, r, requests_pfns[i]))
 			return false;
 	return true;
 }

@@ -86,6 +86,7 @@ struct exec_run {
 	pfa_pfn touched_first, touched_end;  /* frames that this step granted or freed; empty if first >= end */
 	bool must_be_unchanged;              /* an illegal call was made: nothing may have changed */
 	bool any_highatomic;
+	bool made;                           /* the step is over; what runs is made up (exec_made.c) */
 	size_t steps_bound;                  /* most steps under a lock that this run may have caused */
 	unsigned disabled;                   /* nesting of cache_disable */
 	uint32_t initial_hash;               /* of the text of buddyinfo after init */
@@ -155,6 +156,8 @@ bool exec_fail(struct exec_run *run, const char *monitor, const char *what, pfa_
 void exec_at_cpu(struct exec_run *run);
 /* The cpu that the thread runs on, as a set; empty: past the caches. */
 uint32_t exec_cpu_bit(const struct exec_run *run);
+/* Does this call of a fallible site fail? */
+bool exec_site_fails(struct exec_run *run, enum prog_site site);
 /* A step of work inside of a call; leaves a call that does not end. */
 void exec_work(struct exec_run *run);
 /* The hook that counts unlocks: exec_views.c. */
@@ -182,7 +185,8 @@ bool exec_stale_volley(struct exec_run *run, uint64_t dice);
 void exec_movable_begin(struct exec_run *run);
 bool exec_judge_movable(struct exec_run *run);
 bool exec_movable_end(struct exec_run *run);
-bool exec_movable_volleys(struct exec_run *run);     /* those of exec_options.moves */
+bool exec_made_volleys(struct exec_run *run);         /* exec_made.c: those of exec_options.moves */
+bool exec_contig_end(struct exec_run *run);          /* every hold is given up */
 
 /* exec_ops.c: carries out one operation. */
 bool exec_operation(struct exec_run *run, const struct prog_op *op, unsigned index);

@@ -3,6 +3,7 @@
  * exec_state.c - the operations on the instance as a whole: queries, caches, time, content, faults and its end.
  */
 #include "exec_ops.h"
+#include "model_contig.h"
 
 /* ---- queries ----------------------------------------------------------------------------------------------------- */
 
@@ -243,9 +244,10 @@ bool exec_fini(struct exec_run *run)
 	run->in_fini = true;
 	EXEC_CALL(run, code, run->ops->fini(run->sut));
 	run->in_fini = false;
-	if (!exec_expect_code(run, owned ? PFA_EBUSY : PFA_OK, code) || !exec_judge_logged(run, owned))
+	const bool held = model_any_held(&run->m);
+	if (!exec_expect_code(run, owned || held ? PFA_EBUSY : PFA_OK, code) || !exec_judge_logged(run, owned))
 		return false;
-	if (owned)
+	if (owned || held)
 		return true;
 	run->ops->abandon(run->sut);
 	run->sut = NULL;

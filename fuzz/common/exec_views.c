@@ -177,7 +177,11 @@ bool exec_judge_frame(struct exec_run *run, pfa_pfn pfn, const struct pfa_frame_
 		fits = f->state == PFA_FRAME_BAD || (run->m.doomed[index] == 2 && (f->state == PFA_FRAME_QUARANTINE ||
 		                                                                  f->state == PFA_FRAME_TAIL));
 		break;
-	default: /* free, or in a cache or quarantine: there a block has tails too */
+	default: /* free, or, unless it is held, in a cache or quarantine: there a block has tails too */
+		if (f->type == PFA_TYPE_ISOLATE) {
+			fits = f->state == PFA_FRAME_FREE;
+			break;
+		}
 		fits = f->state == PFA_FRAME_FREE || f->state == PFA_FRAME_CACHED || f->state == PFA_FRAME_TAIL ||
 		       (f->state == PFA_FRAME_QUARANTINE && run->m.quarantine);
 		break;
@@ -232,8 +236,9 @@ static bool views_pageblock(struct exec_run *run, pfa_pfn pfn)
 		present += run->m.state[z->base + i] != MODEL_ABSENT;
 		unowned += run->m.state[z->base + i] == MODEL_FREE;
 	}
-	if (info.holder)
-		return exec_fail(run, "I4 holder", "a pageblock is held though nobody holds any", pfn, 0, info.holder);
+	const uint32_t holder = run->m.held[z->pb_base + (pfn / pb - z->pb_first)];
+	if (info.holder != holder)
+		return exec_fail(run, "I4 holder", "a pageblock has another holder", pfn, holder, info.holder);
 	if (info.present != present)
 		return exec_fail(run, "view pageblock", "present frames of a pageblock", pfn, present, info.present);
 	if (info.free > unowned)

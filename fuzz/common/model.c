@@ -44,6 +44,7 @@ static bool model_init_zone(struct model *m, struct model_zone *z, const struct 
 		memset(m->last + z->base, 0, z->nr * sizeof(m->last[0]));
 	}
 	memset(m->type + z->pb_base, PFA_TYPE_MOVABLE, z->nr_pb);
+	memset(m->held + z->pb_base, 0, z->nr_pb * sizeof(m->held[0]));
 	memset(m->owned_in + z->pb_base, 0, z->nr_pb * sizeof(m->owned_in[0]));
 	memset(m->fewest_in + z->pb_base, 0, z->nr_pb * sizeof(m->fewest_in[0]));
 	for (size_t i = 0; i < c->nr_holes; i++) {
@@ -106,7 +107,8 @@ size_t model_pageblock(const struct model *m, unsigned zone, pfa_pfn pfn)
 
 enum pfa_type model_type_of(const struct model *m, unsigned zone, pfa_pfn pfn)
 {
-	return (enum pfa_type)m->type[model_pageblock(m, zone, pfn)];
+	const size_t pb = model_pageblock(m, zone, pfn);
+	return m->held[pb] ? PFA_TYPE_ISOLATE : (enum pfa_type)m->type[pb];
 }
 
 unsigned model_run_zone(const struct model *m, pfa_pfn pfn, size_t nr, size_t *out_index)
@@ -204,7 +206,7 @@ static void model_bad(struct model *m, unsigned zone, pfa_pfn pfn)
 	m->state[index] = MODEL_BAD;
 	m->doomed[index] = 0;
 	z->bad++;
-	z->bad_cma += model_type_of(m, zone, pfn) == PFA_TYPE_CMA;
+	z->bad_cma += m->type[model_pageblock(m, zone, pfn)] == PFA_TYPE_CMA;
 }
 
 static void model_release_frames(struct model *m, pfa_pfn first, size_t nr_frames)
@@ -393,16 +395,21 @@ bool model_judge_sums(const struct model *m, unsigned zone, const struct pfa_zon
 		return model_say(v, "I6 allocated", "allocated frames", zone, z->start, z->owned, s->allocated);
 	if (s->bad > z->bad || s->bad + z->fading < z->bad || (s->quarantined == 0 && s->bad != z->bad))
 		return model_say(v, "I6 bad", "bad frames", zone, z->start, z->bad, s->bad);
-	if (s->free + s->cached + s->quarantined != z->present - z->owned - s->bad)
-		return model_say(v, "I6 free", "free, cached and quarantined frames together", zone, z->start,
-		                 z->present - z->owned - s->bad, s->free + s->cached + s->quarantined);
-	if (s->free_isolated || s->held_report || s->held_move || (s->quarantined && !m->quarantine))
+	size_t isolated_cma;
+	const size_t isolated = model_isolated(m, zone, &isolated_cma);
+	if (s->free_isolated != isolated)
+		return model_say(v, "I4 free_isolated", "free frames of held pageblocks", zone, z->start, isolated, s->free_isolated);
+	const size_t rest = z->present - z->owned - s->bad - isolated;
+	if (s->free + s->cached + s->quarantined != rest)
+		return model_say(v, "I6 free", "free, cached and quarantined frames together", zone, z->start, rest,
+		                 s->free + s->cached + s->quarantined);
+	if (s->held_report || s->held_move || (s->quarantined && !m->quarantine))
 		return model_say(v, "I1 held", "frames are held though nothing holds any", zone, z->start, 0,
-		                 s->free_isolated + s->held_report + s->held_move + s->quarantined);
-	const size_t unowned_cma = z->present_cma - z->owned_cma - z->bad_cma; /* the quarantine may have some of them */
+		                 s->held_report + s->held_move + s->quarantined);
+	/* the quarantine may have some of them */
+	const size_t unowned_cma = z->present_cma - z->owned_cma - z->bad_cma - isolated_cma;
 	if (m->has_types && (s->free_cma > unowned_cma || s->free_cma + s->quarantined < unowned_cma))
-		return model_say(v, "I6 cma", "free CMA frames", zone, z->start, z->present_cma - z->owned_cma - z->bad_cma,
-		                 s->free_cma);
+		return model_say(v, "I6 cma", "free CMA frames", zone, z->start, unowned_cma, s->free_cma);
 	if (s->free_highatomic > s->reserved_highatomic || s->free_highatomic > s->free)
 		return model_say(v, "I6 highatomic", "more free in the reserve than it has", zone, z->start,
 		                 s->reserved_highatomic, s->free_highatomic);

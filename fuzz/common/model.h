@@ -53,6 +53,7 @@ struct model_zone {
 	size_t present_cma;
 	size_t bad, bad_cma;
 	size_t fading;     /* of them, that may be in quarantine still */
+	size_t held;       /* pageblocks that are held */
 	size_t mark[3];    /* min, low, high */
 	size_t highatomic_frames;
 };
@@ -87,7 +88,8 @@ struct model {
 	unsigned char zero[MODEL_FRAMES];   /* 1: the frame's content is known to be zero */
 	unsigned char mobile[MODEL_FRAMES]; /* 1: at the head of a movable block (model_movable.h) */
 	uint32_t owner[MODEL_FRAMES];       /* generation of the grant that owns the frame; 0: nobody */
-	unsigned char type[MODEL_PAGEBLOCKS];
+	unsigned char type[MODEL_PAGEBLOCKS]; /* its own, held or not */
+	uint32_t held[MODEL_PAGEBLOCKS];      /* token of who holds it (model_contig.h); 0: nobody */
 	uint32_t owned_in[MODEL_PAGEBLOCKS]; /* owned frames of the zone in the pageblock; and the fewest of them */
 	uint32_t fewest_in[MODEL_PAGEBLOCKS]; /* since its type was last looked at */
 	uint32_t freed_at[MODEL_FRAMES];      /* which free on that cpu gave the frame back */
@@ -120,6 +122,7 @@ bool model_init(struct model *m, const struct pfa_config *cfg);
 
 /* Zone of a pfn and the index of its frame; nr_zones if it lies in none. Holes have both. */
 unsigned model_zone_of(const struct model *m, pfa_pfn pfn, size_t *out_index);
+/* The type as which the pageblock counts: ISOLATE if it is held. */
 enum pfa_type model_type_of(const struct model *m, unsigned zone, pfa_pfn pfn);
 
 /* ---- requests ---------------------------------------------------------------------------------------------------- */

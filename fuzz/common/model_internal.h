@@ -22,6 +22,8 @@ bool model_say(struct verdict *v, const char *monitor, const char *what, unsigne
 size_t model_pageblock(const struct model *m, unsigned zone, pfa_pfn pfn);
 /* The zone that all of [pfn, pfn + nr) is in, or nr_zones. */
 unsigned model_run_zone(const struct model *m, pfa_pfn pfn, size_t nr, size_t *out_index);
+/* Un-owned frames of the zone's held pageblocks; *cma: of these, in CMA ones. model_contig.c. */
+size_t model_isolated(const struct model *m, unsigned zone, size_t *cma);
 /* The first byte of [at, at + nr) that is not `state`, or nr. */
 size_t model_same(const unsigned char *at, size_t nr, unsigned char state);
 

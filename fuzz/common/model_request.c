@@ -113,6 +113,9 @@ bool model_judge_grant(const struct model *m, const struct request *r, pfa_pfn p
 			return model_say(v, "I15 hole", "a granted frame lies in a hole", zone, pfn + i, 0, 1);
 		if (m->state[index + i] == MODEL_BAD)
 			return model_say(v, "I15 bad", "a granted frame is bad", zone, pfn + i, 0, 1);
+		if (m->state[index + i] == MODEL_FREE && m->held[model_pageblock(m, zone, pfn + i)])
+			return model_say(v, "I4 grant", "a granted frame lies in a held pageblock (token)", zone, pfn + i, 0,
+			                 m->held[model_pageblock(m, zone, pfn + i)]);
 		if (m->state[index + i] != MODEL_FREE)
 			return model_say(v, "I15 owner", "a granted frame is already owned (generation)", zone, pfn + i, 0,
 			                 m->owner[index + i]);

@@ -17,6 +17,7 @@
 #include <pfa/debug.h>
 #include <pfa/harden.h>
 #include <pfa/compact.h>
+#include <pfa/contig.h>
 #include <pfa/pfa.h>
 #include <pfa/stats.h>
 
@@ -97,6 +98,14 @@ struct sut_ops {
 	int (*migrate)(struct sut *sut, const pfa_pfn heads[], size_t nr, const struct pfa_dest *dest, int out_results[]);
 	int (*compact)(struct sut *sut, uint32_t zone, unsigned order, enum pfa_migrate_mode mode, struct pfa_compact_stats *out);
 	unsigned (*migrate_tries)(enum pfa_migrate_mode mode);
+
+	/* pfa/contig.h: all of them or none. */
+	int (*isolate_range)(struct sut *sut, pfa_pfn start, pfa_pfn end, uint32_t flags, pfa_token *out, struct pfa_blocker *why);
+	int (*undo_isolate_range)(struct sut *sut, pfa_pfn start, pfa_pfn end, pfa_token token);
+	int (*test_isolated)(struct sut *sut, pfa_pfn start, pfa_pfn end, pfa_token token, struct pfa_blocker *why);
+	int (*alloc_contig_range)(struct sut *sut, pfa_pfn start, pfa_pfn end, uint32_t flags, struct pfa_blocker *why);
+	int (*alloc_contig)(struct sut *sut, size_t nr_frames, size_t align_frames, uint32_t flags, pfa_pfn *out);
+	int (*free_contig_range)(struct sut *sut, pfa_pfn start, size_t nr_frames);
 
 	/* Views. Without zone_stats there is no conservation, watermark and step oracle; without check no invariants;
 	 * without frame_info no state digest; without pageblock_info no type rules. */

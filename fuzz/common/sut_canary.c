@@ -87,6 +87,8 @@ static int canary_alloc(struct sut *s, unsigned order, uint32_t flags, pfa_pfn *
 	}
 	if (canary_which == SUT_CANARY_RANDOM && canary_ever % 7 == 0)
 		flags ^= (flags & PFA_TYPE_MASK) <= PFA_MOVABLE ? PFA_MOVABLE : 0;
+	if (canary_which == SUT_CANARY_HELD_GRANT && order == 0 && canary_alloc_held(s, out) == PFA_OK)
+		return PFA_OK;
 	const pfa_pfn last = canary_last;
 	if (canary_which == SUT_CANARY_NO_GUARDS && canary_cfg.hardening == 3)
 		flags &= ~(uint32_t)PFA_GUARD;
@@ -173,6 +175,9 @@ static int canary_zone_stats(struct sut *s, unsigned zone, struct pfa_zone_stats
 			out->cached++;
 		}
 		break;
+	case SUT_CANARY_HELD_STATS:
+		canary_contig_lies(out, NULL, NULL);
+		break;
 	case SUT_CANARY_COUNTS_MOVABLE:
 		out->movable = 0;
 		break;
@@ -231,6 +236,8 @@ static int canary_frame_info(struct sut *s, pfa_pfn pfn, struct pfa_frame_info *
 		out->type = PFA_TYPE_RECLAIMABLE;
 	if (code == PFA_OK && canary_which == SUT_CANARY_FRAME_VIEW && out->state == PFA_FRAME_HEAD)
 		out->state = PFA_FRAME_FREE;
+	if (code == PFA_OK)
+		canary_contig_lies(NULL, NULL, out);
 	if (canary_which == SUT_CANARY_POISON && code == PFA_OK && out->state == PFA_FRAME_BAD)
 		out->state = PFA_FRAME_FREE;
 	return code;
@@ -239,6 +246,8 @@ static int canary_frame_info(struct sut *s, pfa_pfn pfn, struct pfa_frame_info *
 static int canary_pageblock_info(struct sut *s, pfa_pfn pfn, struct pfa_pageblock_info *out)
 {
 	const int code = sut_pfa.pageblock_info(s, pfn, out);
+	if (code == PFA_OK)
+		canary_contig_lies(NULL, out, NULL);
 	if (code == PFA_OK && canary_which == SUT_CANARY_HOLDER)
 		out->holder = 7;
 	if (code == PFA_OK && canary_which == SUT_CANARY_PAGEBLOCK_VIEW)
@@ -423,6 +432,7 @@ static int canary_create(const struct pfa_config *cfg, struct sut **out, enum pf
 	canary_cfg = *cfg;
 	canary_calls = canary_refused = 0;
 	canary_movable_begin();
+	canary_contig_begin();
 	canary_has_last = false;
 	canary_real_fatal = platform.fatal;
 	if (canary_which == SUT_CANARY_GUARDS)
@@ -489,6 +499,7 @@ const struct sut_ops *sut_canary(enum sut_canary which)
 	canary_ops.trace = canary_trace;
 	canary_ops.repair = canary_repair;
 	canary_movable_ops(&canary_ops);
+	canary_contig_ops(&canary_ops);
 	canary_ops.frame_text = canary_frame_text;
 	return &canary_ops;
 }

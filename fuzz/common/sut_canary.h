@@ -105,6 +105,19 @@
 	X(COUNTS_ISOLATED, "I6 isolated", "counts blocks as isolated for ever")                                   \
 	X(COUNTS_MOVES, "I6 moves", "does not count what is put back")                                            \
 	X(LOSES_MOVED, "I15 stamp", "writes into the frames of a block that was just moved")                      \
+	X(HELD_STATS, "I4 free_isolated", "counts what is held as on offer")                               \
+	X(HELD_GRANT, "I4 grant", "grants a frame of a held pageblock")                                    \
+	X(HELD_TYPE, "I4 type", "does not show a held pageblock as isolated")                              \
+	X(HELD_TOKEN, "I4 token", "gives a token twice")                                                   \
+	X(HOLDS_NOTHING, "I4 edge", "says that it isolates, and does not")                                 \
+	X(UNDO_TYPE, "I11 census", "turns what is given up into unmovable pageblocks")                     \
+	X(RANGE_REFUSED, "I11 must succeed", "refuses short ranges")                                       \
+	X(RANGE_SAID, "I11 result", "says OK to a range that is in use")                                   \
+	X(RANGE_BLOCKER, "I11 blocker", "names the frame behind the one in the way")                       \
+	X(RANGE_MOVES_ALL, "I11 moves", "moves whatever it can for a range")                               \
+	X(RANGE_GIVES_UP, "I13 contig", "does not ask an owner again that refused")                        \
+	X(SEARCH_CMA, "I11 cma", "takes CMA pageblocks for whatever run")                                  \
+	X(SEARCH_FAILS, "I11 must find", "finds no short run")                                             \
 	X(RANDOM, "determinism", "decides by what it did in earlier runs")
 
 enum sut_canary {

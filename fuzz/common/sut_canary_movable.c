@@ -19,7 +19,11 @@ static bool canary_migrates; /* pfa_migrate() runs: it is not compaction that mo
 static int canary_isolate(void *ctx, pfa_pfn head, unsigned order, uint64_t cookie, enum pfa_migrate_mode mode)
 {
 	const struct canary_owner *o = ctx;
-	return o->ops.isolate(o->ctx, head, order, cookie + (canary_which == SUT_CANARY_OP_COOKIE), mode);
+	if (canary_asks_no_more(false))
+		return PFA_EBUSY;
+	const int said = o->ops.isolate(o->ctx, head, order, cookie + (canary_which == SUT_CANARY_OP_COOKIE), mode);
+	(void)canary_asks_no_more(said != PFA_OK);
+	return said;
 }
 
 static int canary_migrate_op(void *ctx, pfa_pfn dst, pfa_pfn src, unsigned order, uint64_t cookie, enum pfa_migrate_mode mode)

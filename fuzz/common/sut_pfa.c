@@ -191,6 +191,36 @@ static int sut_pfa_compact(struct sut *s, uint32_t zone, unsigned order, enum pf
 	return pfa_compact(sut_pfa_of(s), zone, order, mode, out);
 }
 
+static int sut_pfa_isolate_range(struct sut *s, pfa_pfn start, pfa_pfn end, uint32_t flags, pfa_token *out, struct pfa_blocker *why)
+{
+	return pfa_isolate_range(sut_pfa_of(s), start, end, flags, out, why);
+}
+
+static int sut_pfa_undo_isolate_range(struct sut *s, pfa_pfn start, pfa_pfn end, pfa_token token)
+{
+	return pfa_undo_isolate_range(sut_pfa_of(s), start, end, token);
+}
+
+static int sut_pfa_test_isolated(struct sut *s, pfa_pfn start, pfa_pfn end, pfa_token token, struct pfa_blocker *why)
+{
+	return pfa_test_isolated(sut_pfa_of(s), start, end, token, why);
+}
+
+static int sut_pfa_alloc_contig_range(struct sut *s, pfa_pfn start, pfa_pfn end, uint32_t flags, struct pfa_blocker *why)
+{
+	return pfa_alloc_contig_range(sut_pfa_of(s), start, end, flags, why);
+}
+
+static int sut_pfa_alloc_contig(struct sut *s, size_t nr_frames, size_t align_frames, uint32_t flags, pfa_pfn *out)
+{
+	return pfa_alloc_contig(sut_pfa_of(s), nr_frames, align_frames, flags, out);
+}
+
+static int sut_pfa_free_contig_range(struct sut *s, pfa_pfn start, size_t nr_frames)
+{
+	return pfa_free_contig_range(sut_pfa_of(s), start, nr_frames);
+}
+
 static int sut_pfa_stats(struct sut *s, struct pfa_stats *out, size_t size)
 {
 	return pfa_stats_get(sut_pfa_of(s), out, size);
@@ -291,6 +321,12 @@ const struct sut_ops sut_pfa = {
 	.migrate = sut_pfa_migrate,
 	.compact = sut_pfa_compact,
 	.migrate_tries = pfa_migrate_tries,
+	.isolate_range = sut_pfa_isolate_range,
+	.undo_isolate_range = sut_pfa_undo_isolate_range,
+	.test_isolated = sut_pfa_test_isolated,
+	.alloc_contig_range = sut_pfa_alloc_contig_range,
+	.alloc_contig = sut_pfa_alloc_contig,
+	.free_contig_range = sut_pfa_free_contig_range,
 	.stats = sut_pfa_stats,
 	.zone_stats = sut_pfa_zone_stats,
 	.frame_info = sut_pfa_frame_info,

@@ -11,7 +11,8 @@ endif()
 
 # A test per broken allocator, by the names in sut_canary.h.
 add_executable(test_canary ${CMAKE_CURRENT_LIST_DIR}/test_canary.c
-	${CMAKE_CURRENT_LIST_DIR}/../common/sut_canary.c ${CMAKE_CURRENT_LIST_DIR}/../common/sut_canary_movable.c)
+	${CMAKE_CURRENT_LIST_DIR}/../common/sut_canary.c ${CMAKE_CURRENT_LIST_DIR}/../common/sut_canary_movable.c
+	${CMAKE_CURRENT_LIST_DIR}/../common/sut_canary_contig.c)
 target_link_libraries(test_canary PRIVATE pfa_fuzz_exec)
 set_target_properties(test_canary PROPERTIES C_STANDARD 11 C_EXTENSIONS ON)
 file(READ ${CMAKE_CURRENT_LIST_DIR}/../common/sut_canary.h canaries)
@@ -22,6 +23,9 @@ foreach(row IN LISTS rows)
 	set(area core)
 	if(row MATCHES "OP_|PUTBACK|DESTINATION|MOVE|PINS_|AGAIN|COMPACTS|ISOLATED|MOVABLE")
 		set(area migrate)
+	endif()
+	if(row MATCHES "HELD_|HOLDS_|UNDO_|RANGE_|SEARCH_")
+		set(area contig)
 	endif()
 	add_test(NAME fuzz.canary.${lower} COMMAND test_canary ${name}
 		${CMAKE_CURRENT_LIST_DIR}/../../corpus/${area}/seed)
@@ -55,7 +59,7 @@ find_package(Python3 COMPONENTS Interpreter)
 if(TARGET pfa_zstore AND Python3_FOUND AND UNIX AND NOT APPLE AND PFA_FUZZ_ENGINE MATCHES "^(replay)?$" AND NOT PFA_SANITIZE MATCHES "fuzzer")
 	add_executable(pfa_reach ${CMAKE_CURRENT_LIST_DIR}/reach.c)
 	target_link_libraries(pfa_reach PRIVATE pfa_fuzz_exec pfa_fuzz_lang)
-	foreach(target core config migrate misuse diff text repair owners)
+	foreach(target core config migrate contig misuse diff text repair owners)
 		target_link_libraries(pfa_reach PRIVATE pfa_target_${target})
 	endforeach()
 	set_target_properties(pfa_reach PROPERTIES C_STANDARD 11 C_EXTENSIONS ON)

@@ -177,7 +177,7 @@ void __wrap_exec_judge_told(struct exec_run *run, const struct pfa_fault *fault)
 
 /* ---- the targets, each with its own part --------------------------------------------------------------------------- */
 
-#define REACH_TARGETS(X) X(core) X(misuse) X(config) X(migrate) X(diff) X(text) X(repair) X(owners)
+#define REACH_TARGETS(X) X(core) X(misuse) X(config) X(migrate) X(contig) X(diff) X(text) X(repair) X(owners)
 #define REACH_DECLARE(name) int pfa_target_##name(const uint8_t *data, size_t size);
 REACH_TARGETS(REACH_DECLARE)
 #undef REACH_DECLARE

@@ -81,14 +81,21 @@ static void canary_program(unsigned number)
 /* Those of movable blocks are looked for as fuzz_migrate does. */
 static unsigned canary_moves(enum sut_canary which)
 {
-	return which >= SUT_CANARY_OP_COOKIE && which <= SUT_CANARY_LOSES_MOVED ? 3 : 0;
+	return which >= SUT_CANARY_OP_COOKIE && which <= SUT_CANARY_SEARCH_FAILS ? 3 : 0;
+}
+
+/* Those of holds and ranges as fuzz_contig does. */
+static bool canary_contig(enum sut_canary which)
+{
+	return which >= SUT_CANARY_HELD_STATS && which <= SUT_CANARY_SEARCH_FAILS;
 }
 
 /* Does the oracle for this canary fire? Other oracles may fire before it on other programs: a lie shows in more than
  * one way. It is enough, and necessary, that the one that is named fires on some program. */
 static bool canary_fires(enum sut_canary which, unsigned *programs, unsigned *others)
 {
-	const struct exec_options broken = { .sut = sut_canary(which), .stop_before = SIZE_MAX, .moves = canary_moves(which) };
+	const struct exec_options broken = { .sut = sut_canary(which), .stop_before = SIZE_MAX, .moves = canary_moves(which),
+	                                    .contig = canary_contig(which) };
 
 	*others = 0;
 	for (unsigned i = 0; i < CANARY_PROGRAMS; i++) {
@@ -113,9 +120,9 @@ static bool canary_fires(enum sut_canary which, unsigned *programs, unsigned *ot
 }
 
 /* The sound allocator is silent on the programs that were needed, and comes to the same twice. */
-static bool canary_sound(unsigned programs, unsigned moves)
+static bool canary_sound(unsigned programs, unsigned moves, bool contig)
 {
-	const struct exec_options sound = { .stop_before = SIZE_MAX, .moves = moves };
+	const struct exec_options sound = { .stop_before = SIZE_MAX, .moves = moves, .contig = contig };
 
 	for (unsigned i = 0; i < programs; i++) {
 		canary_program(i);
@@ -135,6 +142,7 @@ static bool canary_sound(unsigned programs, unsigned moves)
 int main(int argc, char **argv)
 {
 	unsigned silent = 0, most = 0, tried = 0, moves = 0;
+	bool contig = false;
 
 	if (argc > 2) {
 		const int nr = scandir(canary_folder = argv[2], &canary_seeds, canary_is_seed, alphasort);
@@ -154,6 +162,7 @@ int main(int argc, char **argv)
 		silent += !fires;
 		tried++;
 		moves |= canary_moves((enum sut_canary)i);
+		contig |= canary_contig((enum sut_canary)i);
 		if (fires && programs > most)
 			most = programs;
 	}
@@ -162,5 +171,5 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	printf("%u canaries, %u silent\n", tried, silent);
-	return silent || !canary_sound(most, moves) ? 1 : 0;
+	return silent || !canary_sound(most, moves, contig) ? 1 : 0;
 }

@@ -525,6 +525,10 @@ static void test_sums(void **state)
 	s.free--;
 	ASSERT_SAYS(model_judge_sums(&m, 1, &s, &v), "I6 free");
 	s = sound(1);
+	s.free_isolated = 1;
+	s.free--;
+	ASSERT_SAYS(model_judge_sums(&m, 1, &s, &v), "I4 free_isolated");
+	s = sound(1);
 	s.free_cma++;
 	ASSERT_SAYS(model_judge_sums(&m, 1, &s, &v), "I6 cma");
 	s = sound(1);

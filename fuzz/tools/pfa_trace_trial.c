@@ -17,6 +17,7 @@ int pfa_target_core(const uint8_t *data, size_t size);
 int pfa_target_config(const uint8_t *data, size_t size);
 int pfa_target_migrate(const uint8_t *data, size_t size);
 int pfa_target_misuse(const uint8_t *data, size_t size);
+int pfa_target_contig(const uint8_t *data, size_t size);
 int pfa_target_diff(const uint8_t *data, size_t size);
 int pfa_target_text(const uint8_t *data, size_t size);
 int pfa_target_owners(const uint8_t *data, size_t size);
@@ -28,7 +29,7 @@ static const struct {
 } targets[] = {
 	{ "core", pfa_target_core }, { "config", pfa_target_config }, { "misuse", pfa_target_misuse },
 	{ "diff", pfa_target_diff }, { "text", pfa_target_text },
-	{ "repair", pfa_target_repair }, { "migrate", pfa_target_migrate }, { "owners", pfa_target_owners },
+	{ "repair", pfa_target_repair }, { "migrate", pfa_target_migrate }, { "contig", pfa_target_contig }, { "owners", pfa_target_owners },
 };
 
 bool trace_exec_options(const struct trace_options *o, const struct program *p, struct exec_options *out)
@@ -40,6 +41,10 @@ bool trace_exec_options(const struct trace_options *o, const struct program *p, 
 	}
 	if (strcmp(p->target, "migrate") == 0) /* as fuzz_migrate.c */
 		out->moves = 3;
+	if (strcmp(p->target, "contig") == 0) { /* as fuzz_contig.c */
+		out->moves = 3;
+		out->contig = true;
+	}
 	if (strcmp(p->target, "owners") == 0) /* as fuzz_owners.c */
 		out->real = true;
 	if (o->sut) {
