@@ -317,6 +317,51 @@ static void test_edges(void **state)
 	rig_stop(&rig);
 }
 
+static void free_inside(struct scripted *sc, enum scripted_op op, uint64_t cookie, pfa_pfn dst, pfa_pfn src)
+{
+	(void)dst, (void)src;
+	if (op == OP_ISOLATE)
+		scripted_free(sc, cookie);
+}
+
+/* A block across an edge that its owner gives up is gone only when it is free: not while a pin or a quarantine keeps it. Blocks of
+ * this size go into no cache: no pageblock but that in which they begin tells a free that something is held. */
+static void test_edges_released(void **state)
+{
+	struct rig rig;
+	struct pfa_blocker why;
+	pfa_token token = 0;
+	(void)state;
+	rig_init(&rig);
+	rig.cfg.max_owners = 2;
+	rig.cfg.cache_max_order = PFA_EXPLICIT_0;
+	rig.cfg.quarantine = rig_level == 3 ? 8 : 0;
+	rig_zone(&rig, 0, FRAMES);
+	rig_start(&rig);
+	scripted_start(&s, &rig);
+	pfa_pfn pinned = s.blocks[scripted_take(&s, 7)].at, freed = s.blocks[scripted_take(&s, 7)].at;
+	EXPECT(pfa_pin, PFA_OK, rig.pfa, pinned);
+	scripted_free(&s, 0);
+	for (unsigned half = 0; half < 2; half++) {
+		EXPECT(pfa_isolate_range, PFA_EBUSY, rig.pfa, pinned + half * PB, pinned + (half + 1) * PB, 0, &token, &why);
+		assert_int_equal(why.reason, PFA_BLOCKER_PINNED);
+		assert_int_equal(why.pfn, pinned);
+		assert_int_equal(nr_held(&rig), 0);
+	}
+	EXPECT(pfa_unpin, PFA_OK, rig.pfa, pinned);
+	s.inside = free_inside;
+	token = hold(&rig, freed + PB, freed + 2 * PB);
+	assert_int_equal(s.calls[OP_ISOLATE], 1);
+	EXPECT(pfa_test_isolated, PFA_OK, rig.pfa, freed + PB, freed + 2 * PB, token, NULL);
+	EXPECT(pfa_undo_isolate_range, PFA_OK, rig.pfa, freed + PB, freed + 2 * PB, token);
+	token = hold(&rig, pinned + PB, pinned + 2 * PB);
+	EXPECT(pfa_test_isolated, PFA_OK, rig.pfa, pinned + PB, pinned + 2 * PB, token, NULL);
+	EXPECT(pfa_undo_isolate_range, PFA_OK, rig.pfa, pinned + PB, pinned + 2 * PB, token);
+	scripted_stop(&s);
+	rig_check(&rig);
+	rig_stop(&rig);
+}
+
 /* Zones that begin and end anywhere, share a pageblock, and have holes: everything that is held is given up. */
 static void test_borders(void **state)
 {
@@ -387,6 +432,7 @@ static const struct unit_test tests[] = {
 	TEST(test_nothing_on_offer),
 	TEST(test_large_blocks_in_caches),
 	TEST(test_edges),
+	TEST(test_edges_released),
 	TEST(test_borders),
 	TEST(test_test_isolated),
 };
