@@ -187,11 +187,13 @@ int PFAI_NOINLINE pfai_quarantine_settle(struct pfa *p, struct pfai_cpu *c)
 	return quarantine_evict_plain(p, c, f) ? PFA_OK : quarantine_evict(p, c, f);
 }
 
-/* Is any pageblock of this block held? Whoever holds it has set the holder before he takes each cpu's lock to purge its queue. */
+/* Is any pageblock of this block held? Whoever holds it has set the holder before he takes each cpu's lock to purge its queue.
+ * The route of a block that no cache could hold says nothing of the pageblocks behind its first. */
 static bool quarantine_held_off(const struct pfa *p, const struct pfai_zone *z, size_t offset, unsigned order)
 {
 	unsigned route = pfai_load_relaxed(&p->routes[offset >> p->pb_order]);
-	if (PFAI_LIKELY((route & (PFAI_ROUTE_CODES - 1)) != PFAI_ROUTE_SLOW))
+	if (PFAI_LIKELY((route & (PFAI_ROUTE_CODES - 1)) != PFAI_ROUTE_SLOW &&
+	                (order < p->cached_orders || order <= p->pb_order)))
 		return false;
 	size_t pb = (offset + z->delta) >> p->pb_order, last = (offset + z->delta + ((size_t)1 << order) - 1) >> p->pb_order;
 	for (; pb <= last && pb < z->nr_pb; pb++)
