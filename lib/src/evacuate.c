@@ -126,13 +126,19 @@ int pfai_evacuate(struct pfai_evacuation *e, size_t lo, size_t hi)
 	return evac_walk(e, lo, hi, false);
 }
 
-int pfai_evacuate_edge(struct pfai_evacuation *e, size_t rel)
+/* Where the block begins that has the frames on both sides of rel; rel: there is none. */
+static size_t evac_edge(const struct pfai_evacuation *e, size_t rel)
 {
 	if (rel <= e->z->start - e->z->origin || rel >= e->z->end - e->z->origin)
-		return PFA_OK;
+		return rel;
 	size_t head = evac_head(e, rel);
-	uint8_t byte = evac_byte(e, head);
-	return head < rel && (byte & PFAI_STATE_MASK) ? evac_one(e, head, byte, false) : PFA_OK;
+	return evac_byte(e, head) & PFAI_STATE_MASK ? head : rel;
+}
+
+int pfai_evacuate_edge(struct pfai_evacuation *e, size_t rel)
+{
+	size_t head = evac_edge(e, rel);
+	return head < rel ? evac_one(e, head, evac_byte(e, head), false) : PFA_OK;
 }
 
 /* A frame that is not free after all that could be done. */
@@ -147,6 +153,11 @@ static int evac_left(struct pfai_evacuation *e, size_t rel)
 		return evac_blocked(e, rel, PFA_BLOCKER_UNMOVABLE, PFA_EBUSY);
 	bool movable = (byte & PFAI_STATE_MASK) == PFAI_MOVABLE;
 	return evac_blocked(e, head, movable ? evac_reason(e, head) : PFA_BLOCKER_BUSY, PFA_EBUSY);
+}
+
+int pfai_edge_clear(struct pfai_evacuation *e, size_t rel)
+{
+	return evac_edge(e, rel) < rel ? evac_left(e, rel) : PFA_OK;
 }
 
 /* The first frame of rels [lo, hi) that is not free, or hi. */

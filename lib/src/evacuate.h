@@ -34,6 +34,9 @@ int pfai_evacuate(struct pfai_evacuation *e, size_t lo, size_t hi);
 /* The same for the block that has the frames on both sides of rel, if there is one. */
 int pfai_evacuate_edge(struct pfai_evacuation *e, size_t rel);
 
+/* Is there none? @return PFA_OK; PFA_EBUSY: e->why. */
+int pfai_edge_clear(struct pfai_evacuation *e, size_t rel);
+
 /* Are all of rels [lo, hi) free? @return as pfai_evacuate(). Takes the zone's lock, for a pageblock at a time. */
 int pfai_evacuated(struct pfai_evacuation *e, size_t lo, size_t hi);
 

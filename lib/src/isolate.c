@@ -121,6 +121,10 @@ static int isolate_clear_edges(struct pfa *p, struct pfai_hold *h, struct pfai_e
 		result = pfai_evacuate_edge(e, lo);
 		if (result == PFA_OK)
 			result = pfai_evacuate_edge(e, hi);
+		if (result == PFA_OK) /* what was released instead of moved may wait for its last pin */
+			result = pfai_edge_clear(e, lo);
+		if (result == PFA_OK)
+			result = pfai_edge_clear(e, hi);
 		if (result == PFA_EBUSY && !e->may_end)
 			break;
 		if (result == PFA_EBUSY && pfai_hold_purge(p, h, !(e->flags & PFA_NOWAIT)) == PFA_ECORRUPT)
