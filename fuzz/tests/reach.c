@@ -133,6 +133,15 @@ REACH_CODE(pfa_migrate, (struct pfa *pfa, const pfa_pfn heads[], size_t nr, cons
            (pfa, heads, nr, dest, results))
 REACH_CODE(pfa_compact, (struct pfa *pfa, uint32_t zone, unsigned order, enum pfa_migrate_mode mode, struct pfa_compact_stats *out),
            (pfa, zone, order, mode, out))
+REACH_CODE(pfa_isolate_range, (struct pfa *pfa, pfa_pfn start, pfa_pfn end, uint32_t flags, pfa_token *out, struct pfa_blocker *why),
+           (pfa, start, end, flags, out, why))
+REACH_CODE(pfa_undo_isolate_range, (struct pfa *pfa, pfa_pfn start, pfa_pfn end, pfa_token token), (pfa, start, end, token))
+REACH_CODE(pfa_test_isolated, (struct pfa *pfa, pfa_pfn start, pfa_pfn end, pfa_token token, struct pfa_blocker *why),
+           (pfa, start, end, token, why))
+REACH_CODE(pfa_alloc_contig_range, (struct pfa *pfa, pfa_pfn start, pfa_pfn end, uint32_t flags, struct pfa_blocker *why),
+           (pfa, start, end, flags, why))
+REACH_CODE(pfa_alloc_contig, (struct pfa *pfa, size_t nr, size_t align, uint32_t flags, pfa_pfn *out), (pfa, nr, align, flags, out))
+REACH_CODE(pfa_free_contig_range, (struct pfa *pfa, pfa_pfn start, size_t nr), (pfa, start, nr))
 REACH_PLAIN(unsigned, pfa_migrate_tries, (enum pfa_migrate_mode mode), (mode))
 REACH_CODE(pfa_stats_get, (struct pfa *pfa, struct pfa_stats *out, size_t size), (pfa, out, size))
 REACH_CODE(pfa_zone_stats_get, (struct pfa *pfa, unsigned zone, struct pfa_zone_stats *out, size_t size),
