@@ -87,6 +87,29 @@ static bool contig_after(struct exec_run *run, struct exec_contig *c)
 	return fine && exec_mov_call_ends(run) && exec_judge_written(run);
 }
 
+/* Has the range a bad frame now? It had none in the beginning: one that was marked while it was used is bad as soon as it is free. */
+static bool contig_spoilt(const struct exec_run *run, const struct exec_contig *c)
+{
+	size_t index;
+
+	for (pfa_pfn at = c->start; at < c->end; at++)
+		if (model_zone_of(&run->m, at, &index) < run->m.nr_zones && run->m.state[index] == MODEL_BAD)
+			return true;
+	return false;
+}
+
+static bool contig_judge_spoilt(struct exec_run *run, const struct exec_contig *c, int code, const struct pfa_blocker *why)
+{
+	size_t index;
+
+	if (code == PFA_OK)
+		return exec_fail(run, "I11 result", "a range with a bad frame was had", c->start, (size_t)(unsigned)-PFA_EBUSY, 0);
+	if (why && why->reason == PFA_BLOCKER_BAD &&
+	    (model_zone_of(&run->m, why->pfn, &index) == run->m.nr_zones || run->m.state[index] != MODEL_BAD))
+		return exec_fail(run, "I11 blocker", "a frame is named as bad that is not", why->pfn, MODEL_BAD, run->m.state[index]);
+	return true;
+}
+
 /* What the call must have answered, when nobody meddled: static reasons are known, owners' come before what lies behind them. */
 static void contig_outcome(const struct exec_contig *c, struct model_answer *a)
 {
@@ -107,9 +130,8 @@ static bool contig_judge(struct exec_run *run, const struct exec_contig *c, cons
 	if (exec_mov.pass.meddled && a->code != PFA_EINVAL && a->code != PFA_ENOTSUP && a->code != PFA_ERANGE) {
 		if (code != PFA_OK && code != PFA_EBUSY && code != PFA_ENOMEM && code != PFA_ECORRUPT && code != PFA_EAGAIN)
 			return exec_fail(run, "model code", "the result code may not come back", c->start, 0, (size_t)(unsigned)-code);
-	} else if (a->loose) {
-		if (code == PFA_OK)
-			return exec_fail(run, "I11 result", "a range with a bad frame was had", c->start, (size_t)(unsigned)-PFA_EBUSY, 0);
+	} else if (a->loose || (c->held && a->code != PFA_ENOTSUP && contig_spoilt(run, c))) {
+		return contig_judge_spoilt(run, c, code, why);
 	} else if (code != a->code) {
 		return exec_fail(run, a->code == PFA_OK ? "I11 must succeed" : "I11 result",
 		                 a->code == PFA_OK ? "nothing is in the way, and the call fails" : "the result does not follow from what is in the way",
@@ -283,7 +305,7 @@ bool exec_contig_range(struct exec_run *run, struct exec_handle *h, pfa_pfn star
 	struct model_answer a = model_expect_contig(&run->m, start, end, flags);
 	struct pfa_blocker why = { .reason = PFA_BLOCKER_REASONS }, *out_why = bits & 16 ? NULL : &why;
 	struct contig_census census = { .nr = 0 };
-	const bool mine = a.code == PFA_OK;
+	const bool mine = c.held = a.code == PFA_OK;
 	int code;
 
 	if (run->p->config.abort_policy && run->nr_poked)
@@ -343,7 +365,8 @@ bool exec_contig_search(struct exec_run *run, struct exec_handle *h, const uint6
 	if (!contig_after(run, &c))
 		return false;
 	const bool zero = !(flags & PFA_ZERO) || run->m.can_zero;
-	if (zero ? code != PFA_OK && code != PFA_ENOMEM && !(code == PFA_EAGAIN && c.fixed) : code != PFA_ENOTSUP)
+	const bool corrupt = code == PFA_ECORRUPT && c.last_failed && c.last == PFA_ECORRUPT; /* a destination was written to */
+	if (zero ? code != PFA_OK && code != PFA_ENOMEM && !(code == PFA_EAGAIN && c.fixed) && !corrupt : code != PFA_ENOTSUP)
 		return exec_fail(run, "model code", "the result code may not come back", 0, zero ? PFA_OK : (size_t)-PFA_ENOTSUP,
 		                 (size_t)(unsigned)-code);
 	if (code != PFA_OK) {

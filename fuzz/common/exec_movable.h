@@ -76,6 +76,7 @@ struct exec_contig {
 	pfa_pfn start, end;
 	bool edges;               /* what reaches over their edges is to be moved; else what has a frame of the range */
 	bool fixed;               /* nothing is */
+	bool held;                /* nothing was in the way for good: the call holds them */
 	struct exec_move move;
 	bool moves;               /* that one runs, or ran last */
 	size_t nr, failed;        /* moves; those that came to nothing; */
