@@ -17,7 +17,7 @@ from copies import Setup, Tree, run, what
 from witness import witness
 
 # Shares of the time; the target of all operations comes first, as one who does not know the bug would do it.
-SHARES = (("core", 0.4), ("migrate", 0.15), ("misuse", 0.1), ("repair", 0.1), ("diff", 0.1), ("config", 0.1), ("owners", 0.05))
+SHARES = (("core", 0.35), ("migrate", 0.12), ("contig", 0.13), ("misuse", 0.1), ("repair", 0.1), ("diff", 0.08), ("config", 0.07), ("owners", 0.05))
 # The only target that lib/owners is part of.
 OF_OWNERS = "owners"
 
