@@ -90,7 +90,8 @@ PFA_NODISCARD PFA_API int pfa_zstore_get(struct pfa_zstore *store, pfa_zobject o
 
 /**
  * Deletes an object. Reads that are in it go on, and the last one frees what it took.
- * @return PFA_OK; PFA_EINVAL: no such object; PFA_ECORRUPT: the object is gone, but its block could not be freed.
+ * @return PFA_OK; PFA_EINVAL: no such object; PFA_EMISUSE, PFA_ECORRUPT: the object is gone, but its block could not be freed (as
+ *         pfa_free()); pfa_zstore_destroy() tries again.
  * @context waits while the block is being moved, if it was the last object of it, and as pfa_free() of a movable block.
  * @cost O(1); a free of a block for every so many objects.
  */
