@@ -23,6 +23,9 @@ add_library(pfa_fuzz_exec STATIC
 	common/exec_real_look.c
 	common/exec_real_mapped.c
 	common/exec_real_ops.c
+	common/exec_real_report.c
+	common/exec_real_told.c
+	common/exec_real_walk.c
 	common/exec_real_zstore.c
 	common/exec_report.c
 	common/exec_requests.c
@@ -57,7 +60,7 @@ endif()
 target_link_libraries(pfa_fuzz_exec PUBLIC pfa_balloon pfa_mapped)
 target_link_options(pfa_fuzz_exec INTERFACE -Wl,--wrap=mmap,--wrap=mmap64,--wrap=mprotect)
 
-foreach(name core config migrate contig misuse diff owners)
+foreach(name core config migrate contig misuse diff owners report walk)
 	pfa_fuzz_target(fuzz_${name} SOURCES fuzz_${name}.c LIBS pfa_fuzz_exec pfa_fuzz_lang MUTATOR pfa_fuzz_mutator)
 endforeach()
 

@@ -41,6 +41,8 @@ struct exec_options {
 	unsigned moves;            /* operations on movable blocks made up after each step, from the state that it left; and
 	                            * programs without an owner table get one */
 	bool contig;               /* of these, many that isolate pageblocks and take ranges */
+	enum { EXEC_SILENT, EXEC_TELLS, EXEC_WALKS } tells; /* real: with a reporting device, and programs that have no
+	                            * operation of it get some: mostly of the device, or walks */
 	bool real;                 /* the owners of lib/owners, as exec_real.h has it: other operations, another model */
 	bool keep;                 /* leave the instance as it is after the last step: no teardown (for exec_map()) */
 	/* After each step, before its oracles. NULL: none. */

@@ -30,6 +30,8 @@ struct real_calls real_calls = {
 	.z_put = pfa_zstore_put, .z_get = pfa_zstore_get, .z_delete = pfa_zstore_delete,
 #endif
 	.m_free = pfa_mapped_free, .m_move = pfa_mapped_move, .migrate = pfa_migrate, .check = pfa_check,
+	.alloc = pfa_alloc, .frame_info = pfa_frame_info, .zone_stats = pfa_zone_stats_get, .report = real_report,
+	.flush = pfa_report_flush, .unregister = pfa_report_unregister, .walk = pfa_walk_free,
 };
 
 /* ---- findings ------------------------------------------------------------------------------------------------------- */
@@ -82,7 +84,7 @@ bool real_hold(struct real_run *r, pfa_pfn pfn, size_t nr, enum real_holder from
 			return real_fail(r, "owners frames", "a frame changes hands that is somebody else's", pfn + i, from, r->holder[at]);
 		r->holder[at] = (unsigned char)to;
 	}
-	return true;
+	return to == REAL_NOBODY || told_taken(r, pfn, nr);
 }
 
 uint32_t real_flags(uint64_t value)
@@ -251,6 +253,10 @@ static bool real_begin(struct real_run *r, const struct program *p)
 	real_pool_make(r, c);
 	if (!r->addresses)
 		s->cfg.poison = PFA_POISON_NONE;
+	/* The device writes to frames that nobody has. */
+	r->told.has = r->run->o->tells && c->seed % 16 != 15;
+	if (r->told.has)
+		s->cfg.flags |= PFA_CONFIG_REPORTING | PFA_CONFIG_NO_SHADOW;
 	if (pfa_size(&s->cfg, &need, NULL, NULL) != PFA_OK)
 		return false;
 	void *memory = arena_metadata(need.core_bytes, c->zeroed_meta);
@@ -275,7 +281,7 @@ static bool real_step(struct real_run *r, const struct program *p, unsigned inde
 		return false;
 	if (!exec_step_counts(run, op))
 		return true;
-	return real_look(r, p->config.check == PROG_CHECK_FULL || index % 16 == 15);
+	return real_look(r, p->config.check == PROG_CHECK_FULL || index % 16 == 15) && (!r->told.made || real_report_made(r, op, index));
 }
 
 /* ---- the end -------------------------------------------------------------------------------------------------------- */
@@ -301,7 +307,7 @@ static bool real_end(struct real_run *r)
 	struct pfa_violation v;
 	size_t left = 0;
 
-	if (!real_look(r, true))
+	if (!real_look(r, true) || (r->run->o->tells && !real_report_end(r)))
 		return false;
 	r->kernel_times = r->hook_times = 0;
 	for (unsigned i = 0; i < REAL_EACH; i++) {
@@ -364,6 +370,8 @@ enum exec_outcome real_exec_run(struct exec_run *run, const struct program *p, c
 	run->r = out;
 	if (!real_begin(r, &smaller))
 		return out->outcome = EXEC_REFUSED;
+	if (o->tells)
+		fine = real_report_begin(r, &smaller);
 	for (unsigned i = 0; fine && i < smaller.nr_ops && i < o->stop_before && i < REAL_STEPS; i++)
 		fine = real_step(r, &smaller, i);
 	if (fine && !o->keep) {

@@ -12,11 +12,15 @@
 
 #include <pfa/balloon.h>
 #include <pfa/compact.h>
+#include <pfa/contig.h>
 #include <pfa/debug.h>
 #include <pfa/mapped.h>
 #include <pfa/movable.h>
 #include <pfa/pfa.h>
+#include <pfa/report.h>
 #include <pfa/sim.h>
+#include <pfa/stats.h>
+#include <pfa/walk.h>
 #include <pfa/zstore.h>
 
 #include "exec_ops.h"
@@ -88,6 +92,24 @@ struct real_core {
 	uint32_t stamp;
 };
 
+/* The reporting device, as the model has it; see exec_real_report.c. */
+struct real_told {
+	bool has;                  /* the instance has room for a device */
+	bool made;                 /* operations of it are made up */
+	bool exact;                /* the model sees all that is allocated */
+	bool registered, suspended, walks;
+	struct pfa_device device;  /* with its defaults filled in */
+	unsigned char known[REAL_FRAMES];    /* told since the frame was last allocated */
+	unsigned char in_batch[REAL_FRAMES];
+	uint16_t left[REAL_FRAMES]; /* 0x100 and the byte that the host left in the frame; 0: nothing */
+	unsigned says, count, times, does;
+	bool failed;               /* the device did not do all, since this was last reset */
+	size_t calls, frames, walked;
+	pfa_token token;           /* of an isolation; 0: there is none */
+	pfa_pfn held_at;
+	struct pfa_cursor cursor;
+};
+
 struct real_run {
 	struct exec_run *run;
 	struct pfa *pfa;
@@ -111,6 +133,7 @@ struct real_run {
 	bool gave;                 /* and frames that they freed */
 	unsigned kernel_after, kernel_times, kernel_failed; /* failed: in this step */
 	unsigned waits;
+	struct real_told told;
 	bool failed;
 	jmp_buf jump;
 };
@@ -128,6 +151,13 @@ struct real_calls {
 	int (*m_move)(struct pfa_mapped *a, const void *at, size_t bytes, const struct pfa_dest *dest, size_t *moved);
 	int (*migrate)(struct pfa *pfa, const pfa_pfn heads[], size_t nr, const struct pfa_dest *dest, int results[]);
 	int (*check)(struct pfa *pfa, unsigned level, struct pfa_violation *out);
+	int (*alloc)(struct pfa *pfa, unsigned order, uint32_t flags, pfa_pfn *out);
+	int (*frame_info)(struct pfa *pfa, pfa_pfn pfn, struct pfa_frame_info *out);
+	int (*zone_stats)(struct pfa *pfa, unsigned zone, struct pfa_zone_stats *out, size_t size);
+	int (*report)(void *ctx, const struct pfa_run *runs, unsigned nr, unsigned *out_done);
+	int (*flush)(struct pfa *pfa);
+	int (*unregister)(struct pfa *pfa);
+	int (*walk)(struct pfa *pfa, unsigned min_order, pfa_visitor *visit, void *ctx, struct pfa_cursor *cursor);
 };
 extern struct real_calls real_calls;
 
@@ -174,6 +204,19 @@ bool real_mapped_look(struct real_run *r, struct real_mapped *a, bool all);
 bool real_mapped_free(struct real_run *r, struct real_mapped *a, size_t at, size_t nr, bool off);
 bool real_mapped_pin(struct real_run *r, struct real_mapped *a, size_t at, size_t nr, bool on);
 void real_mapped_write(struct real_run *r, struct real_mapped *a, size_t at, size_t off, size_t nr);
+
+/* exec_real_report.c, _told.c, _walk.c: the reporting device, what is marked, and the walk. */
+int real_report(void *ctx, const struct pfa_run *runs, unsigned nr, unsigned *out_done);
+bool real_report_op(struct real_run *r, const struct prog_op *op);
+/* What is made up after an operation; and before the first one. */
+bool real_report_made(struct real_run *r, const struct prog_op *op, unsigned index);
+bool real_report_begin(struct real_run *r, const struct program *p);
+bool real_report_end(struct real_run *r);
+bool real_told_look(struct real_run *r, bool all);
+/* These frames were granted. */
+bool told_taken(struct real_run *r, pfa_pfn pfn, size_t nr);
+/* Asked before the model knows of it. */
+bool told_judge_grant(struct real_run *r, pfa_pfn pfn, unsigned order, uint32_t flags);
 
 /* exec_real_look.c: the oracles. all: everything there is, else what a step may cost. */
 bool real_look(struct real_run *r, bool all);

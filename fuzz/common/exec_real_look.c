@@ -164,6 +164,8 @@ bool real_look(struct real_run *r, bool all)
 		if ((r->zstore[i].it && !real_zstore_look(r, &r->zstore[i], all)) ||
 		    (r->mapped[i].it && !real_mapped_look(r, &r->mapped[i], all)))
 			return false;
+	if (r->run->o->tells && !real_told_look(r, all))
+		return false;
 	if (all && !look_at_frames(r))
 		return false;
 	if (real_calls.check(r->pfa, PFA_CHECK_QUIESCENT | PFA_CHECK_FRAMES, &v) != PFA_OK)

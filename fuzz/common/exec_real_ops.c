@@ -3,7 +3,7 @@
  * exec_real_ops.c - operations of fuzz_owners that are no owner's: the program's own blocks, caches, compaction, moves, and
  * what callbacks do.
  */
-#include "exec_real.h"
+#include "exec_real_report.h"
 
 #include <string.h>
 
@@ -30,6 +30,11 @@ static bool core_drop(struct real_run *r, size_t at)
 	return real_may(r, pfa_free(r->pfa, c.pfn, c.order), REAL_MAY(PFA_OK), "a free of the program's own block");
 }
 
+bool real_core_free_one(struct real_run *r)
+{
+	return !r->nr_core || core_drop(r, r->seed % r->nr_core);
+}
+
 static uint32_t core_codes(uint32_t flags)
 {
 	return REAL_MAY(PFA_OK) | REAL_MAY(PFA_ENOMEM) | (flags & (PFA_NORETRY | PFA_NOWAIT) ? REAL_MAY(PFA_EAGAIN) : 0) |
@@ -40,10 +45,12 @@ static bool core_alloc(struct real_run *r, const struct prog_op *op, unsigned in
 {
 	const uint32_t flags = prog_flags(op->arg[1], op->arg[2]);
 	pfa_pfn pfn = 0;
-	const int code = pfa_alloc(r->pfa, (unsigned)op->arg[0], flags, &pfn);
+	const int code = real_calls.alloc(r->pfa, (unsigned)op->arg[0], flags, &pfn);
 	if (!real_may(r, code, core_codes(flags), "pfa_alloc()"))
 		return false;
 	r->run->r->grants += code == PFA_OK;
+	if (code == PFA_OK && !told_judge_grant(r, pfn, (unsigned)op->arg[0], flags))
+		return false;
 	return code == PFA_OK ? core_add(r, pfn, (unsigned)op->arg[0], index)
 	                      : real_really_full(r, code, (unsigned)op->arg[0], flags);
 }
@@ -360,6 +367,8 @@ bool real_operation(struct real_run *r, const struct prog_op *op, unsigned index
 		return real_zstore_op(r, op);
 	if (op->kind >= OP_MAPPED_CREATE && op->kind <= OP_M_BATCH)
 		return real_mapped_op(r, op);
+	if (prog_kind(op->kind)->group == PROG_GROUP_TELL)
+		return real_report_op(r, op);
 	switch (op->kind) {
 	case OP_MOVE_BLOCK: return move_blocks(r, op);
 	case OP_HOOK:

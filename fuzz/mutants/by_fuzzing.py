@@ -17,7 +17,8 @@ from copies import Setup, Tree, run, what
 from witness import witness
 
 # Shares of the time; the target of all operations comes first, as one who does not know the bug would do it.
-SHARES = (("core", 0.35), ("migrate", 0.12), ("contig", 0.13), ("misuse", 0.1), ("repair", 0.1), ("diff", 0.08), ("config", 0.07), ("owners", 0.05))
+SHARES = (("core", 0.3), ("migrate", 0.1), ("contig", 0.12), ("report", 0.1), ("walk", 0.05), ("misuse", 0.08), ("repair", 0.08), ("diff", 0.06),
+          ("config", 0.06), ("owners", 0.05))
 # The only target that lib/owners is part of.
 OF_OWNERS = "owners"
 

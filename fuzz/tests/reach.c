@@ -142,6 +142,13 @@ REACH_CODE(pfa_alloc_contig_range, (struct pfa *pfa, pfa_pfn start, pfa_pfn end,
            (pfa, start, end, flags, why))
 REACH_CODE(pfa_alloc_contig, (struct pfa *pfa, size_t nr, size_t align, uint32_t flags, pfa_pfn *out), (pfa, nr, align, flags, out))
 REACH_CODE(pfa_free_contig_range, (struct pfa *pfa, pfa_pfn start, size_t nr), (pfa, start, nr))
+REACH_CODE(pfa_report_register, (struct pfa *pfa, const struct pfa_device *device), (pfa, device))
+REACH_CODE(pfa_report_unregister, (struct pfa *pfa), (pfa))
+REACH_CODE(pfa_report_suspend, (struct pfa *pfa), (pfa))
+REACH_CODE(pfa_report_resume, (struct pfa *pfa), (pfa))
+REACH_CODE(pfa_report_flush, (struct pfa *pfa), (pfa))
+REACH_CODE(pfa_walk_free, (struct pfa *pfa, unsigned order, pfa_visitor *visit, void *ctx, struct pfa_cursor *cursor),
+           (pfa, order, visit, ctx, cursor))
 REACH_PLAIN(unsigned, pfa_migrate_tries, (enum pfa_migrate_mode mode), (mode))
 REACH_CODE(pfa_stats_get, (struct pfa *pfa, struct pfa_stats *out, size_t size), (pfa, out, size))
 REACH_CODE(pfa_zone_stats_get, (struct pfa *pfa, unsigned zone, struct pfa_zone_stats *out, size_t size),
@@ -186,7 +193,7 @@ void __wrap_exec_judge_told(struct exec_run *run, const struct pfa_fault *fault)
 
 /* ---- the targets, each with its own part --------------------------------------------------------------------------- */
 
-#define REACH_TARGETS(X) X(core) X(misuse) X(config) X(migrate) X(contig) X(diff) X(text) X(repair) X(owners)
+#define REACH_TARGETS(X) X(core) X(misuse) X(config) X(migrate) X(contig) X(diff) X(text) X(repair) X(owners) X(report) X(walk)
 #define REACH_DECLARE(name) int pfa_target_##name(const uint8_t *data, size_t size);
 REACH_TARGETS(REACH_DECLARE)
 #undef REACH_DECLARE

@@ -124,3 +124,17 @@ int pfa_target_contig(const uint8_t *data, size_t size)
 	(void)size;
 	return 0;
 }
+
+int pfa_target_report(const uint8_t *data, size_t size)
+{
+	(void)data;
+	(void)size;
+	return 0;
+}
+
+int pfa_target_walk(const uint8_t *data, size_t size)
+{
+	(void)data;
+	(void)size;
+	return 0;
+}

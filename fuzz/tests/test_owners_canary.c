@@ -6,15 +6,11 @@
  *
  *   test_owners_canary FOLDER
  */
-#define _DEFAULT_SOURCE
-#include <dirent.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "exec_real.h"
+#include "real_canary.h"
 
-static struct real_calls sound;
+#define sound real_sound
 
 /* ---- balloons --------------------------------------------------------------------------------------------------------- */
 
@@ -169,10 +165,7 @@ static int check_leaks(struct pfa *pfa, unsigned level, struct pfa_violation *ou
 	return sound.check(pfa, level, out);
 }
 
-static const struct {
-	const char *name, *monitor;
-	struct real_calls breaks;  /* what is not NULL */
-} canaries[] = {
+static const struct real_canary canaries[] = {
 	{ "inflate_counts_wrong", "owners device", { .inflate = inflate_counts_wrong } },
 	{ "tell_twice", "owners frames", { .tell = tell_twice } },
 	{ "tell_not", "owners device", { .tell = tell_not } },
@@ -193,77 +186,7 @@ static const struct {
 	{ "check_leaks", "owners end", { .check = check_leaks } },
 };
 
-static void break_calls(const struct real_calls *breaks)
-{
-	real_calls = sound;
-#define BREAK(call) real_calls.call = breaks && breaks->call ? breaks->call : sound.call
-	BREAK(inflate);
-	BREAK(tell);
-	BREAK(z_put);
-	BREAK(z_get);
-	BREAK(z_delete);
-	BREAK(m_free);
-	BREAK(m_move);
-	BREAK(migrate);
-	BREAK(check);
-#undef BREAK
-}
-
-/* ---- running ---------------------------------------------------------------------------------------------------------- */
-
-static bool run_seed(const char *folder, const char *name, struct exec_result *result)
-{
-	static const struct exec_options options = { .stop_before = SIZE_MAX, .real = true };
-	static struct program program;
-	static char text[PROG_TEXT_MAX], path[4096];
-	struct prog_error error;
-
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	FILE *file = fopen(path, "rb");
-	const size_t nr = file ? fread(text, 1, sizeof(text), file) : 0;
-	if (!file || fclose(file) != 0 || prog_parse(text, nr, &program, NULL, NULL, &error) != PROG_TEXT_PROGRAM) {
-		fprintf(stderr, "test_owners_canary: %s is no program\n", path);
-		exit(2);
-	}
-	return exec_run(&program, &options, result) == EXEC_FINDING;
-}
-
-static int is_seed(const struct dirent *entry)
-{
-	const size_t len = strlen(entry->d_name);
-	return len > 8 && strcmp(entry->d_name + len - 8, ".pfa.txt") == 0;
-}
-
 int main(int argc, char **argv)
 {
-	struct dirent **names;
-	struct exec_result result;
-	unsigned silent = 0;
-	const int nr = argc == 2 ? scandir(argv[1], &names, is_seed, alphasort) : -1;
-
-	if (nr <= 0) {
-		fprintf(stderr, "usage: test_owners_canary FOLDER   (with programs in it)\n");
-		return 2;
-	}
-	sound = real_calls;
-	for (size_t c = 0; c < sizeof(canaries) / sizeof(canaries[0]); c++) {
-		int seed = 0;
-		break_calls(&canaries[c].breaks);
-		while (seed < nr && !(run_seed(argv[1], names[seed]->d_name, &result) &&
-		                      strcmp(result.finding.verdict.monitor, canaries[c].monitor) == 0))
-			seed++;
-		printf("%-22s %-16s %s %s\n", canaries[c].name, canaries[c].monitor, seed < nr ? "fires on" : "SILENT",
-		       seed < nr ? names[seed]->d_name : "");
-		silent += seed == nr;
-	}
-	break_calls(NULL);
-	for (int seed = 0; seed < nr; seed++)
-		if (run_seed(argv[1], names[seed]->d_name, &result)) {
-			printf("%s: a finding without a canary: %s\n", names[seed]->d_name, result.finding.text);
-			silent++;
-		}
-	for (int seed = 0; seed < nr; seed++)
-		free(names[seed]);
-	free(names);
-	return silent ? 1 : 0;
+	return real_canaries(argc, argv, canaries, sizeof(canaries) / sizeof(canaries[0]));
 }

@@ -50,7 +50,9 @@ static bool seeds_one(const char *path, const struct sut_ops *sut)
 	if (!seeds_read(path))
 		return true;
 	seeds_nr++;
-	options.real = sut == &sut_pfa && strcmp(program.target, "owners") == 0; /* as fuzz_owners.c */
+	/* as fuzz_owners.c, fuzz_report.c, fuzz_walk.c */
+	options.tells = strcmp(program.target, "report") == 0 ? EXEC_TELLS : strcmp(program.target, "walk") == 0 ? EXEC_WALKS : EXEC_SILENT;
+	options.real = sut == &sut_pfa && (options.tells || strcmp(program.target, "owners") == 0);
 	if (exec_run(&program, &options, &result) == EXEC_FINDING) {
 		fprintf(stderr, "%s:\n", path);
 		exec_report(&program, &options, &result);

@@ -21,6 +21,8 @@ int pfa_target_contig(const uint8_t *data, size_t size);
 int pfa_target_diff(const uint8_t *data, size_t size);
 int pfa_target_text(const uint8_t *data, size_t size);
 int pfa_target_owners(const uint8_t *data, size_t size);
+int pfa_target_report(const uint8_t *data, size_t size);
+int pfa_target_walk(const uint8_t *data, size_t size);
 int pfa_target_repair(const uint8_t *data, size_t size);
 
 static const struct {
@@ -30,6 +32,7 @@ static const struct {
 	{ "core", pfa_target_core }, { "config", pfa_target_config }, { "misuse", pfa_target_misuse },
 	{ "diff", pfa_target_diff }, { "text", pfa_target_text },
 	{ "repair", pfa_target_repair }, { "migrate", pfa_target_migrate }, { "contig", pfa_target_contig }, { "owners", pfa_target_owners },
+	{ "report", pfa_target_report }, { "walk", pfa_target_walk },
 };
 
 bool trace_exec_options(const struct trace_options *o, const struct program *p, struct exec_options *out)
@@ -47,6 +50,10 @@ bool trace_exec_options(const struct trace_options *o, const struct program *p, 
 	}
 	if (strcmp(p->target, "owners") == 0) /* as fuzz_owners.c */
 		out->real = true;
+	if (strcmp(p->target, "report") == 0 || strcmp(p->target, "walk") == 0) { /* as fuzz_report.c and fuzz_walk.c */
+		out->real = true;
+		out->tells = p->target[0] == 'w' ? EXEC_WALKS : EXEC_TELLS;
+	}
 	if (o->sut) {
 		out->sut = sut_find(o->sut);
 		if (!out->sut) {
