@@ -100,8 +100,9 @@ static enum report_step report_unit_locked(struct pfa *p, struct pfai_zone *z, s
 		return REPORT_FULL;
 	}
 	unsigned order = (unsigned)around;
-	while (order > unit && (!report_wanted(r, z, report_base(*rel, order), order) || !report_batch_fits(r, z, order) ||
-	                        !report_above_mark(z, *rel, p, order) ||
+	/* What lies before *rel had its turn in this pass. */
+	while (order > unit && (report_base(*rel, order) < *rel || !report_wanted(r, z, report_base(*rel, order), order) ||
+	                        !report_batch_fits(r, z, order) || !report_above_mark(z, *rel, p, order) ||
 	                        pfai_mark_any_told_locked(z, report_base(*rel, order), (size_t)1 << order)))
 		order--;
 	if (!report_batch_fits(r, z, order))
