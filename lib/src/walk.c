@@ -87,7 +87,7 @@ static void walk_collect_locked(const struct pfai_zone *z, unsigned order, struc
 	while (b->at < z->nr_rel && b->at < limit) {
 		size_t rel = b->at & ~(step - 1);
 		if (order >= PFAI_WORD_SHIFT) {
-			if (step <= z->nr_rel - rel && walk_unit_free(z, rel, step) && !walk_add(b, rel, step))
+			if (step <= z->nr_rel - rel && walk_unit_free(z, rel, step) && !walk_add(b, b->at, rel + step - b->at))
 				return;
 		} else {
 			pfai_word free = walk_blocks(walk_free(z, rel >> PFAI_WORD_SHIFT), order);

@@ -28,7 +28,8 @@ struct pfa_cursor {
 };
 
 /**
- * Told of each run of free frames: as many whole blocks of 2^min_order frames, each naturally aligned, as lie side by side. A long
+ * Told of each run of free frames: as many whole blocks of 2^min_order frames, each naturally aligned, as lie side by side (where the
+ * walk goes on inside of one, from a cursor of another order, its rest). A long
  * run may come in several pieces, cut at block borders. No lock is held: the visitor may call everything of this instance, also
  * another walk, but pfa_fini(), which returns PFA_EDEADLK as long as any walk runs.
  * @return 0: go on; anything else: stop
