@@ -52,6 +52,12 @@ void pfai_mark_freed_locked(struct pfa *p, struct pfai_zone *z, size_t rel, size
 	mark_resident(p, z, rel, end);
 }
 
+void pfai_mark_joined_locked(struct pfa *p, struct pfai_zone *z, size_t pb)
+{
+	if (p->report && p->report->device.min_order > p->pb_order)
+		pfai_mark_freed_locked(p, z, pb << p->pb_order, (size_t)1 << p->pb_order);
+}
+
 bool pfai_mark_has_told_locked(const struct pfa *p, const struct pfai_zone *z, size_t rel, unsigned order)
 {
 	size_t last = (rel + ((size_t)1 << order) - 1) >> p->pb_order;

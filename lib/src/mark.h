@@ -35,6 +35,9 @@ bool pfai_mark_has_told_locked(const struct pfa *p, const struct pfai_zone *z, s
  * pageblock `from` on, else from the beginning. PFAI_NONE: none, or not among the first PFAI_MARK_LOOKS. O(looks x orders). */
 size_t pfai_mark_resident_locked(const struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order, size_t from);
 
+/* An entirely free pageblock counts as another type now: where units are larger they may have become one block by that. */
+void pfai_mark_joined_locked(struct pfa *p, struct pfai_zone *z, size_t pb);
+
 /* Does a unit that has frames of [rel, rel + nr) consist of free frames, and the device does not know them all? */
 bool pfai_mark_news_locked(const struct pfa *p, const struct pfai_zone *z, size_t rel, size_t nr);
 

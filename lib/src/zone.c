@@ -685,6 +685,8 @@ static void zone_change_end(struct pfa *p, struct pfai_zone *z, size_t pb, unsig
 		pfai_index_add(p, z, code, p->pb_order, pb);
 	else if (block)
 		zone_merge_up(p, z, rel, p->pb_order);
+	if (block && PFAI_UNLIKELY(z->st->reporting))
+		pfai_mark_joined_locked(p, z, pb);
 	if (block)
 		return;
 	for (size_t at = rel; at < end;) {

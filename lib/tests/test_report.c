@@ -5,6 +5,8 @@
  */
 #include "report_scene.h"
 
+#include <pfa/contig.h>
+
 #include <string.h>
 
 static void random_step(struct rig *rig, struct rng *rng)
@@ -194,6 +196,28 @@ static void test_order_of_use(void **state)
 		give_all(&rig);
 		stop(&rig);
 	}
+}
+
+/* A unit larger than a pageblock of which one is isolated: nobody can tell of it, until that has ended. */
+static void test_unit_across_isolated(void **state)
+{
+	(void)state;
+	struct rig rig;
+	pfa_token token;
+	base(&rig, 8, 6);
+	host.device.min_order = 8;
+	rig_zone(&rig, 0, 512);
+	start(&rig);
+	MUST_EQ(pfa_isolate_range(rig.pfa, 64, 128, 0, &token, NULL), PFA_OK);
+	MUST(pfa_report_flush(rig.pfa) != PFA_EDEVICE);
+	assert_int_equal(host.nr_frames, 256);
+	MUST_EQ(pfa_undo_isolate_range(rig.pfa, 64, 128, token), PFA_OK);
+	serve(&rig, NULL);
+	rig.now_ns += 2 * PFA_REPORT_RETRY_NS;
+	serve(&rig, NULL);
+	assert_int_equal(host.nr_frames, 512);
+	look(&rig, true);
+	stop(&rig);
 }
 
 /* A freer that is as fast as the device: the pass ends, having seen each address once. */
@@ -391,6 +415,7 @@ static const struct unit_test tests[] = {
 	TEST(test_when),
 	TEST(test_work),
 	TEST(test_order_of_use),
+	TEST(test_unit_across_isolated),
 	TEST(test_steady_freer),
 	TEST(test_marks),
 	TEST(test_filter_and_rate),
