@@ -66,7 +66,7 @@ static const struct {
 	{"pfa_init", "before anyone else can know of the instance"},
 	{"freeing_has_room", "where a zone's lock cannot be waited for, so that there is no other thread"},
 	{"contig_give_back", "where another thread marks a frame bad while its range is being taken"},
-	{"hand_refill", COMPACTS},
+	{"hand_grab", COMPACTS},
 	{"hand_drop", COMPACTS},
 	{"compact_take", COMPACTS},
 	{"compact_skips", COMPACTS},
@@ -263,7 +263,7 @@ static void site_busy(struct pfa *p)
 	pfa_pfn pfn;
 	if (!p->hooks)
 		return;
-	busy_place = place_in("pfai_zone_lockable");
+	busy_place = place_in("pfai_zone_locks");
 	MUST_EQ(sem_init(&busy_locked, 0, 0), 0);
 	MUST_EQ(pfa_alloc(p, LARGE, PFA_MOVABLE | PFA_EXACT_ZONE, &pfn), PFA_OK);
 	MUST_EQ(pthread_create(&thread, NULL, busy_thread, p), 0);
