@@ -6,6 +6,7 @@
 #include <pfa/debug.h>
 
 #include "check.h"
+#include "check_cma.h"
 #include "closed.h"
 #include "leaf.h"
 #include "mark.h"
@@ -506,6 +507,14 @@ static bool check_sums(struct check *c, bool frames)
 	                          check_equal(c, 10, c->moves.isolated, s.isolated, "I10 isolated frames")));
 }
 
+/* Areas change without the zone's lock, so only at quiescence. */
+static bool check_cma(struct check *c)
+{
+	size_t pb = c->quiescent ? pfai_check_cma(c->p, c->z) : PFAI_NONE;
+	return pb == PFAI_NONE ||
+	       check_broken(c, 3, pb << c->p->pb_order, PFAI_CODE_CMA, c->z->pb[pb].code, "I3 the type of a CMA area's pageblock");
+}
+
 /* ---- API ----------------------------------------------------------------------------------------------------------- */
 
 static void check_prepare(struct check *c, struct pfa *p, struct pfai_zone *z, unsigned level, struct pfa_violation *out)
@@ -525,7 +534,7 @@ bool pfai_check_frozen(struct pfa *p, struct pfai_zone *z, unsigned level, struc
 	struct check c;
 	bool frames = level & PFA_CHECK_FRAMES;
 	check_prepare(&c, p, z, level, out);
-	bool fine = check_index(&c) && (!frames || check_frames(&c)) && check_caches(&c, frames) && check_sums(&c, frames);
+	bool fine = check_index(&c) && (!frames || check_frames(&c)) && check_caches(&c, frames) && check_sums(&c, frames) && check_cma(&c);
 	if (moves) {
 		moves->owned += c.moves.owned;
 		moves->live += c.moves.live;

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include <pfa/cma.h>
+
 #include "layout.h"
 
 #include <pfa/pfa.h>
@@ -260,6 +262,15 @@ static enum pfa_config_problem config_check_pool(const struct pfa_config *cfg, c
 	return PFA_CONFIG_FINE;
 }
 
+/* Room for areas: those of the configuration, and some more. What is over the limit is no area, but CMA memory all the same. */
+static uint32_t config_nr_cma(const struct pfa_config *cfg, const struct pfai_geometry *g)
+{
+	size_t nr = PFA_CMA_MORE;
+	for (uint32_t i = 0; i < g->nr_zones; i++)
+		nr += pfai_config_zone(cfg, i)->nr_cma;
+	return nr < PFAI_CMA_LIMIT ? (uint32_t)nr : PFAI_CMA_LIMIT;
+}
+
 enum pfa_config_problem pfai_config_check(const struct pfa_config *cfg, struct pfai_geometry *g, unsigned *index)
 {
 	*index = 0;
@@ -291,6 +302,7 @@ enum pfa_config_problem pfai_config_check(const struct pfa_config *cfg, struct p
 	if (problem)
 		return problem;
 	*index = 0;
+	g->nr_cma = config_nr_cma(cfg, g);
 	problem = config_check_span(cfg, g);
 	return problem ? problem : config_check_pool(cfg, g, index);
 }

@@ -97,41 +97,57 @@ static int contig_empty(struct pfai_evacuation *e, const struct pfai_hold *h, si
 	return result;
 }
 
-/* A range of one zone; e and h are prepared. @return PFA_OK: its frames are HEAD, and nobody knows it yet. */
-static int contig_range(struct pfai_evacuation *e, struct pfai_hold *h, size_t lo, size_t hi, bool *zero)
+/* Whoever waits for pageblocks of the area may look again. One that announces itself too late for this waits for a bounded time. */
+static void contig_taker_ends(const struct pfa *p, struct pfai_contig *c)
 {
-	int result = pfai_load_relaxed(&h->z->st->corrupt) ? PFA_ECORRUPT : pfai_evacuable(e, lo, hi);
-	h->why = e->why;
-	if (result != PFA_OK)
+	(void)pfai_add32(&c->area->takers, UINT32_MAX);
+	(void)pfai_add32(&c->area->ended, 1u);
+	c->nr_holds++;
+	if (pfai_load_relaxed(&c->area->waiters) && p->os.wake)
+		p->os.wake(p->os.ctx, (const void *)(uintptr_t)&c->area->ended);
+}
+
+/* The range, which is in one zone, while its pageblocks are held. @return PFA_OK: its frames are HEAD, and nobody knows it yet. */
+static int contig_held(struct pfai_evacuation *e, struct pfai_hold *h, struct pfai_contig *c)
+{
+	int result = pfai_hold(e->p, h, c->flags & PFA_CMA);
+	if (result != PFA_OK) {
+		e->why = h->why;
 		return result;
-	result = pfai_hold(e->p, h, e->flags & PFA_CMA);
-	if (result != PFA_OK)
-		return result;
-	e->why = (struct pfa_blocker){ PFA_BLOCKER_BUSY, h->z->origin + lo };
-	result = contig_empty(e, h, lo, hi, zero);
+	}
+	e->why = (struct pfa_blocker){ PFA_BLOCKER_BUSY, c->start };
+	result = contig_empty(e, h, c->start - h->z->origin, c->end - h->z->origin, &c->zero);
 	pfai_evacuation_end(e);
 	pfai_unhold(e->p, h);
-	h->why = e->why;
 	return result;
 }
 
-int pfai_contig_take(struct pfa *p, pfa_pfn start, pfa_pfn end, uint32_t flags, bool *zero, struct pfa_blocker *why,
-                     const char *function)
+int pfai_contig_take(struct pfa *p, struct pfai_contig *c)
 {
 	struct pfai_hold h;
-	int result = PFA_ERANGE;
-	if (pfai_hold_begin(p, &h, start, end)) {
-		struct pfai_evacuation e = { .p = p, .z = h.z, .flags = flags, .function = function, .why = { PFA_BLOCKER_NONE, start } };
-		result = contig_range(&e, &h, start - h.z->origin, end - h.z->origin, zero);
+	if (!pfai_hold_begin(p, &h, c->start, c->end)) {
+		c->why = h.why;
+		return PFA_ERANGE;
 	}
-	*why = h.why;
+	struct pfai_evacuation e = { .p = p, .z = h.z, .flags = c->flags, .function = c->function, .why = { PFA_BLOCKER_NONE, c->start } };
+	int result = pfai_load_relaxed(&h.z->st->corrupt)
+	                     ? PFA_ECORRUPT
+	                     : pfai_evacuable(&e, c->start - h.z->origin, c->end - h.z->origin);
+	if (result == PFA_OK) {
+		if (c->area)
+			(void)pfai_add32(&c->area->takers, 1u);
+		result = contig_held(&e, &h, c);
+		if (c->area)
+			contig_taker_ends(p, c);
+	}
+	c->why = e.why;
 	return result;
 }
 
 int pfa_alloc_contig_range(struct pfa *p, pfa_pfn start, pfa_pfn end, uint32_t flags, struct pfa_blocker *why)
 {
 	static const char function[] = "pfa_alloc_contig_range";
-	struct pfa_blocker blocker;
+	struct pfai_contig c = { .start = start, .end = end, .flags = flags, .function = function };
 	struct pfai_request rq;
 	int result = pfai_closed_or_inside(p, function);
 	if (result != PFA_OK)
@@ -141,9 +157,10 @@ int pfa_alloc_contig_range(struct pfa *p, pfa_pfn start, pfa_pfn end, uint32_t f
 	result = pfai_request_parse(p, &rq, 0, flags & PFA_ZERO, function);
 	if (result != PFA_OK)
 		return result;
-	result = pfai_contig_take(p, start, end, flags, &rq.zero, &blocker, function);
+	result = pfai_contig_take(p, &c);
 	if (result != PFA_OK)
-		return pfai_blocked(p, why, blocker, result, function);
+		return pfai_blocked(p, why, c.why, result, function);
+	rq.zero = c.zero;
 	rq.zone = pfai_zone_of(p, start);
 	result = pfai_request_finish(p, &rq, start, end - start, 0);
 	if (why)

@@ -7,9 +7,19 @@
 
 #include "isolate.h"
 
-/* Takes [start, end) of one zone as pfa_alloc_contig_range() does; its frames are HEAD then, and nobody knows it yet. *zero: their
- * content is known. @return as there, damage is not told yet; *why says what was in the way. */
-int pfai_contig_take(struct pfa *p, pfa_pfn start, pfa_pfn end, uint32_t flags, bool *zero, struct pfa_blocker *why,
-                     const char *function);
+struct pfai_contig {
+	pfa_pfn start, end;
+	uint32_t flags;
+	struct pfai_cma *area; /* that takes it; NULL: none */
+	const char *function;
+	/* results */
+	bool zero;             /* the content is known */
+	unsigned nr_holds;     /* times that pageblocks were held, or found to be, for the area */
+	struct pfa_blocker why;
+};
+
+/* Takes [start, end) of one zone as pfa_alloc_contig_range() does; its frames are HEAD then, and nobody knows it yet. @return as there,
+ * damage is not told yet; c->why says what was in the way. */
+int pfai_contig_take(struct pfa *p, struct pfai_contig *c);
 
 #endif

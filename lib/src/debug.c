@@ -138,6 +138,7 @@ void pfa_regions(const struct pfa *p, void (*visit)(void *ctx, const struct pfa_
 		debug_visit(&v, "traces", p->traces, p->nr_traces, sizeof(*p->traces), false);
 	if (p->report)
 		debug_visit(&v, "report", p->report, 1, sizeof(*p->report), false);
+	debug_visit(&v, "cma", p->cma, p->nr_cma, sizeof(*p->cma), false);
 	if (p->table) {
 		debug_visit(&v, "owners", p->owners, p->max_owners, sizeof(*p->owners), false);
 		debug_visit(&v, "owner_table", p->table, p->span, sizeof(*p->table), false);

@@ -77,6 +77,12 @@ void pfa_fork_child(struct pfa *p, bool shared)
 	pfai_store_relaxed(&p->st->serving, 0u);
 	for (uint32_t i = 0; i < p->nr_zones; i++)
 		pfai_store_relaxed(&p->zones[i].st->compaction.busy, 0u);
+	for (uint32_t i = 0; i < p->nr_cma; i++) { /* who was in an area; what they held stays held */
+		struct pfai_cma *a = &p->cma[i];
+		pfai_store_relaxed(&a->use, pfai_load_relaxed(&a->use) & ~PFAI_CMA_CALLS);
+		pfai_store_relaxed(&a->takers, 0u);
+		pfai_store_relaxed(&a->waiters, 0u);
+	}
 	if (p->table) {
 		pfai_store_relaxed(&p->st->orphaned, 1u);
 		shared |= fork_movers(p);

@@ -25,4 +25,7 @@ int pfai_free_claimed_past(struct pfa *p, struct pfai_zone *z, size_t offset, un
  * none now, nothing was done. *result is set to PFA_ECORRUPT or PFA_EBUSY where that was met. No lock held. */
 bool pfai_range_quarantined(struct pfa *p, size_t offset, size_t nr_frames, int *result);
 
+/* pfa_free_range(), under any name. */
+int pfai_range_free(struct pfa *p, pfa_pfn first, size_t nr_frames, const char *function);
+
 #endif

@@ -118,6 +118,19 @@ static void init_zone_maps(struct pfa *p, struct pfai_zone *z, const struct pfa_
 	}
 }
 
+/* Each run of the configuration is an area. */
+static void init_cma(struct pfa *p, const struct pfa_config *cfg)
+{
+	uint32_t nr = 0;
+	for (uint32_t i = 0; i < p->nr_zones; i++) {
+		const struct pfa_zone_config *zc = pfai_config_zone(cfg, i);
+		for (size_t j = 0; j < zc->nr_cma && nr < p->nr_cma; j++, nr++) {
+			p->cma[nr].run = zc->cma[j];
+			pfai_store_relaxed(&p->cma[nr].use, PFAI_CMA_LIVE);
+		}
+	}
+}
+
 /* All MOVABLE but CMA. Pageblocks that are shared are put right when all zones are through. */
 static void init_zone_routes(struct pfa *p, struct pfai_zone *z, const struct pfa_zone_config *zc)
 {
@@ -268,6 +281,7 @@ static void init_root(struct pfa *p, const struct pfai_geometry *g, const struct
 	p->nr_traces = g->nr_traces;
 	p->trace_shift = cfg->trace_shift;
 	p->max_owners = g->max_owners;
+	p->nr_cma = g->nr_cma;
 	p->zero_invert = cfg->flags & PFA_CONFIG_ZEROED_POOL ? PFAI_ONES : 0;
 	p->pool = cfg->pool;
 	p->pool_pfn = cfg->pool_pfn;
@@ -343,6 +357,7 @@ int pfa_init(void *memory, size_t bytes, const struct pfa_config *cfg, struct pf
 		(void)pfai_zone_lock(p, &p->zones[i]);
 		pfai_zone_unlock(p, &p->zones[i]); /* publishes the hints */
 	}
+	init_cma(p, cfg);
 	init_shadow(p, cfg, true);
 	*out = p;
 	return PFA_OK;

@@ -324,6 +324,23 @@ struct pfai_report {
 	struct pfa_run runs[PFA_REPORT_CAPACITY_LIMIT];
 };
 
+/* A CMA area. Guard: none, atomics; run is written while use says BUSY, and constant while it says LIVE. */
+struct pfai_cma {
+	pfai_a32 use;     /* generation << 24 | PFAI_CMA_LIVE or _BUSY | calls that are in it */
+	pfai_a32 takers;  /* calls that hold, or try to, just now; */
+	pfai_a32 ended;   /* times that one of these ended, */
+	pfai_a32 waiters; /* and calls that wait for that */
+	pfai_a32 granted; /* frames */
+	struct pfa_run run;
+	pfai_aword allocs, failed, waits; /* events */
+};
+
+/* A handle is generation << 24 | index + 1. */
+#define PFAI_CMA_LIMIT ((1u << 24) - 1)
+#define PFAI_CMA_LIVE (1u << 23)
+#define PFAI_CMA_BUSY (1u << 22) /* being made or ended */
+#define PFAI_CMA_CALLS (PFAI_CMA_BUSY - 1)
+
 /* Why an instance answers no call any more; 0: it does. */
 enum pfai_closed { PFAI_OPEN, PFAI_FORKED, PFAI_ENDED };
 
@@ -409,6 +426,8 @@ struct pfa {
 	struct pfai_owner *owners;
 	uint32_t max_owners;
 	struct pfai_report *report;   /* NULL: not configured */
+	struct pfai_cma *cma;
+	uint32_t nr_cma;
 	uint8_t poison;         /* enum pfa_poison, never DEFAULT */
 	/* Blocks that a cpu's quarantine has room for, config.quarantine + evict; 0: none. When it is full `evict` blocks leave. */
 	uint32_t quarantine, evict;

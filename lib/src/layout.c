@@ -133,6 +133,7 @@ bool pfai_layout(const struct pfa_config *cfg, const struct pfai_geometry *g, un
 	struct pfai_record *history = g->nr_history ? layout_take(&c, g->span, g->nr_history * sizeof(*history)) : NULL;
 	struct pfai_trace *traces = g->nr_traces ? layout_take(&c, g->nr_traces, sizeof(*traces)) : NULL;
 	struct pfai_report *report = g->reporting ? layout_take(&c, 1, sizeof(*report)) : NULL;
+	struct pfai_cma *cma = layout_take(&c, g->nr_cma, sizeof(*cma));
 	struct pfai_owner *owners = g->max_owners ? layout_take(&c, g->max_owners, sizeof(*owners)) : NULL;
 	struct pfai_entry *table = g->max_owners ? layout_take(&c, g->span, sizeof(*table)) : NULL;
 	*out_bytes = g->guard ? layout_gap(&c) : c.at;
@@ -142,6 +143,7 @@ bool pfai_layout(const struct pfa_config *cfg, const struct pfai_geometry *g, un
 	p->history = history;
 	p->traces = traces;
 	p->report = report;
+	p->cma = cma;
 	p->owners = owners;
 	p->table = table;
 	p->zones = zones;

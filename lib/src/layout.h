@@ -15,7 +15,7 @@ struct pfai_geometry {
 	unsigned cached_orders, slot_shift, level;
 	uint32_t nr_cpus, nr_zones, cache_high, cache_batch;
 	bool caches_default_high, track_zero, generations, reporting;
-	uint32_t nr_history, nr_traces, max_owners;
+	uint32_t nr_history, nr_traces, max_owners, nr_cma;
 	size_t guard; /* bytes; 0: none */
 	enum pfa_poison poison;
 	uint32_t quarantine, evict; /* as in struct pfa */

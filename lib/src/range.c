@@ -166,7 +166,7 @@ static bool range_zones_lockable(struct pfa *p, pfa_pfn first, size_t nr_frames)
 	return true;
 }
 
-static int range_free(struct pfa *p, pfa_pfn first, size_t nr_frames, const char *function)
+int pfai_range_free(struct pfa *p, pfa_pfn first, size_t nr_frames, const char *function)
 {
 	int closed = pfai_closed(p, function);
 	if (closed != PFA_OK)
@@ -220,10 +220,10 @@ static int range_free(struct pfa *p, pfa_pfn first, size_t nr_frames, const char
 
 int pfa_free_range(struct pfa *p, pfa_pfn first, size_t nr_frames)
 {
-	return range_free(p, first, nr_frames, "pfa_free_range");
+	return pfai_range_free(p, first, nr_frames, "pfa_free_range");
 }
 
 int pfa_free_contig_range(struct pfa *p, pfa_pfn start, size_t nr_frames)
 {
-	return range_free(p, start, nr_frames, "pfa_free_contig_range");
+	return pfai_range_free(p, start, nr_frames, "pfa_free_contig_range");
 }

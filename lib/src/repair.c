@@ -10,6 +10,7 @@
 #include <pfa/harden.h>
 
 #include "check.h"
+#include "check_cma.h"
 #include "closed.h"
 #include "generation.h"
 #include "mark.h"
@@ -415,9 +416,11 @@ static void repair_type(struct repair *r, size_t pb)
 	size_t size = (size_t)1 << r->p->pb_order;
 	unsigned code = (pb + 1) * size <= r->first ? PFAI_CODE_MOVABLE : repair_code(r, pb);
 	bool partial = rec->flags & PFAI_PB_PARTIAL;
+	if (r->quiescent && pfai_cma_covers(r->p, z, pb))
+		code = PFAI_CODE_CMA;
 	if (code == PFAI_CODE_HIGHATOMIC && z->st->reserved_high + size > z->highatomic_limit)
 		code = PFAI_CODE_MOVABLE;
-	if ((partial && !pfai_code_is_common(code)) || (!rec->used && !pfai_pb_holder(rec) && pfai_code_reverts(code)))
+	if ((partial && code == PFAI_CODE_HIGHATOMIC) || (!rec->used && !pfai_pb_holder(rec) && pfai_code_reverts(code)))
 		code = PFAI_CODE_MOVABLE;
 	if (code == PFAI_CODE_HIGHATOMIC)
 		z->st->reserved_high += size;

@@ -10,21 +10,11 @@
 #include "contig.h"
 #include "damage.h"
 #include "hook.h"
+#include "search.h"
 
 #define SEARCH_FLAGS (PFA_ZERO | PFA_NOWAIT | PFA_NOMIGRATE | PFA_CMA | PFA_EXACT_ZONE | 0xFF000000u)
 #define SEARCH_BATCH 64u /* pageblocks that are looked at in one lock hold */
 #define SEARCH_BEST 8u   /* windows that are remembered in one pass */
-
-struct search {
-	struct pfa *p;
-	struct pfai_zone *z;
-	size_t nr, align; /* frames; align: a power of two */
-	uint32_t flags;
-	const char *function;
-	bool zero, met_corrupt;
-	int result;       /* PFA_ENOMEM until something better is known */
-	pfa_pfn found;
-};
 
 /* A window: pageblocks that a run which begins in the first of them needs at least. */
 struct search_window {
@@ -32,7 +22,7 @@ struct search_window {
 };
 
 /* The frame behind the block at pfn, which was in the way; but not before start + 1. */
-static pfa_pfn search_behind(const struct search *s, pfa_pfn pfn, pfa_pfn start)
+static pfa_pfn search_behind(const struct pfai_search *s, pfa_pfn pfn, pfa_pfn start)
 {
 	uint8_t byte = pfai_zone_of(s->p, pfn) == s->z ? pfai_load_relaxed(&s->p->bytes[pfn - s->p->base]) : 0;
 	unsigned order = byte & PFAI_STATE_MASK ? byte & PFAI_ORDER_MASK : 0;
@@ -41,12 +31,16 @@ static pfa_pfn search_behind(const struct search *s, pfa_pfn pfn, pfa_pfn start)
 }
 
 /* One attempt. True: that was it, one way or the other. *next: the first frame that is not known to be in the way. */
-static bool search_try(struct search *s, pfa_pfn start, pfa_pfn *next)
+static bool search_try(struct pfai_search *s, pfa_pfn start, pfa_pfn *next)
 {
-	struct pfa_blocker why = { PFA_BLOCKER_NONE, start };
-	int result = pfai_contig_take(s->p, start, start + s->nr, s->flags & ~(PFA_EXACT_ZONE | 0xFF000000u), &s->zero, &why, s->function);
+	struct pfai_contig c = { .start = start, .end = start + s->nr, .flags = s->flags & ~(PFA_EXACT_ZONE | 0xFF000000u),
+	                         .area = s->area, .function = s->function };
+	int result = pfai_contig_take(s->p, &c);
 	s->found = start;
-	*next = search_behind(s, why.pfn, start);
+	s->zero = c.zero;
+	s->met_held |= c.why.reason == PFA_BLOCKER_HELD;
+	s->nr_holds += c.nr_holds;
+	*next = search_behind(s, c.why.pfn, start);
 	if (result == PFA_EAGAIN) /* flags: without them there might be a way */
 		s->result = result;
 	if (result != PFA_OK && result != PFA_ECORRUPT)
@@ -56,23 +50,25 @@ static bool search_try(struct search *s, pfa_pfn start, pfa_pfn *next)
 }
 
 /* The first multiple of the alignment from pfn on. */
-static pfa_pfn search_align(const struct search *s, pfa_pfn pfn)
+static pfa_pfn search_align(const struct pfai_search *s, pfa_pfn pfn)
 {
 	return (pfn + (s->align - 1)) & ~(pfa_pfn)(s->align - 1);
 }
 
-/* A free block of some type that the run fits into, best fit. PFAI_NONE: none. */
-static size_t search_free_locked(const struct search *s, unsigned order)
+/* A free block of some type (of an area: in it) that the run fits into, best fit. PFAI_NONE: none. */
+static size_t search_free_locked(const struct pfai_search *s, unsigned order)
 {
 	static const uint8_t codes[] = { PFAI_CODE_CMA, PFAI_CODE_RECLAIMABLE, PFAI_CODE_UNMOVABLE, PFAI_CODE_MOVABLE };
 	size_t best = PFAI_NONE;
+	if (s->area)
+		return pfai_zone_first_in_locked(s->p, s->z, PFAI_CODE_CMA, order, s->lo - s->z->origin, s->hi - s->z->origin);
 	for (unsigned i = s->flags & PFA_CMA ? 0 : 1; i < sizeof(codes) && best == PFAI_NONE; i++)
 		if (s->z->st->nonempty[codes[i]] >> order)
 			best = pfai_zone_first_locked(s->p, s->z, codes[i], order);
 	return best;
 }
 
-static bool search_free(struct search *s)
+static bool search_free(struct pfai_search *s)
 {
 	unsigned order = 0;
 	pfa_pfn next;
@@ -86,7 +82,7 @@ static bool search_free(struct search *s)
 }
 
 /* What a pageblock costs; SIZE_MAX / 4: it cannot be had. */
-static size_t search_cost(const struct search *s, size_t pb)
+static size_t search_cost(const struct pfai_search *s, size_t pb)
 {
 	const struct pfai_pb *rec = &s->z->pb[pb];
 	unsigned code = pfai_pb_code(rec);
@@ -101,10 +97,10 @@ static bool search_before(const struct search_window *a, const struct search_win
 }
 
 /* The first place in a pageblock at which a run may begin; at its end or behind: there is none. */
-static pfa_pfn search_place(const struct search *s, size_t pb)
+static pfa_pfn search_place(const struct pfai_search *s, size_t pb)
 {
 	const pfa_pfn begin = s->z->origin + (pb << s->p->pb_order);
-	return search_align(s, begin > s->z->start ? begin : s->z->start);
+	return search_align(s, begin > s->lo ? begin : s->lo);
 }
 
 /* The window joins the best ones, if it is one. */
@@ -122,19 +118,21 @@ static void search_remember(struct search_window best[SEARCH_BEST], unsigned *n,
 }
 
 /* The best windows after `last` (NULL: of all), in their order; one that costs nothing ends the pass. Returns how many. */
-static unsigned search_pass(const struct search *s, const struct search_window *last, struct search_window best[SEARCH_BEST])
+static unsigned search_pass(struct pfai_search *s, const struct search_window *last, struct search_window best[SEARCH_BEST])
 {
 	const size_t pb_order = s->p->pb_order, width = ((s->nr - 1) >> pb_order) + 1;
-	size_t first = (s->z->start - s->z->origin) >> pb_order, end = first, cost = 0;
+	size_t first = (s->lo - s->z->origin) >> pb_order, stop = ((s->hi - 1 - s->z->origin) >> pb_order) + 1, end = first, cost = 0;
 	unsigned n = 0;
-	while (end < s->z->nr_pb) {
+	while (end < stop) {
 		if (!pfai_zone_lock(s->p, s->z))
 			return n;
-		for (unsigned i = 0; i < SEARCH_BATCH && end < s->z->nr_pb; i++) {
+		for (unsigned i = 0; i < SEARCH_BATCH && end < stop; i++) {
 			size_t more = search_cost(s, end++);
 			cost = more < SIZE_MAX / 4 ? cost + more : 0;
-			if (more == SIZE_MAX / 4)
+			if (more == SIZE_MAX / 4) {
 				first = end; /* no window has it */
+				s->met_held |= pfai_pb_holder(&s->z->pb[end - 1]) != 0;
+			}
 			if (end - first < width)
 				continue;
 			struct search_window w = { cost, first };
@@ -146,17 +144,17 @@ static unsigned search_pass(const struct search *s, const struct search_window *
 		}
 		pfai_zone_unlock(s->p, s->z);
 		if (n && !best[0].cost) /* nothing is better */
-			break;
+			return s->area ? 1 : n; /* of an area none is left out: the next pass begins after this window */
 	}
 	return n;
 }
 
 /* Tries the places in the window's first pageblock at which a run may begin, from each thing in the way to behind it. */
-static bool search_window(struct search *s, const struct search_window *w)
+static bool search_window(struct pfai_search *s, const struct search_window *w)
 {
 	const pfa_pfn stop = s->z->origin + ((w->pb + 1) << s->p->pb_order);
 	pfa_pfn at = search_place(s, w->pb);
-	for (unsigned tries = 0; tries < PFA_CONTIG_PLACES && at < stop && at < s->z->end && s->nr <= s->z->end - at; tries++) {
+	for (size_t tries = 0; (s->area || tries < PFA_CONTIG_PLACES) && at < stop && at < s->hi && s->nr <= s->hi - at; tries++) {
 		if (search_try(s, at, &at))
 			return true;
 		at = search_align(s, at);
@@ -164,11 +162,11 @@ static bool search_window(struct search *s, const struct search_window *w)
 	return false;
 }
 
-static bool search_zone(struct search *s)
+bool pfai_search(struct pfai_search *s)
 {
 	struct search_window best[SEARCH_BEST], last;
 	const struct search_window *after = NULL;
-	if (s->nr > s->z->end - s->z->start)
+	if (s->nr > s->hi - s->lo)
 		return false;
 	if (pfai_load_relaxed(&s->z->st->corrupt)) {
 		s->met_corrupt = true;
@@ -180,7 +178,9 @@ static bool search_zone(struct search *s)
 	}
 	if (search_free(s))
 		return true;
-	for (unsigned windows = 0; windows < PFA_CONTIG_WINDOWS; windows += SEARCH_BEST) {
+	/* Of an area each pass finds one window at least, until there is none. */
+	size_t passes = s->area ? ((s->hi - s->lo) >> s->p->pb_order) + 1 : PFA_CONTIG_WINDOWS / SEARCH_BEST;
+	for (; passes; passes--) {
 		unsigned n = search_pass(s, after, best);
 		for (unsigned i = 0; i < n; i++)
 			if (search_window(s, &best[i]))
@@ -205,11 +205,13 @@ int pfa_alloc_contig(struct pfa *p, size_t nr_frames, size_t align_frames, uint3
 	result = pfai_request_parse(p, &rq, 0, flags & (PFA_ZERO | PFA_EXACT_ZONE | 0xFF000000u), function);
 	if (result != PFA_OK)
 		return result;
-	struct search s = { .p = p, .nr = nr_frames, .align = align_frames, .flags = flags, .function = function, .result = PFA_ENOMEM };
+	struct pfai_search s = { .p = p, .nr = nr_frames, .align = align_frames, .flags = flags, .function = function, .result = PFA_ENOMEM };
 	bool done = false;
 	for (unsigned i = rq.first_zone; i <= rq.last_zone && !done; i++) {
 		s.z = &p->zones[i];
-		done = search_zone(&s);
+		s.lo = s.z->start;
+		s.hi = s.z->end;
+		done = pfai_search(&s);
 	}
 	if (s.result == PFA_ENOMEM && s.met_corrupt)
 		s.result = PFA_ECORRUPT;

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "fork_scenes.h"
 
+#include <pfa/cma.h>
 #include <pfa/contig.h>
 #include <pfa/harden.h>
 #include <pfa/walk.h>
@@ -302,6 +303,27 @@ static void site_ranges(struct pfa *p)
 			MUST_EQ(pfa_free_contig_range(p, pfn, nr), PFA_OK);
 }
 
+enum { PB = 64 };
+
+/* A pageblock that is free becomes an area, is taken from, looked at, and is none any more. */
+static void site_cma(struct pfa *p)
+{
+	struct pfa_cma_stats stats = {.size = sizeof(stats)};
+	struct pfa_pageblock_info info;
+	pfa_pfn pfn = 2 * FRAMES;
+	pfa_cma area;
+	do {
+		MUST(pfn >= PB);
+		pfn -= PB;
+		MUST_EQ(pfa_pageblock_info(p, pfn, &info), PFA_OK);
+	} while (info.free != PB);
+	MUST_EQ(pfa_cma_create(p, pfn, PB, 0, &area, NULL), PFA_OK);
+	MUST_EQ(pfa_cma_alloc(p, area, 3, 1, 0, &pfn), PFA_OK);
+	MUST_EQ(pfa_cma_stats(p, area, &stats), PFA_OK);
+	MUST_EQ(pfa_cma_release(p, area, pfn, 3), PFA_OK);
+	MUST_EQ(pfa_cma_destroy(p, area), PFA_OK);
+}
+
 const struct site scene_sites[] = {
 	{"alloc_miss", site_alloc_miss, 1, SITE_PLAIN},
 	{"alloc_direct", site_alloc_direct, 2, SITE_PLAIN},
@@ -318,6 +340,7 @@ const struct site scene_sites[] = {
 	{"bad", site_bad, 2, SITE_PLAIN},
 	{"repair", site_repair, 2, SITE_PLAIN},
 	{"ranges", site_ranges, 6, SITE_PLAIN},
+	{"cma", site_cma, 6, SITE_PLAIN},
 };
 enum { NR_SITES = sizeof(scene_sites) / sizeof(scene_sites[0]) };
 const unsigned scene_nr_sites = NR_SITES;

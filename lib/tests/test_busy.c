@@ -8,13 +8,14 @@
 #include "unit.h"
 
 #include <pfa/compact.h>
+#include <pfa/cma.h>
 #include <pfa/contig.h>
 #include <pfa/harden.h>
 
 #include <pthread.h>
 #include <string.h>
 
-enum { FRAMES = 1024 };
+enum { FRAMES = 1024, PB = 64 };
 
 static struct {
 	struct rig rig;
@@ -417,7 +418,12 @@ static void test_ranges_back_out(void **state)
 		struct pfa *pfa = busy.rig.pfa;
 		const pfa_pfn start = busy.rig.zones[0].start;
 		EXPECT(pfa_isolate_range, PFA_OK, pfa, start, start + 1, 0, &held, &why);
+		const pfa_pfn whole = (start + 3 * PB) / PB * PB;
+		pfa_cma area;
+		EXPECT(pfa_cma_create, PFA_OK, pfa, whole, PB, 0, &area, &why);
 		pthread_t thread = hold(cache ? hold_cache : hold_zone);
+		EXPECT(pfa_cma_create, PFA_EBUSY, pfa, whole + PB, PB, 0, &(pfa_cma){0}, &why);
+		assert_int_equal(why.reason, PFA_BLOCKER_BUSY);
 		EXPECT(pfa_isolate_range, PFA_EBUSY, pfa, start + 70, start + 71, 0, &token, &why);
 		assert_int_equal(why.reason, PFA_BLOCKER_BUSY);
 		EXPECT(pfa_alloc_contig_range, PFA_EBUSY, pfa, start + 70, start + 71, 0, &why);
@@ -425,6 +431,10 @@ static void test_ranges_back_out(void **state)
 		if (!cache) {
 			pfa_pfn pfn;
 			EXPECT(pfa_alloc_contig, PFA_EBUSY, pfa, 4, 1, PFA_EXACT_ZONE, &pfn);
+			struct pfa_cma_stats stats = {.size = sizeof(stats)};
+			EXPECT(pfa_cma_alloc, PFA_EBUSY, pfa, area, 4, 1, 0, &pfn);
+			EXPECT(pfa_cma_stats, PFA_EBUSY, pfa, area, &stats);
+			EXPECT(pfa_cma_destroy, PFA_EBUSY, pfa, area);
 			EXPECT(pfa_undo_isolate_range, PFA_EBUSY, pfa, start, start + 1, held);
 			EXPECT(pfa_test_isolated, PFA_EBUSY, pfa, start, start + 1, held, &why);
 		}
@@ -433,6 +443,7 @@ static void test_ranges_back_out(void **state)
 		EXPECT(pfa_alloc_contig_range, PFA_OK, pfa, start + 70, start + 71, 0, &why);
 		EXPECT(pfa_free_contig_range, PFA_OK, pfa, start + 70, 1);
 		EXPECT(pfa_undo_isolate_range, PFA_OK, pfa, start, start + 1, held);
+		EXPECT(pfa_cma_destroy, PFA_OK, pfa, area);
 		stop();
 	}
 }

@@ -91,6 +91,12 @@ static const struct {
 	{"pfa_alloc_contig_range", "OK EBUSY EAGAIN ENOMEM ERANGE EINVAL ENOTSUP EDEADLK ECORRUPT"},
 	{"pfa_alloc_contig", "OK ENOMEM EAGAIN EINVAL EBUSY ENOTSUP EDEADLK ECORRUPT"},
 	{"pfa_free_contig_range", "OK EINVAL EMISUSE ECORRUPT"},
+	{"pfa_cma_create", "OK EBUSY EAGAIN ENOMEM ERANGE EINVAL EDEADLK ECORRUPT"},
+	{"pfa_cma_destroy", "OK EBUSY EINVAL EDEADLK ECORRUPT"},
+	{"pfa_cma_find", "OK ERANGE"},
+	{"pfa_cma_alloc", "OK ENOMEM EAGAIN EBUSY EINVAL ENOTSUP EDEADLK ECORRUPT"},
+	{"pfa_cma_release", "OK EINVAL EMISUSE ECORRUPT"},
+	{"pfa_cma_stats", "OK EINVAL EBUSY"},
 	{"pfa_frame_info", "OK EBUSY"},
 	{"pfa_pageblock_info", "OK ERANGE EBUSY"},
 	{"pfa_check", "OK ECORRUPT EINVAL EBUSY"},
@@ -324,7 +330,7 @@ static void compare_header(const char *dir, const char *name, bool seen[NR_DOCUM
 
 int main(int argc, char **argv)
 {
-	static const char *const headers[] = {"types.h", "config.h", "pfa.h", "stats.h", "debug.h", "harden.h", "copy.h", "movable.h", "compact.h", "walk.h", "contig.h", "report.h"};
+	static const char *const headers[] = {"types.h", "config.h", "pfa.h", "stats.h", "debug.h", "harden.h", "copy.h", "movable.h", "compact.h", "walk.h", "contig.h", "cma.h", "report.h"};
 	bool seen[NR_DOCUMENTED] = {false};
 	if (argc < 3) {
 		fprintf(argc == 2 && strcmp(argv[1], "--help") == 0 ? stdout : stderr,

@@ -10,6 +10,7 @@
 #include <pfa/compact.h>
 #include <pfa/report.h>
 #include <pfa/walk.h>
+#include <pfa/cma.h>
 #include <pfa/contig.h>
 #include <pfa/harden.h>
 #include <pfa/movable.h>
@@ -168,7 +169,15 @@ static void expect_contig(struct pfa *p, int code)
 	EXPECT(pfa_free_contig_range, code, p, 0, 64);
 	pfa_pfn found;
 	EXPECT(pfa_alloc_contig, code, p, 64, 1, 0, &found);
-	MUST(token == 7 && why.pfn == 7);
+	struct pfa_cma_stats stats = {.size = sizeof(stats)};
+	pfa_cma area = 7;
+	EXPECT(pfa_cma_create, code, p, 0, 64, 0, &area, &why);
+	EXPECT(pfa_cma_find, code, p, 0, &area);
+	EXPECT(pfa_cma_alloc, code, p, 1, 1, 1, 0, &found);
+	EXPECT(pfa_cma_release, code, p, 1, 0, 1);
+	EXPECT(pfa_cma_stats, code, p, 1, &stats);
+	EXPECT(pfa_cma_destroy, code, p, 1);
+	MUST(token == 7 && why.pfn == 7 && area == 7);
 }
 
 /* Every function that returns a code, with arguments that were fine before. */

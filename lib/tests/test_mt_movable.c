@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Movable blocks under threads: movers, compaction and range calls against users that write under the page lock, pin, free (from outside, and
+ * Movable blocks under threads: movers, compaction, range calls and CMA areas against users that write under the page lock, pin, free (from outside, and
  * inside the ops), and owners that come and go. The content of every block follows it; a frame is one block's at any time; no
  * op of a block runs twice at once, or after its owner was destroyed. Memory is written without atomics under the page lock
  * alone, so that a sanitizer sees what that lock does not order.
  */
 #include "mt.h"
 
+#include <pfa/cma.h>
 #include <pfa/compact.h>
 #include <pfa/contig.h>
 
@@ -14,7 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CELLS = 200, THREADS = 10, FIRST = 5, FRAMES = 2000, ORDERS = 3, SHORT_BLOCKS = 6 };
+enum { CELLS = 200, THREADS = 12, FIRST = 5, FRAMES = 2000, ORDERS = 3, SHORT_BLOCKS = 6 };
+
+/* Two areas of the configuration, and one that comes and goes. */
+enum { PB = 64 };
+static const struct pfa_run configured[2] = { { 8 * PB, 4 * PB }, { 12 * PB, 3 * PB } }, third = { 20 * PB, 2 * PB };
 
 static const size_t NONE = SIZE_MAX, MAKING = SIZE_MAX - 1;
 
@@ -46,7 +51,7 @@ static struct cell cells[CELLS];
 static struct keeper common;
 static _Atomic(uint8_t) owned[MT_MAX_FRAMES], in_op[MT_MAX_FRAMES];
 static _Atomic(size_t) making; /* a block that is just being made movable */
-static atomic_uint nr_moved, nr_freed_inside, nr_short_lives, nr_captured, nr_ranges, nr_emptied;
+static atomic_uint nr_moved, nr_freed_inside, nr_short_lives, nr_captured, nr_ranges, nr_emptied, nr_cma, nr_areas;
 static _Thread_local unsigned op_calls;
 
 static uint64_t *content(pfa_pfn pfn)
@@ -134,7 +139,10 @@ static bool cell_make(struct keeper *k, size_t i, unsigned order)
 	pfa_pfn pfn;
 	if (!atomic_compare_exchange_strong(&cell->at, &none, MAKING))
 		return false;
-	if (pfa_alloc(mt.rig.pfa, order, PFA_MOVABLE, &pfn) != PFA_OK) {
+	/* Some are where they will be in the way of an area. */
+	int err = i % 4 ? pfa_alloc(mt.rig.pfa, order, PFA_MOVABLE, &pfn)
+	                : pfa_alloc_window(mt.rig.pfa, order, PFA_MOVABLE, configured[i / 4 % 2], &pfn);
+	if (err != PFA_OK) {
 		atomic_store(&cell->at, NONE);
 		return false;
 	}
@@ -354,6 +362,57 @@ static void ranger(struct mt_thread *t)
 	}
 }
 
+/* ---- CMA areas --------------------------------------------------------------------------------------------------- */
+
+static void cma_take(struct mt_thread *t, pfa_cma area, struct pfa_run run)
+{
+	static const uint32_t ways[] = { 0, 0, 0, PFA_NOMIGRATE, PFA_NOWAIT };
+	size_t nr = 1 + rng_below(&t->rng, rng_one_in(&t->rng, 2) ? 12 : PB + 20), align = (size_t)1 << rng_below(&t->rng, 7);
+	pfa_pfn pfn;
+	int err = pfa_cma_alloc(mt.rig.pfa, area, nr, align, ways[rng_below(&t->rng, 5)], &pfn);
+	MUST(err == PFA_OK || err == PFA_EBUSY || err == PFA_EAGAIN || err == PFA_ENOMEM || err == PFA_EINVAL);
+	if (err != PFA_OK)
+		return;
+	MUST(pfn % align == 0 && pfn >= run.first && pfn + nr <= run.first + run.nr_frames);
+	for (size_t i = 0; i < nr; i++) {
+		own(pfn + i, 0, 0, 4);
+		content(pfn + i)[0] = pfn;
+	}
+	for (size_t i = 0; i < nr; i++) {
+		MUST_EQ(content(pfn + i)[0], pfn);
+		own(pfn + i, 0, 4, 0);
+	}
+	size_t first = rng_below(&t->rng, nr);
+	if (first)
+		MUST_EQ(pfa_cma_release(mt.rig.pfa, area, pfn, first), PFA_OK);
+	MUST_EQ(pfa_cma_release(mt.rig.pfa, area, pfn + first, nr - first), PFA_OK);
+	atomic_fetch_add(&nr_cma, 1);
+}
+
+static void cma_user(struct mt_thread *t)
+{
+	pfa_cma areas[3] = { 0, 0, 0 };
+	for (unsigned i = 0; i < 2; i++)
+		MUST_EQ(pfa_cma_find(mt.rig.pfa, configured[i].first, &areas[i]), PFA_OK);
+	while (!atomic_load(&mt.stop)) {
+		unsigned i = (unsigned)rng_below(&t->rng, 3);
+		struct pfa_cma_stats s = { .size = sizeof(s) };
+		if (i < 2) {
+			cma_take(t, areas[i], configured[i]);
+			MUST_EQ(pfa_cma_stats(mt.rig.pfa, areas[i], &s), PFA_OK);
+			MUST(s.granted <= s.run.nr_frames && s.free <= s.run.nr_frames);
+		} else if (pfa_cma_find(mt.rig.pfa, third.first, &areas[2]) == PFA_OK) { /* which the other one may end at once */
+			cma_take(t, areas[2], third);
+			int err = rng_one_in(&t->rng, 4) ? pfa_cma_destroy(mt.rig.pfa, areas[2]) : PFA_OK;
+			MUST(err == PFA_OK || err == PFA_EBUSY || err == PFA_EINVAL);
+		} else {
+			int err = pfa_cma_create(mt.rig.pfa, third.first, third.nr_frames, 0, &areas[2], NULL);
+			MUST(err == PFA_OK || err == PFA_EBUSY || err == PFA_ENOMEM);
+			atomic_fetch_add(&nr_areas, err == PFA_OK);
+		}
+	}
+}
+
 /* Looks at everything, and ends the run: not before a block has moved, unless none ever does. */
 static void checker(struct mt_thread *t)
 {
@@ -372,7 +431,7 @@ static void checker(struct mt_thread *t)
 
 int main(int argc, char **argv)
 {
-	static void (*const bodies[THREADS])(struct mt_thread *) = { checker, user, user, mover, mover, compactor, short_lives, user, ranger, ranger };
+	static void (*const bodies[THREADS])(struct mt_thread *) = { checker, user, user, mover, mover, compactor, short_lives, user, ranger, ranger, cma_user, cma_user };
 	static struct mt_thread threads[THREADS];
 	const struct mt_options o = mt_options(argc, argv, 60);
 	if (rig_prot_none) {
@@ -382,7 +441,9 @@ int main(int argc, char **argv)
 	mt_init(&mt, false, RIG_CPU_OP);
 	mt.rig.cfg.max_owners = 4;
 	mt.rig.cfg.cache_high = 4;
-	rig_zone(&mt.rig, FIRST, FRAMES);
+	struct pfa_zone_config *z = rig_zone(&mt.rig, FIRST, FRAMES);
+	z->cma = configured;
+	z->nr_cma = 2;
 	mt_start(&mt);
 	common = (struct keeper){ &mt, 0, cells, CELLS, true };
 	MUST_EQ(pfa_owner_create(mt.rig.pfa, &ops, &common, &common.owner), PFA_OK);
@@ -401,9 +462,17 @@ int main(int argc, char **argv)
 	MUST_EQ(s.allocated, 0);
 	MUST_EQ(atomic_load(&mt.nr_faults), 0);
 	MUST(atomic_load(&nr_moved) > 0);
-	printf("movable: %u moves, %zu put back, %zu released while held, %u freed inside ops, %u owners, %u blocks after compaction, %u ranges, %u emptied\n",
+	for (unsigned i = 0; i < 2; i++) {
+		pfa_cma area;
+		struct pfa_cma_stats c = { .size = sizeof(c) };
+		MUST_EQ(pfa_cma_find(mt.rig.pfa, configured[i].first, &area), PFA_OK);
+		MUST_EQ(pfa_cma_stats(mt.rig.pfa, area, &c), PFA_OK);
+		MUST_EQ(c.granted, 0);
+	}
+	printf("movable: %u moves, %zu put back, %zu released while held, %u freed inside ops, %u owners, %u blocks after compaction, %u ranges, %u emptied, "
+	       "%u runs of CMA areas, %u areas\n",
 	       atomic_load(&nr_moved), s.nr_putback, s.nr_released, atomic_load(&nr_freed_inside), atomic_load(&nr_short_lives),
-	       atomic_load(&nr_captured), atomic_load(&nr_ranges), atomic_load(&nr_emptied));
+	       atomic_load(&nr_captured), atomic_load(&nr_ranges), atomic_load(&nr_emptied), atomic_load(&nr_cma), atomic_load(&nr_areas));
 	mt_stop(&mt);
 	return 0;
 }
