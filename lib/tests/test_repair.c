@@ -411,6 +411,48 @@ static void test_doomed(void **state)
 	}
 }
 
+/* Of two neighbours the second one's only byte says that it is the guard of the first. Who frees the first one must not give the
+ * second away: neither where there never were guards, nor where there are. Guards that are as many as they were stay. */
+static void test_guards(void **state)
+{
+	(void)state;
+	enum { GUARD_ABOVE = 6, FULL = FRAMES / 64 * 64 }; /* in the frame byte */
+	for (unsigned round = 0; round < 4 && rig_level >= 3; round++) {
+		const bool guarded = round & 1, made = round & 2;
+		struct pfa_repair said;
+		struct rig rig;
+		pfa_pfn pfn, of_guards = 0;
+		size_t bytes, nr = 0;
+		rig_init(&rig);
+		rig_zone(&rig, 0, FULL);
+		rig.cfg.cache_high = PFA_EXPLICIT_0;
+		rig.cfg.hardening = 3;
+		rig_start(&rig);
+		if (guarded)
+			EXPECT(pfa_alloc, PFA_OK, rig.pfa, 0, PFA_MOVABLE | PFA_GUARD, &of_guards);
+		while (pfa_alloc(rig.pfa, 0, PFA_MOVABLE, &pfn) == PFA_OK)
+			nr++;
+		assert_int_equal(nr, FULL - (guarded ? 3 : 0));
+		const pfa_pfn second = of_guards > 32 ? 8 : FULL - 8;
+		if (made)
+			*rig_frame_byte(&rig, second) = GUARD_ABOVE;
+		unsigned char *leaves = rig_region(&rig, "leaves", &bytes);
+		leaves[0] ^= 2;
+		EXPECT(pfa_repair, PFA_OK, rig.pfa, PFA_REPAIR_QUIESCENT, &said);
+		assert_int_equal(said.zones, 1);
+		assert_int_equal(said.given_up, made ? (guarded ? 3 : 1) : 0);
+		rig_check(&rig);
+		EXPECT(pfa_free, PFA_OK, rig.pfa, second - 1, 0);
+		if (guarded)
+			EXPECT(pfa_free, PFA_OK, rig.pfa, of_guards, 0);
+		assert_int_equal(rig_stats(&rig, 0).free, 1 + (guarded ? made ? 1 : 3 : 0));
+		while (pfa_alloc(rig.pfa, 0, PFA_MOVABLE, &pfn) == PFA_OK)
+			assert_int_not_equal(pfn, second);
+		rig_check(&rig);
+		rig_drop(&rig);
+	}
+}
+
 static void test_arguments(void **state)
 {
 	(void)state;
@@ -426,6 +468,6 @@ static void test_arguments(void **state)
 
 static const struct unit_test tests[] = {
 	TEST(test_frame_bytes), TEST(test_free_map), TEST(test_derived), TEST(test_scrubber), TEST(test_quarantine), TEST(test_disabled),
-	TEST(test_types), TEST(test_content_is_forgotten), TEST(test_doomed), TEST(test_arguments),
+	TEST(test_types), TEST(test_content_is_forgotten), TEST(test_doomed), TEST(test_guards), TEST(test_arguments),
 };
 UNIT_MAIN(tests)
