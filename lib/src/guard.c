@@ -91,7 +91,8 @@ bool pfai_guard_released(struct pfa *p, struct pfai_zone *z, size_t offset, size
 	if (!pfai_zone_lock(p, z))
 		return true;
 	for (unsigned i = 0; i < 2; i++) {
-		if (!(which >> i & 1))
+		uint8_t byte = pfai_load_relaxed(&p->bytes[at[i]]);
+		if (!(which >> i & 1) || (byte != PFAI_GUARD_BELOW && byte != PFAI_GUARD_ABOVE)) /* a repair gave it up */
 			continue;
 		z->st->direct_frees++;
 		z->st->guards--;

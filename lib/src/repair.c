@@ -94,6 +94,20 @@ static bool repair_guard(struct repair *r, size_t rel, uint8_t byte)
 	return true;
 }
 
+/* There are more guards than there were: one of them, nobody knows which, was made by damage, and is somebody's frame. None is
+ * released with its block, as a guard would be. */
+static void repair_forsake_guards(struct repair *r)
+{
+	for (size_t rel = r->first; rel < r->end;) {
+		uint8_t byte = pfai_load_acquire(repair_byte(r, rel));
+		if (byte == PFAI_GUARD_ABOVE || byte == PFAI_GUARD_BELOW)
+			repair_give_up(r, rel);
+		rel += (size_t)1 << (byte & PFAI_STATE_MASK ? byte & PFAI_ORDER_MASK : 0);
+	}
+	r->allocated -= r->guards;
+	r->guards = 0;
+}
+
 /* Cached, quarantined or held, says its first byte, and nobody who could give it back knows it. Returns its frames. */
 static size_t repair_orphan(struct repair *r, size_t rel, unsigned order, size_t clean)
 {
@@ -559,6 +573,8 @@ static void repair_zone(struct repair *r)
 	repair_caches(r);
 	for (size_t rel = r->first; rel < r->end;)
 		rel += repair_frame(r, rel);
+	if (r->guards > z->st->guards)
+		repair_forsake_guards(r);
 	repair_pageblocks(r);
 	repair_index(r);
 	if (z->zero) /* what was free is not known to have been so all the time */
@@ -571,7 +587,7 @@ static void repair_zone(struct repair *r)
 		pfai_store_relaxed(&z->st->moves.isolated, 0u);
 	}
 	z->st->guards = r->guards;
-	if (r->guards) /* damage may have made the first of this instance */
+	if (r->guards) /* that there are some is known in one word, which may be damaged, too */
 		pfai_store_relaxed(&r->p->st->guarded, 1u);
 	pfai_zone_stats_frozen(r->p, z, &s);
 	z->st->direct_allocs += r->allocated - s.allocated;
