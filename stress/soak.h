@@ -122,6 +122,12 @@ struct soak_bag {
 	X(unpin, "pfn", "cell", "")                                                                                    \
 	X(migrate, "pfn", "nr", "mode")                                                                                \
 	X(compact, "zone", "order", "mode")                                                                            \
+	X(isolate, "start", "end", "flags")                                                                            \
+	X(test_isolated, "start", "end", "token")                                                                      \
+	X(undo_isolate, "start", "end", "token")                                                                       \
+	X(alloc_contig_range, "start", "end", "flags")                                                                 \
+	X(alloc_contig, "nr", "align", "flags")                                                                        \
+	X(free_contig, "pfn", "nr", "tag")                                                                             \
 	X(owner_create, "id", "first", "")                                                                             \
 	X(owner_destroy, "owner", "", "")                                                                              \
 	X(op_isolate, "pfn", "cell", "mode")                                                                           \
@@ -242,7 +248,7 @@ extern const struct soak_actor soak_actor_mixed, soak_actor_remote, soak_actor_b
 	soak_actor_window, soak_actor_urgent, soak_actor_caches, soak_actor_stats, soak_actor_checker,
 	soak_actor_service, soak_actor_misuser, soak_actor_churn, soak_actor_forker, soak_actor_signals, soak_actor_owner,
 	soak_actor_pinner, soak_actor_migrator, soak_actor_compactor, soak_actor_brief, soak_actor_balloon,
-	soak_actor_zstore, soak_actor_mapped;
+	soak_actor_zstore, soak_actor_mapped, soak_actor_contig;
 
 static inline struct soak_bag *soak_bag(struct soak_slot *slot)
 {
@@ -269,7 +275,7 @@ struct soak_mailbox {
 		X(placement) X(disabled) X(coalesce) X(fini) X(liveness) X(result) X(race) X(poison) X(shadow)         \
 			X(corruption) X(marks) X(fork) X(inherit) X(handler) X(guard)            \
 				X(twice) X(copy) X(lost) X(pin) X(moves) X(dest) X(closed) X(device)      \
-					X(object) X(arena)
+					X(object) X(arena) X(held)
 
 enum soak_canary {
 #define SOAK_X(name) SOAK_CANARY_##name,
