@@ -19,6 +19,7 @@ static const struct bench_area *const areas[] = {
 	&bench_area_core,
 #ifdef BENCH_MOVABLE
 	&bench_area_movable,
+	&bench_area_contig,
 #endif
 #ifdef BENCH_OWNERS
 	&bench_area_owners,
