@@ -44,7 +44,8 @@ elseif(NOT pfa_fuzz_engine STREQUAL "replay")
 endif()
 
 set(pfa_fuzz_dir ${CMAKE_CURRENT_LIST_DIR})
-set(pfa_fuzz_list ${CMAKE_CURRENT_BINARY_DIR}/targets.list)
+set(pfa_fuzz_binaries ${CMAKE_CURRENT_BINARY_DIR})
+set(pfa_fuzz_list ${pfa_fuzz_binaries}/targets.list)
 file(WRITE ${pfa_fuzz_list} "")
 
 function(pfa_fuzz_target name)
@@ -55,7 +56,7 @@ function(pfa_fuzz_target name)
 	string(REGEX REPLACE "^fuzz_" "" area ${name})
 	add_executable(${name} ${arg_SOURCES})
 	set_target_properties(${name} PROPERTIES C_STANDARD 11 C_EXTENSIONS ON
-		RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR})
+		RUNTIME_OUTPUT_DIRECTORY ${pfa_fuzz_binaries})
 	target_link_libraries(${name} PRIVATE ${arg_LIBS})
 	if(pfa_fuzz_engine STREQUAL "libfuzzer")
 		target_link_options(${name} PRIVATE -fsanitize=fuzzer)

@@ -143,8 +143,8 @@ bool exec_operation(struct exec_run *run, const struct prog_op *op, unsigned ind
 		return exec_skip(run);
 	if (exec_may_compact(run, op))
 		run->events_known = false; /* compaction takes destinations that it then does not use */
-	if (info->group == PROG_GROUP_OWNERS || info->group == PROG_GROUP_TELL)
-		return exec_skip(run); /* exec_real.h */
+	if (info->group == PROG_GROUP_OWNERS || info->group == PROG_GROUP_TELL || info->group == PROG_GROUP_THREADS)
+		return exec_skip(run); /* exec_real.h; fuzz/sched */
 	if (info->group == PROG_GROUP_MOVE)
 		return exec_movable(run, op);
 	if (info->group == PROG_GROUP_CONTIG)

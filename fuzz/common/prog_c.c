@@ -167,6 +167,14 @@ static const char *const calls[OP_KINDS] = {
 	[OP_UNHOG] = "/* an owner of lib/owners: see pfa-trace explain */",
 	[OP_KERNEL] = "/* an owner of lib/owners: see pfa-trace explain */",
 	[OP_LOOK] = "/* an owner of lib/owners: see pfa-trace explain */",
+	[OP_START] = "/* for several threads: see pfa-trace sched */",
+	[OP_BARRIER] = "/* for several threads: see pfa-trace sched */",
+	[OP_JOIN] = "/* for several threads: see pfa-trace sched */",
+	[OP_FREE_RACE] = "/* for several threads: see pfa-trace sched */",
+	[OP_SPLIT_RACE] = "/* for several threads: see pfa-trace sched */",
+	[OP_FREE_CHECKED_RACE] = "/* for several threads: see pfa-trace sched */",
+	[OP_ISOLATE] = "/* for several threads: see pfa-trace sched */",
+	[OP_CONTIG] = "/* for several threads: see pfa-trace sched */",
 	[OP_INIT_RAW] = "/* a second, spoilt instance: see pfa-trace explain */",
 };
 

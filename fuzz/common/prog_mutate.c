@@ -129,13 +129,19 @@ static unsigned random_kind(struct mutator *m)
 {
 	static const uint8_t staple[] = { OP_ALLOC, OP_FREE, OP_ALLOC, OP_FREE, OP_ALLOC_BULK, OP_ALLOC_EXACT, OP_FREE_PART,
 		                          OP_FREE_RANGE, OP_SPLIT };
+	static const uint8_t threads[] = { OP_BARRIER, OP_JOIN, OP_FREE_RACE, OP_SPLIT_RACE, OP_FREE_CHECKED_RACE, OP_WALK, OP_ISOLATE,
+		                           OP_CONTIG, OP_DEVICE_REGISTER, OP_DEVICE_UNREGISTER, OP_DEVICE_FLUSH, OP_MOVABLE_SET,
+		                           OP_MOVABLE_FREE, OP_PIN, OP_MIGRATE, OP_COMPACT, OP_CACHE_DRAIN, OP_SERVICE,
+		                           OP_STATS, OP_CHECK };
 	const uint8_t *kinds;
 	unsigned nr = prog_kinds(&kinds), kind = OP_ALLOC;
 
 	for (unsigned tries = 0; tries < 16; tries++) {
 		kind = one_in(m, 2) ? staple[below(m, sizeof(staple))] : kinds[below(m, nr)];
-		if (m->p->config.version >= 2 && one_in(m, 2)) /* such programs are about owners */
+		if (m->p->config.version == 2 && one_in(m, 2)) /* such programs are about owners */
 			kind = OP_BALLOON_CREATE + below(m, OP_LOOK - OP_BALLOON_CREATE + 1);
+		if (m->p->config.version >= 3 && one_in(m, 3)) /* about threads */
+			kind = threads[below(m, sizeof(threads))];
 		if (prog_enabled(&m->p->config, kind))
 			return kind;
 	}
@@ -155,7 +161,7 @@ static struct prog_op random_op(struct mutator *m, unsigned kind, const struct p
 	const struct prog_kind_info *k = prog_kind(kind);
 	struct prog_op op = { .kind = (uint8_t)kind, .ref = PROG_NO_REF };
 
-	op.thread = (uint8_t)(one_in(m, 4) ? below(m, m->p->config.threads) : 0);
+	op.thread = (uint8_t)(m->p->config.version >= 3 || one_in(m, 4) ? below(m, m->p->config.threads) : 0);
 	for (unsigned i = 0; i < k->nr_args; i++) {
 		if (prog_arg_is_handle(k->args[i].kind))
 			op.ref = prog_live_at(live, k->args[i].kind, one_in(m, 2) ? below(m, 4) : below(m, 256));
@@ -423,7 +429,8 @@ static void change_schedule(struct mutator *m)
 
 static void mutate_once(struct mutator *m)
 {
-	unsigned what = below(m, 26);
+	/* Of a program of several threads the schedule is half of what there is to say. */
+	unsigned what = m->p->config.version >= 3 && m->p->config.threads > 1 && one_in(m, 3) ? 24 : below(m, 26);
 
 	if (m->p->nr_ops == 0 || what < 6)
 		insert_ops(m);

@@ -34,6 +34,43 @@ static bool parse_hex(struct parser *s, struct word w, uint8_t *out, size_t capa
 	return true;
 }
 
+/* "t1@40=preempt:0" */
+static bool parse_switch(struct parser *s, struct word w, struct prog_switch *out)
+{
+	struct word where, what = w, kind;
+	uint64_t thread, n, arg, k = PROG_SWITCH_PREEMPT;
+
+	if (!parse_halves(w, &where, &what) || where.len < 4 || where.at[0] != 't')
+		return parse_expected(s, w, "raw=<hex digits>, or t<thread>@<point>=<what>:<number>");
+	where.at++;
+	where.len--;
+	const struct word t = parse_cut(&where, '@');
+	kind = parse_cut(&what, ':');
+	while (k < PROG_SWITCHES && !parse_is(kind, prog_switch_name((unsigned)k)))
+		k++;
+	if (k == PROG_SWITCHES)
+		return parse_expected(s, kind, "preempt, cpu, older or next");
+	if (!parse_number(s, t, "thread", 0, PROG_THREADS_MAX - 1, &thread) || !parse_number(s, where, "point", 1, UINT16_MAX, &n) ||
+	    !parse_number(s, what, "number", 0, 255, &arg))
+		return false;
+	*out = (struct prog_switch){ .n = (uint16_t)n, .thread = (uint8_t)thread, .kind = (uint8_t)k, .arg = (uint8_t)arg };
+	return true;
+}
+
+static bool parse_switches(struct parser *s, struct word w)
+{
+	struct prog_switch switches[PROG_SWITCHES_MAX];
+	unsigned nr = 0;
+
+	for (; w.len; w = parse_next(s)) {
+		if (nr == PROG_SWITCHES_MAX)
+			return parse_fail(s, w.at, "expected at most %u switches", PROG_SWITCHES_MAX);
+		if (!parse_switch(s, w, &switches[nr++]))
+			return false;
+	}
+	return prog_set_switches(s->p, switches, nr);
+}
+
 static bool parse_schedule(struct parser *s)
 {
 	struct word w = parse_next(s), key, value;
@@ -43,7 +80,7 @@ static bool parse_schedule(struct parser *s)
 		return parse_fail(s, s->line_start, "expected one schedule only");
 	s->have_schedule = true;
 	if (!parse_halves(w, &key, &value) || !parse_is(key, "raw"))
-		return parse_expected(s, w, "raw=<hex digits>");
+		return parse_switches(s, w);
 	if (!parse_hex(s, value, s->p->schedule, PROG_SCHEDULE_MAX, &nr))
 		return false;
 	s->p->nr_schedule = (unsigned)nr;

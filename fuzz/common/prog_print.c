@@ -217,6 +217,23 @@ size_t prog_print_op(const struct program *p, unsigned index, char *out, size_t 
 	return finish(&s);
 }
 
+/* ---- schedule ----------------------------------------------------------------------------------------------------- */
+
+static void put_schedule(struct sink *s, const struct program *p)
+{
+	struct prog_switch switches[PROG_SWITCHES_MAX];
+	const unsigned nr = prog_switches(p, switches);
+
+	if (!p->nr_schedule)
+		return;
+	put(s, nr ? "schedule" : "schedule raw=");
+	for (unsigned i = 0; i < nr; i++)
+		put(s, " t%u@%u=%s:%u", switches[i].thread, switches[i].n, prog_switch_name(switches[i].kind), switches[i].arg);
+	for (unsigned i = 0; i < p->nr_schedule && !nr; i++)
+		put(s, "%02x", p->schedule[i]);
+	put(s, "\n");
+}
+
 /* ---- all ---------------------------------------------------------------------------------------------------------- */
 
 size_t prog_print(const struct program *p, char *out, size_t capacity)
@@ -242,12 +259,7 @@ size_t prog_print(const struct program *p, char *out, size_t capacity)
 		put_op(&s, op, yields, uses);
 		put(&s, "\n");
 	}
-	if (p->nr_schedule)
-		put(&s, "schedule raw=");
-	for (unsigned i = 0; i < p->nr_schedule; i++)
-		put(&s, "%02x", p->schedule[i]);
-	if (p->nr_schedule)
-		put(&s, "\n");
+	put_schedule(&s, p);
 	return finish(&s);
 }
 

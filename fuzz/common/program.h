@@ -16,7 +16,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define PROG_VERSION 2u          /* the newest version of the format; 2 has the operations of fuzz_owners */
+#define PROG_VERSION 3u          /* the newest version of the format; 2 has the operations of fuzz_owners, 3 those of fuzz_sched */
 #define PROG_HEADER_BYTES 64u
 #define PROG_OP_BYTES 4u
 #define PROG_OPS_MAX 2048u
@@ -309,6 +309,29 @@ size_t prog_print_raw(const char *target, const uint8_t *bytes, size_t nr, char 
 /* .pfa.txt -> program bytes, `raw` lines included. 0, or -1 and error is "line:column: message". */
 int prog_text_to_bytes(const char *text, size_t len, uint8_t *out, size_t capacity, size_t *out_len, char *error,
                        size_t error_len);
+
+/* ---- schedules ---------------------------------------------------------------------------------------------------- */
+
+/* A schedule is bytes, run lengths with targets (fuzz/sched/strategy.h), or a list of what differs from the default: at the thread's
+ * n-th point, from 1. */
+enum prog_switch_kind {
+	PROG_SWITCH_PREEMPT = 1, /* arg: the thread that goes on */
+	PROG_SWITCH_CPU,         /* arg: the thread's cpu from here on */
+	PROG_SWITCH_OLDER,       /* arg: how many stores before the newest one a load reads */
+	PROG_SWITCH_NEXT,        /* arg: the thread that goes on, where this one cannot */
+	PROG_SWITCHES
+};
+struct prog_switch {
+	uint16_t n;
+	uint8_t thread, kind, arg;
+};
+#define PROG_SWITCHES_MAX ((PROG_SCHEDULE_MAX - 2) / 4)
+/* How many switches the schedule has; 0: it is bytes. out may be NULL. */
+unsigned prog_switches(const struct program *p, struct prog_switch out[PROG_SWITCHES_MAX]);
+/* False: too many, or they cannot be said (and then p is as before). None: an empty schedule. */
+bool prog_set_switches(struct program *p, const struct prog_switch *switches, unsigned nr);
+/* "preempt", "cpu", "older", "next"; NULL past the end. */
+const char *prog_switch_name(unsigned kind);
 
 /* ---- mutation ---------------------------------------------------------------------------------------------------- */
 

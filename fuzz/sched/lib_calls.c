@@ -4,18 +4,13 @@
  */
 #include "lib_internal.h"
 
-#include <pfa/contig.h>
-#include <pfa/debug.h>
-#include <pfa/stats.h>
-#include <pfa/walk.h>
-
 #include <string.h>
 
 /* ---- what callers own ---- */
 
 static void lib_content(const struct lib_block *b, bool write)
 {
-	unsigned char *at = lib.content + ((b->pfn - LIB_BASE) << LIB_SHIFT);
+	unsigned char *at = lib.content + ((size_t)(b->pfn - lib.base) << LIB_SHIFT);
 	const size_t bytes = (size_t)1 << (b->order + LIB_SHIFT);
 
 	sched_touch(at, bytes, write);
@@ -23,24 +18,34 @@ static void lib_content(const struct lib_block *b, bool write)
 		memset(at, (int)(0xA0 + b->order), bytes);
 }
 
-/* Who began to ask after a pageblock was isolated gets nothing of it. */
-static void lib_not_held(const struct lib_block *b)
+static bool lib_is_there(const struct lib_block *b)
 {
-	const uint32_t held = lib.now.held[(b->pfn - LIB_BASE) >> LIB_PB_SHIFT];
+	if (b->pfn >= lib.base && b->pfn - lib.base + (UINT64_C(1) << b->order) <= lib.frames)
+		return true;
+	sched_fail("frame %u, order %u is granted, which there is not", b->pfn, b->order);
+	return false;
+}
+
+void lib_not_held(pfa_pfn pfn)
+{
+	const uint32_t held = pfn < lib.base || pfn - lib.base >= lib.frames ? 0 : lib.now.held[(pfn - lib.base) >> 6];
 
 	if (held && lib.now.began[sched_sim()->self - 1] > held)
-		sched_fail("frame %zu is granted, and its pageblock is isolated", b->pfn);
+		sched_fail("frame %zu is granted, and its pageblock is isolated", pfn);
 }
 
 void lib_own(unsigned self, const struct lib_block *b)
 {
-	lib_not_held(b);
-	for (size_t i = 0; i < (size_t)1 << b->order; i++) {
-		uint8_t *owner = &lib.now.owner[b->pfn - LIB_BASE + i];
-		if (*owner != LIB_NOBODY)
-			sched_fail("frame %zu is granted to t%u and belongs to t%u", b->pfn + i, self, *owner - 1u);
+	if (!lib_is_there(b))
+		return;
+	for (uint32_t i = 0; i < UINT32_C(1) << b->order; i++) {
+		uint8_t *owner = &lib.now.owner[b->pfn - lib.base + i];
+		if (*owner == LIB_DEVICE)
+			sched_fail("frame %u is granted to t%u while the device is told of it", b->pfn + i, self);
+		else if (*owner != LIB_NOBODY)
+			sched_fail("frame %u is granted to t%u and belongs to t%u", b->pfn + i, self, *owner - 1u);
 		*owner = (uint8_t)(self + 1);
-		lib.now.since[b->pfn - LIB_BASE + i] = lib.now.time;
+		lib.now.since[b->pfn - lib.base + i] = lib.now.time;
 	}
 	lib.now.time++;
 	lib_content(b, true);
@@ -50,34 +55,43 @@ void lib_disown(const struct lib_block *b)
 {
 	lib_content(b, false);
 	lib_content(b, true);
-	memset(&lib.now.owner[b->pfn - LIB_BASE], LIB_NOBODY, (size_t)1 << b->order);
+	memset(&lib.now.owner[b->pfn - lib.base], LIB_NOBODY, (size_t)1 << b->order);
 }
 
-void lib_keep(unsigned self, pfa_pfn pfn, unsigned order)
+static bool lib_has_room(const struct lib_handle *h)
 {
-	const struct lib_block b = { pfn, order };
+	if (h->nr == LIB_BLOCKS)
+		sched_fail("a result has more than %u blocks", LIB_BLOCKS);
+	return h->nr < LIB_BLOCKS;
+}
+
+void lib_keep(unsigned self, struct lib_handle *h, pfa_pfn pfn, unsigned order)
+{
+	const struct lib_block b = { (uint32_t)pfn, order };
 
 	lib_own(self, &b);
-	if (lib.now.nr_live[self] == LIB_LIVE) {
-		sched_fail("the program holds more blocks than there is room for");
-		return;
-	}
-	lib.now.live[self][lib.now.nr_live[self]++] = b;
+	if (lib_has_room(h))
+		h->blocks[h->nr++] = b;
 }
 
-bool lib_take(unsigned self, unsigned nth, struct lib_block *out)
+/* The same, of what a request gives. */
+static void lib_grant(unsigned self, struct lib_handle *h, pfa_pfn pfn, unsigned order)
 {
-	unsigned nr = lib.now.nr_live[self];
+	lib_not_held(pfn);
+	lib_keep(self, h, pfn, order);
+}
 
-	if (!nr)
+bool lib_take(struct lib_handle *h, unsigned nth, struct lib_block *out)
+{
+	if (!h->nr)
 		return false;
-	*out = lib.now.live[self][nth % nr];
-	lib.now.live[self][nth % nr] = lib.now.live[self][nr - 1];
-	lib.now.nr_live[self]--;
+	nth %= h->nr;
+	*out = h->blocks[nth];
+	memmove(&h->blocks[nth], &h->blocks[nth + 1], (--h->nr - nth) * sizeof(h->blocks[0]));
 	return true;
 }
 
-/* ---- calls ---- */
+/* ---- requests ---- */
 
 void lib_expect(const char *call, int code, bool legal)
 {
@@ -87,236 +101,182 @@ void lib_expect(const char *call, int code, bool legal)
 
 bool lib_granted(const char *call, int code, uint32_t flags)
 {
-	bool short_of = code == PFA_ENOMEM || (code == PFA_EAGAIN && (flags & (PFA_NORETRY | PFA_NOWAIT)));
+	const bool none = code == PFA_ENOMEM || (code == PFA_EAGAIN && (flags & (PFA_NORETRY | PFA_NOWAIT | PFA_COMPACT)));
 
-	lib_expect(call, code, code == PFA_OK || (short_of && (lib.program->flags & LIB_TIGHT)));
+	lib_expect(call, code, code == PFA_OK || (none && (lib.lenient || lib.contested)));
 	return code == PFA_OK;
 }
 
-void lib_free(const struct lib_block *b)
-{
-	lib_disown(b);
-	int code = pfa_free(lib.pfa, b->pfn, b->order);
-	lib_expect("pfa_free", code, code == PFA_OK);
-}
-
-void lib_bulk(unsigned self, unsigned nr)
-{
-	pfa_pfn pfns[LIB_LIVE];
-	size_t got = 0;
-	int code = pfa_alloc_bulk(lib.pfa, 0, PFA_MOVABLE, nr, pfns, &got);
-
-	lib_granted("pfa_alloc_bulk", code, 0);
-	for (size_t i = 0; i < got; i++)
-		lib_keep(self, pfns[i], 0);
-}
-
-void lib_exact(unsigned self, unsigned nr)
+void lib_alloc(unsigned self, struct lib_handle *h, unsigned order, uint32_t flags, bool checked)
 {
 	pfa_pfn pfn;
-	int code = pfa_alloc_exact(lib.pfa, nr, 0, PFA_MOVABLE, &pfn);
+	int code;
 
-	if (lib_granted("pfa_alloc_exact", code, 0))
+	if (order > lib.max_order)
+		return;
+	if (checked && (lib.program->config.generations)) {
+		code = pfa_alloc_checked(lib.pfa, order, flags, &h->token);
+		pfn = h->token.pfn;
+		h->has_token = code == PFA_OK;
+	} else {
+		code = pfa_alloc(lib.pfa, order, flags, &pfn);
+	}
+	if (lib_granted("pfa_alloc", code, flags))
+		lib_grant(self, h, pfn, order);
+}
+
+void lib_bulk(unsigned self, struct lib_handle *h, unsigned order, unsigned nr, uint32_t flags)
+{
+	pfa_pfn pfns[LIB_BLOCKS];
+	size_t got = 0;
+
+	if (order > lib.max_order)
+		return;
+	int code = pfa_alloc_bulk(lib.pfa, order, flags, nr < LIB_BLOCKS ? nr : LIB_BLOCKS, pfns, &got);
+	lib_granted("pfa_alloc_bulk", code, flags);
+	for (size_t i = 0; i < got; i++)
+		lib_grant(self, h, pfns[i], order);
+}
+
+void lib_exact(unsigned self, struct lib_handle *h, unsigned nr, unsigned align, uint32_t flags)
+{
+	pfa_pfn pfn;
+
+	if (nr > LIB_BLOCKS || nr > 1u << lib.max_order || align > lib.max_order)
+		return;
+	int code = pfa_alloc_exact(lib.pfa, nr, align, flags, &pfn);
+	if (lib_granted("pfa_alloc_exact", code, flags))
 		for (unsigned i = 0; i < nr; i++)
-			lib_keep(self, pfn + i, 0);
+			lib_grant(self, h, pfn + i, 0);
 }
 
-void lib_split(unsigned self, unsigned nth)
+/* ---- frees ---- */
+
+static int lib_free_block(enum prog_kind how, const struct lib_block *b)
 {
-	struct lib_block b;
+	const pfa_pfn pfn = b->pfn;
+	struct pfa_handle token;
+	size_t nr;
+	int code;
 
-	if (!lib_take(self, nth, &b))
-		return;
-	int code = pfa_split(lib.pfa, b.pfn, b.order, 0);
-	lib_expect("pfa_split", code, code == PFA_OK);
-	lib_disown(&b);
-	for (size_t i = 0; i < (size_t)1 << b.order; i++)
-		lib_keep(self, b.pfn + i, 0);
-}
-
-void lib_give(unsigned self, unsigned nth)
-{
-	struct lib_block b;
-
-	if (lib.now.nr_shared == LIB_SHARED || !lib_take(self, nth, &b))
-		return;
-	lib_content(&b, true);
-	sched_order(&lib.now.published);
-	lib.now.shared[lib.now.nr_shared++] = b;
-}
-
-void lib_take_free(void)
-{
-	sched_order(&lib.now.published);
-	if (lib.now.nr_shared) {
-		const struct lib_block b = lib.now.shared[--lib.now.nr_shared];
-		lib_free(&b);
+	switch (how) {
+	case OP_FREE_BULK:
+		return pfa_free_bulk(lib.pfa, b->order, 1, &pfn, &nr);
+	case OP_FREE_RANGE:
+	case OP_FREE_RANGE_PART:
+		return pfa_free_range(lib.pfa, pfn, (size_t)1 << b->order);
+	case OP_FREE_CHECKED:
+		if (!lib.program->config.generations)
+			return pfa_free(lib.pfa, pfn, b->order);
+		code = pfa_handle_of(lib.pfa, pfn, b->order, &token);
+		return code == PFA_OK ? pfa_free_checked(lib.pfa, &token) : code;
+	default:
+		return pfa_free(lib.pfa, pfn, b->order);
 	}
 }
 
-/* Exactly one of those who free or split it wins; the others are told. They all own it, and none touches its content. */
-void lib_win(unsigned self, enum lib_op_kind kind)
+void lib_free(enum prog_kind how, struct lib_handle *h, unsigned nth, unsigned nr)
 {
-	const struct lib_block b = lib.now.shared[0];
-	int code;
+	struct lib_block b;
 
-	if (!lib.now.contested)
-		memset(&lib.now.owner[b.pfn - LIB_BASE], LIB_NOBODY, (size_t)1 << b.order);
-	lib.now.contested = true; /* from here on the frames may be somebody's */
-	if (kind == LIB_SPLIT_SHARED)
-		code = pfa_split(lib.pfa, b.pfn, b.order, 0);
-	else if (kind == LIB_FREE_HANDLE)
-		code = pfa_free_checked(lib.pfa, &lib.now.handle);
-	else
-		code = pfa_free(lib.pfa, b.pfn, b.order);
-	lib_expect("a call on a shared block", code, code == PFA_OK || code == PFA_EMISUSE);
-	if (code != PFA_OK)
-		return;
-	if (lib.now.won)
-		sched_fail("a block was freed or split twice, and both were told that it went well");
-	lib.now.won = true;
-	for (size_t i = 0; kind == LIB_SPLIT_SHARED && i < (size_t)1 << b.order; i++)
-		lib_keep(self, b.pfn + i, 0);
+	while (nr-- && lib_take(h, nth, &b)) {
+		lib_disown(&b);
+		const int code = lib_free_block(how, &b);
+		lib_expect("a free", code, code == PFA_OK);
+	}
 }
 
-/* An event's tag says which operation of which thread it was of, and the number which tag that was: all must fit. */
-void lib_read_history(unsigned nr_frames)
+void lib_split(unsigned self, struct lib_handle *h, unsigned nth, unsigned to)
+{
+	struct lib_block b;
+
+	if (!h->nr)
+		return;
+	to %= h->blocks[nth % h->nr].order + 1;
+	if ((1u << (h->blocks[nth % h->nr].order - to)) + h->nr - 1 > LIB_BLOCKS || !lib_take(h, nth, &b))
+		return;
+	h->has_token = false;
+	int code = pfa_split(lib.pfa, b.pfn, b.order, to);
+	lib_expect("pfa_split", code, code == PFA_OK);
+	lib_disown(&b);
+	for (uint32_t i = 0; i < UINT32_C(1) << b.order; i += UINT32_C(1) << to)
+		lib_keep(self, h, b.pfn + i, to);
+}
+
+/* ---- one block, many that end it ---- */
+
+void lib_token(struct lib_handle *h)
+{
+	if (!h->nr || h->contested || !lib.program->config.generations)
+		return;
+	const int code = pfa_handle_of(lib.pfa, h->blocks[0].pfn, h->blocks[0].order, &h->token);
+	lib_expect("pfa_handle_of", code, code == PFA_OK);
+	h->has_token = true;
+}
+
+/* Exactly one of those who free or split it wins; the others are told. They all own it, and none touches its content. */
+void lib_win(unsigned self, struct lib_handle *h, enum prog_kind kind)
+{
+	int code;
+
+	if ((kind == OP_FREE_CHECKED_RACE && !h->has_token) || (!h->contested && !h->nr))
+		return;
+	const struct lib_block b = h->contested ? h->race : h->blocks[0];
+	if ((kind == OP_SPLIT_RACE && (b.order == 0 || (1u << b.order) + h->nr > LIB_BLOCKS)) ||
+	    (kind == OP_FREE_CHECKED_RACE && b.pfn != h->token.pfn))
+		return;
+	if (!h->contested) {
+		lib_take(h, 0, &h->race);
+		memset(&lib.now.owner[b.pfn - lib.base], LIB_NOBODY, (size_t)1 << b.order);
+		h->contested = true; /* from here on the frames may be somebody's */
+	}
+	if (kind == OP_SPLIT_RACE)
+		code = pfa_split(lib.pfa, b.pfn, b.order, 0);
+	else if (kind == OP_FREE_CHECKED_RACE)
+		code = pfa_free_checked(lib.pfa, &h->token);
+	else
+		code = pfa_free(lib.pfa, b.pfn, b.order);
+	lib_expect("a call on a block that others end too", code, code == PFA_OK || code == PFA_EMISUSE);
+	if (code != PFA_OK)
+		return;
+	if (h->won)
+		sched_fail("a block was freed or split twice, and both were told that it went well");
+	h->won = true;
+	for (unsigned i = 0; kind == OP_SPLIT_RACE && i < 1u << b.order; i++)
+		lib_keep(self, h, b.pfn + i, 0);
+}
+
+/* ---- history ---- */
+
+/* Whether an event says what the operation that its tag names can have done. */
+static bool lib_is_event(const struct pfa_event *e)
+{
+	const unsigned thread = e->tag >> 16, line = e->tag & 0xFFFF;
+
+	if (e->number >= LIB_EVENTS || e->number > lib.now.nr_tags || lib.now.tags[e->number] != e->tag || thread != e->thread)
+		return false;
+	if (line >= lib.nr_lines)
+		return true;
+	const struct prog_op *op = lib.lines[line].op;
+	return op->kind != OP_ALLOC || (e->op == PFA_EVENT_ALLOC && e->order == op->arg[0]);
+}
+
+/* An event's tag says which line of which thread it was of, and the number which tag that was: all must fit. */
+void lib_read_history(pfa_pfn pfn, unsigned max)
 {
 	struct pfa_event events[4];
 	size_t nr = 0;
 
-	for (pfa_pfn pfn = LIB_BASE; pfn < LIB_BASE + nr_frames; pfn++) {
-		int code = pfa_history(lib.pfa, pfn, events, 4, &nr);
-		lib_expect("pfa_history", code, code == PFA_OK);
-		for (size_t i = 0; i < nr; i++) {
-			const struct pfa_event *e = &events[i];
-			const unsigned thread = e->tag / 100, step = e->tag % 100;
-			const struct lib_op *op = step ? &lib.program->threads[thread - 1][step - 1] : NULL;
-			if (e->number >= LIB_EVENTS || e->number > lib.now.nr_tags || lib.now.tags[e->number] != e->tag || thread != e->thread ||
-			    (op && (e->op == PFA_EVENT_ALLOC) != (op->kind == LIB_ALLOC)) || (op && op->kind == LIB_ALLOC && e->order != op->a))
-				sched_fail("frame %zu has an event that was not: op %d of order %u by t%u, and its tag is %u", pfn, (int)e->op,
-				           e->order, e->thread - 1u, e->tag);
-			if (i && events[i - 1].number <= e->number)
-				sched_fail("frame %zu has events out of order", pfn);
-		}
-	}
-}
-
-void lib_look(void)
-{
-	struct pfa_stats stats;
-	struct pfa_zone_stats zone;
-	struct pfa_frame_info frame;
-	struct pfa_pageblock_info pageblock;
-	unsigned order;
-	int code = pfa_stats_get(lib.pfa, &stats, sizeof(stats));
-
-	lib_expect("pfa_stats_get", code, code == PFA_OK);
-	code = pfa_zone_stats_get(lib.pfa, 0, &zone, sizeof(zone));
-	lib_expect("pfa_zone_stats_get", code, code == PFA_OK);
-	code = pfa_frame_info(lib.pfa, LIB_BASE, &frame);
-	lib_expect("pfa_frame_info", code, code == PFA_OK);
-	code = pfa_pageblock_info(lib.pfa, LIB_BASE, &pageblock);
-	lib_expect("pfa_pageblock_info", code, code == PFA_OK);
-	code = pfa_largest_free(lib.pfa, PFA_MOVABLE, &order);
-	lib_expect("pfa_largest_free", code, code == PFA_OK || code == PFA_ENOMEM);
-	code = pfa_would_succeed(lib.pfa, 0, PFA_MOVABLE);
-	lib_expect("pfa_would_succeed", code, code == PFA_OK || code == PFA_ENOMEM || code == PFA_EAGAIN);
-}
-
-struct lib_walk {
-	unsigned self;
-	uint32_t began;
-	pfa_pfn next; /* frames below are done */
-};
-
-/* What belonged to a caller from before the walk until now was at no instant free. */
-static int lib_visit(void *ctx, struct pfa_run run)
-{
-	struct lib_walk *walk = ctx;
-
-	if (run.first < walk->next || run.nr_frames == 0 || run.first + run.nr_frames > LIB_BASE + LIB_FRAMES) {
-		sched_fail("a walk visits %zu frames at %zu after those below %zu", run.nr_frames, run.first, walk->next);
-		return 1;
-	}
-	walk->next = run.first + run.nr_frames;
-	for (pfa_pfn pfn = run.first; pfn < walk->next; pfn++)
-		if (lib.now.owner[pfn - LIB_BASE] != LIB_NOBODY && lib.now.since[pfn - LIB_BASE] < walk->began)
-			sched_fail("frame %zu belongs to t%u since before the walk that visits it", pfn, lib.now.owner[pfn - LIB_BASE] - 1u);
-	const struct lib_op alloc = { LIB_ALLOC, 0, PFA_MOVABLE };
-	lib_op(walk->self, &alloc);
-	const struct lib_op drop = { LIB_FREE, (uint8_t)(lib.now.nr_live[walk->self] - 1), 0 };
-	lib_op(walk->self, &drop);
-	return 0;
-}
-
-void lib_walk(unsigned self, unsigned order)
-{
-	struct lib_walk walk = { .self = self, .began = lib.now.time++ };
-	int code = pfa_walk_free(lib.pfa, order, lib_visit, &walk, NULL);
-
-	lib_expect("pfa_walk_free", code, code == PFA_OK);
-}
-
-void lib_check(unsigned level)
-{
-	struct pfa_violation v;
-	int code = pfa_check(lib.pfa, level, &v);
-
-	if (code != PFA_OK)
-		sched_fail("pfa_check: %s at frame %zu: %zu, not %zu", v.what ? v.what : "?", v.pfn, v.actual, v.expected);
-}
-
-/* ---- ranges ---- */
-
-static void lib_test_isolated(pfa_pfn start, pfa_token token)
-{
-	int first = pfa_test_isolated(lib.pfa, start, start + LIB_RANGE, token, NULL);
-
-	lib_expect("pfa_test_isolated", first, first == PFA_OK || first == PFA_EBUSY);
-	int again = pfa_test_isolated(lib.pfa, start, start + LIB_RANGE, token, NULL);
-	/* What is free stays free. */
-	lib_expect("pfa_test_isolated once more", again, again == PFA_OK || (again == PFA_EBUSY && first == PFA_EBUSY));
-}
-
-void lib_isolate(unsigned at)
-{
-	const pfa_pfn start = LIB_BASE + 8 * at, end = start + LIB_RANGE;
-	const size_t first = 8 * at >> LIB_PB_SHIFT, last = (8 * at + LIB_RANGE - 1) >> LIB_PB_SHIFT;
-	pfa_token token;
-	int code = pfa_isolate_range(lib.pfa, start, end, 0, &token, NULL);
-
-	lib_expect("pfa_isolate_range", code, code == PFA_OK || code == PFA_EBUSY || code == PFA_ENOMEM);
-	if (code != PFA_OK)
+	if (!lib.program->config.history || pfn < lib.base || pfn >= lib.base + lib.frames)
 		return;
-	for (size_t pb = first; pb <= last; pb++) {
-		if (lib.now.held[pb])
-			sched_fail("a pageblock is isolated by two");
-		lib.now.held[pb] = ++lib.now.time;
+	int code = pfa_history(lib.pfa, pfn, events, max < 4 ? max : 4, &nr);
+	lib_expect("pfa_history", code, code == PFA_OK);
+	for (size_t i = 0; i < nr; i++) {
+		const struct pfa_event *e = &events[i];
+		if (!lib_is_event(e))
+			sched_fail("frame %zu has an event that was not: op %d of order %u by t%u, and its tag is %u", pfn, (int)e->op,
+			           e->order, e->thread - 1u, e->tag);
+		if (i && events[i - 1].number <= e->number)
+			sched_fail("frame %zu has events out of order", pfn);
 	}
-	lib_test_isolated(start, token);
-	for (size_t pb = first; pb <= last; pb++)
-		lib.now.held[pb] = 0;
-	code = pfa_undo_isolate_range(lib.pfa, start, end, token);
-	lib_expect("pfa_undo_isolate_range", code, code == PFA_OK);
-}
-
-void lib_contig(unsigned self, unsigned at)
-{
-	const pfa_pfn start = LIB_BASE + 8 * at, end = start + LIB_RANGE;
-	int code = pfa_alloc_contig_range(lib.pfa, start, end, 0, NULL);
-
-	lib_expect("pfa_alloc_contig_range", code, code == PFA_OK || code == PFA_EBUSY || code == PFA_ENOMEM);
-	if (code != PFA_OK)
-		return;
-	for (pfa_pfn pfn = start; pfn < end; pfn++) {
-		const struct lib_block b = { pfn, 0 };
-		lib_own(self, &b);
-	}
-	for (pfa_pfn pfn = start; pfn < end; pfn++) {
-		const struct lib_block b = { pfn, 0 };
-		lib_disown(&b);
-	}
-	code = pfa_free_contig_range(lib.pfa, start, LIB_RANGE);
-	lib_expect("pfa_free_contig_range", code, code == PFA_OK);
 }

@@ -8,28 +8,37 @@
 
 /* ---- movable blocks: the cookie is the slot ---- */
 
-/* What an op may believe. It takes its time, as an owner's does. */
-static void lib_in_op(const char *op, pfa_pfn head, uint64_t cookie)
+void lib_takes_time(void)
+{
+	sched_order(&lib.now.op_time);
+}
+
+/* What an op may believe. It takes its time, as an owner's does. False: it was told nonsense. */
+static bool lib_in_op(const char *op, pfa_pfn head, uint64_t cookie)
 {
 	for (unsigned i = 0; i < 2; i++) {
 		if (lib.now.destroyed)
 			sched_fail("%s is called, or goes on, for an owner that is no more", op);
-		sched_order(&lib.now.op_time);
+		lib_takes_time();
 	}
-	if (lib.now.movers[cookie].pfn != head)
+	const bool right = cookie < LIB_MOVERS && lib.now.movers[cookie].pfn == head;
+	if (!right)
 		sched_fail("%s is told of frame %zu, which is not that block", op, head);
+	return right;
 }
 
 static int lib_op_isolate(void *ctx, pfa_pfn head, unsigned order, uint64_t cookie, enum pfa_migrate_mode mode)
 {
 	(void)ctx;
 	(void)mode;
-	lib_in_op("isolate", head, cookie);
-	if (!(lib.program->flags & LIB_RELEASED))
+	if (!lib_in_op("isolate", head, cookie) || !lib.now.releases)
 		return PFA_OK;
-	const struct lib_block b = { head, order };
+	lib.now.releases--;
+	const struct lib_block b = { (uint32_t)head, order };
 	lib.now.movable[cookie] = false;
-	lib_free(&b);
+	lib_disown(&b);
+	int code = pfa_free(lib.pfa, head, order);
+	lib_expect("pfa_free in isolate()", code, code == PFA_OK);
 	lib_in_op("isolate", head, cookie); /* the owner may not be destroyed before it returns */
 	lib.now.movers[cookie].pfn = 0;
 	return PFA_OK;
@@ -37,17 +46,19 @@ static int lib_op_isolate(void *ctx, pfa_pfn head, unsigned order, uint64_t cook
 
 static int lib_op_migrate(void *ctx, pfa_pfn dst, pfa_pfn src, unsigned order, uint64_t cookie, enum pfa_migrate_mode mode)
 {
-	struct lib_block *b = &lib.now.movers[cookie];
-	const struct lib_block to = { dst, order };
+	const struct lib_block to = { (uint32_t)dst, order };
 
 	(void)ctx;
 	(void)mode;
-	lib_in_op("migrate", src, cookie);
-	if (lib.now.pins[src - LIB_BASE])
+	if (!lib_in_op("migrate", src, cookie))
+		return PFA_OK;
+	struct lib_block *b = &lib.now.movers[cookie];
+	if (lib.now.pins[src - lib.base])
 		sched_fail("frame %zu is moved, and its block is pinned", src);
 	lib_disown(b);
+	lib_not_held(dst);
 	lib_own((unsigned)cookie % SCHED_THREADS, &to);
-	b->pfn = dst;
+	b->pfn = (uint32_t)dst;
 	return PFA_OK;
 }
 
@@ -58,26 +69,24 @@ static void lib_op_putback(void *ctx, pfa_pfn head, unsigned order, uint64_t coo
 	lib_in_op("putback", head, cookie);
 }
 
-void lib_movable(unsigned self, unsigned order)
+/* The block leaves its handle. */
+void lib_movable(struct lib_handle *h, unsigned nth)
 {
-	for (unsigned slot = 0; slot < LIB_MOVERS; slot++) {
-		struct lib_block *b = &lib.now.movers[slot];
-		if (b->pfn)
-			continue;
-		b->pfn = 1; /* taken */
-		pfa_pfn pfn;
-		int code = pfa_alloc(lib.pfa, order, PFA_MOVABLE, &pfn);
-		if (!lib_granted("pfa_alloc", code, 0)) {
-			b->pfn = 0;
-			return;
-		}
-		*b = (struct lib_block){ pfn, order };
-		lib_own(self, b);
-		lib.now.movable[slot] = true; /* from here on others may move it */
-		code = pfa_movable_set(lib.pfa, pfn, lib.mover, slot);
-		lib_expect("pfa_movable_set", code, code == PFA_OK);
+	struct lib_block b;
+	unsigned slot = 0;
+
+	sched_order(&lib.now.naming);
+	while (slot < LIB_MOVERS && lib.now.movers[slot].pfn)
+		slot++;
+	if (lib.now.destroyed || lib.now.destroying || slot == LIB_MOVERS || !lib_take(h, nth, &b))
 		return;
-	}
+	lib.now.movers[slot] = b;
+	lib.now.movable[slot] = true; /* from here on others may move it */
+	lib.now.declaring++;
+	int code = pfa_movable_set(lib.pfa, b.pfn, lib.mover, slot);
+	sched_order(&lib.now.naming);
+	lib.now.declaring--;
+	lib_expect("pfa_movable_set", code, code == PFA_OK);
 }
 
 /* A block may move as long as nobody has its page lock: look, lock, look again. */
@@ -97,9 +106,10 @@ static bool lib_lock(unsigned slot)
 	return false;
 }
 
-void lib_free_movable(void)
+void lib_free_movable(unsigned nth)
 {
-	for (unsigned slot = 0; slot < LIB_MOVERS; slot++) {
+	for (unsigned i = 0; i < LIB_MOVERS; i++) {
+		const unsigned slot = (nth + i) % LIB_MOVERS;
 		if (!lib.now.movable[slot])
 			continue;
 		lib.now.movable[slot] = false; /* nobody else frees or pins it from here on */
@@ -129,7 +139,7 @@ void lib_pin(unsigned nth)
 		int code = pfa_pin(lib.pfa, head); /* it may have moved meanwhile, or been freed */
 		lib_expect("pfa_pin", code, code == PFA_OK || code == PFA_EINVAL);
 		if (code == PFA_OK) {
-			uint8_t *pins = &lib.now.pins[head - LIB_BASE];
+			uint8_t *pins = &lib.now.pins[head - lib.base];
 			++*pins; /* of whatever block is there now: it stays, and its frames are not used again */
 			for (unsigned time = 0; time < 3; time++)
 				sched_order(&lib.now.op_time);
@@ -151,26 +161,35 @@ void lib_migrate(void)
 	for (unsigned slot = 0; slot < LIB_MOVERS; slot++)
 		if (lib.now.movable[slot])
 			heads[nr++] = lib.now.movers[slot].pfn;
+	if (!nr)
+		return;
 	int code = pfa_migrate(lib.pfa, heads, nr, &dest, results);
 	lib_expect("pfa_migrate", code, code == PFA_OK || code == PFA_EAGAIN);
 }
 
-void lib_compact(void)
+void lib_compact(unsigned order)
 {
 	struct pfa_compact_stats stats = { .size = sizeof(stats) };
-	int code = pfa_compact(lib.pfa, 0, 3, PFA_MIGRATE_SYNC, &stats);
+	int code = pfa_compact(lib.pfa, 0, order < lib.max_order ? order : lib.max_order, PFA_MIGRATE_SYNC, &stats);
 
 	lib_expect("pfa_compact", code, code != PFA_ECORRUPT && code != PFA_EMISUSE && code != PFA_EINVAL && code != PFA_EDEADLK);
 }
 
-/* From then on no op is called, which the ops themselves watch. */
+/* From then on no op is called, which the ops themselves watch. Not at once with another call that names the
+ * owner, which is the caller's to see to. */
 void lib_destroy(unsigned tries)
 {
+	sched_order(&lib.now.naming);
+	if (lib.now.declaring)
+		return;
+	lib.now.destroying++;
 	for (unsigned i = 0; i < tries && !lib.now.destroyed; i++) {
 		int code = pfa_owner_destroy(lib.pfa, lib.mover);
-		lib_expect("pfa_owner_destroy", code, code == PFA_OK || code == PFA_EBUSY);
-		lib.now.destroyed = code == PFA_OK;
+		lib_expect("pfa_owner_destroy", code, code == PFA_OK || code == PFA_EBUSY || (code == PFA_EINVAL && lib.now.destroying > 1));
+		lib.now.destroyed |= code == PFA_OK;
 	}
+	sched_order(&lib.now.naming);
+	lib.now.destroying--;
 }
 
 int lib_make_owner(void)

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * lib_run.h - programs of the real library for the explorer: a small instance in an arena, and threads that use it as legal
- * callers do.
+ * lib_run.h - programs of the operation language (fuzz/common/program.h) for the explorer: a small instance of the real library in an
+ * arena, and threads that use it as legal callers do.
+ *
+ * Of a program are carried out: what ops_threads.def and lib_run.c's table have; other operations, and lines past LIB_LINES, do
+ * nothing. Of its configuration: the first zone (64 to 256 frames, no holes), orders and pageblocks up to 7, up to 4 cpus, small
+ * caches, hardening, quarantine, history, generations, owners.
  *
  * Checked while it runs: no frame has two owners; content is ordered from one owner to the next (the race detector sees the
  * owners' accesses); nothing is told to platform.fatal; calls answer what they may. Afterwards: everything freed and drained,
@@ -10,73 +14,19 @@
 #ifndef SCHED_LIB_RUN_H
 #define SCHED_LIB_RUN_H
 
+#include "program.h"
 #include "sched.h"
 
-#define LIB_FRAMES 128u
-#define LIB_OPS 12u
-#define LIB_LIVE 16u
+#define LIB_LINES 64u
 
-enum lib_op_kind {
-	LIB_END,
-	LIB_ALLOC,       /* a block of order a */
-	LIB_FREE,        /* the thread's a-th live block, counted round and round; none: nothing */
-	LIB_BULK,        /* a blocks of order 0 */
-	LIB_EXACT,       /* a frames */
-	LIB_SPLIT,       /* the thread's a-th live block into frames */
-	LIB_GIVE,        /* the thread's a-th live block to all threads */
-	LIB_TAKE_FREE,   /* frees one of those */
-	LIB_FREE_TWICE,  /* frees the shared block, which everybody does: one of them wins */
-	LIB_SPLIT_SHARED, /* splits it instead, which is one more to win or lose against those */
-	LIB_HANDLE,      /* makes the shared block's handle */
-	LIB_FREE_HANDLE, /* frees the shared block by that, which everybody does, whatever is granted meanwhile */
-	LIB_READ_HISTORY, /* of the first a frames that were granted */
-	LIB_DRAIN,       /* cpu a's cache; LIB_ALL: all */
-	LIB_PURGE,       /* the caches of the pageblock of frame a */
-	LIB_DISABLE,
-	LIB_ENABLE,
-	LIB_SERVICE,
-	LIB_STATS,       /* reads all that there is to read */
-	LIB_WALK,        /* over free blocks of order a; the visitor allocates and frees a frame */
-	LIB_CHECK,       /* pfa_check() while the others go on */
-	LIB_LATER,       /* a seconds go by */
-	LIB_ISOLATE,     /* holds the pageblocks of 16 frames from the 8 a-th on, looks, and gives them up */
-	LIB_CONTIG,      /* takes those frames, and frees them */
-	LIB_MOVABLE,     /* a movable block of order a */
-	LIB_FREE_MOVABLE, /* under its page lock, wherever it is */
-	LIB_PIN,         /* pins and unpins a movable block of any thread */
-	LIB_MIGRATE,     /* all movable blocks of all threads */
-	LIB_COMPACT,
-	LIB_DESTROY,     /* ends the owner of movable blocks, if it has none any more; a times tried */
-	LIB_KINDS
-};
-#define LIB_ALL 255u
+/* The program, ready to be run; valid until the next call. It is looked at as long as it runs. lenient: a request may always find no
+ * memory; otherwise only in programs that take much of it, or whole ranges. */
+const struct sched_program *lib_program(const struct program *program, bool lenient);
 
-struct lib_op {
-	uint8_t kind, a;
-	uint32_t flags;
-};
+/* Told when a thread begins an operation of the program; NULL: nobody. */
+extern void (*lib_on_line)(unsigned self, const struct program *program, unsigned op);
 
-#define LIB_TIGHT (1u << 0)     /* PFA_ENOMEM may be right */
-#define LIB_CONTESTED (1u << 1) /* the threads free or split one block at once */
-#define LIB_RELEASED (1u << 2)  /* isolate() frees the block that it is asked about */
-#define LIB_HANDLES (1u << 3)   /* blocks have generations */
-#define LIB_HISTORY (1u << 4)   /* each frame's last two events are kept */
-
-struct lib_program {
-	const char *name;
-	unsigned nr_threads;
-	unsigned nr_cpus;
-	unsigned hardening;
-	unsigned cache_high; /* 0: no caches */
-	unsigned flags;      /* LIB_TIGHT .. */
-	struct lib_op setup[LIB_OPS];
-	struct lib_op threads[3][LIB_OPS];
-};
-
-extern const struct lib_program lib_programs[];
-extern const unsigned nr_lib_programs;
-
-/* Valid until the next call: the program, ready to be run. */
-const struct sched_program *lib_program(const struct lib_program *program);
+/* Was there an operation of this kind that was carried out, in any run of this process? */
+bool lib_was_done(unsigned kind);
 
 #endif

@@ -38,6 +38,7 @@ static struct {
 	struct fiber main;
 	struct sched_thread threads[SCHED_THREADS];
 	unsigned char *stacks;
+	const struct sched_options *options;
 	uint32_t budget;
 	uint32_t ask_in; /* points until the strategy is asked; SCHED_NEVER */
 } run;
@@ -72,6 +73,12 @@ static void run_arm(void)
 	uint32_t gap = run.strategy->gap(run.strategy, &view);
 
 	run.ask_in = gap ? gap : 1;
+}
+
+static void run_watch(enum sched_watched what, unsigned arg)
+{
+	if (run.options->watch)
+		run.options->watch(what, sched_now.self, run.threads[sched_now.self].n, arg, sched_now.pc);
 }
 
 static void run_note(enum sched_kind kind, unsigned arg)
@@ -115,8 +122,10 @@ static void run_inside(unsigned t)
 
 static void run_switch(unsigned to)
 {
+	const enum sched_state state = run.threads[sched_now.self].state;
 	struct fiber *from = &run.threads[sched_now.self].fiber;
 
+	run_watch(state == SCHED_READY ? SCHED_SEE_SWITCH : state == SCHED_WAITS ? SCHED_SEE_WAIT : SCHED_SEE_END, to);
 	run_inside(to);
 	fiber_switch(from, &run.threads[to].fiber);
 }
@@ -227,6 +236,7 @@ static void run_ask(void)
 	}
 	if (c.kind == SCHED_MIGRATE && c.arg < view.nr_cpus && c.arg != view.cpu) {
 		run_note(c.kind, c.arg);
+		run_watch(SCHED_SEE_MIGRATE, c.arg);
 		run.threads[sched_now.self].cpu = c.arg;
 		run.sim.cpu = c.arg;
 	}
@@ -255,6 +265,7 @@ unsigned sched_choose_stale(unsigned nr)
 	if (back == 0 || back >= nr)
 		return 0;
 	run_note(SCHED_STALE, back);
+	run_watch(SCHED_SEE_STALE, back);
 	return back;
 }
 
@@ -394,6 +405,7 @@ void sched_run(const struct sched_program *program, struct sched_strategy *strat
 	run.program = program;
 	run.strategy = strategy;
 	run.result = out;
+	run.options = options;
 	run.budget = options->budget ? options->budget : SCHED_BUDGET;
 	run_begin(options);
 	for (unsigned t = 0; t < nr; t++) {

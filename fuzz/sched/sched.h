@@ -62,7 +62,17 @@ struct sched_program {
 	void (*thread)(void *ctx, unsigned self);
 };
 
+/* What happened at a thread's n-th point, for those who want to see it. */
+enum sched_watched {
+	SCHED_SEE_SWITCH,  /* arg goes on instead */
+	SCHED_SEE_WAIT,    /* it waits, and arg goes on */
+	SCHED_SEE_END,     /* it has ended, and arg goes on */
+	SCHED_SEE_MIGRATE, /* it is on cpu arg now */
+	SCHED_SEE_STALE    /* a load reads what was stored arg stores before the newest */
+};
+
 struct sched_options {
+	void (*watch)(enum sched_watched what, unsigned thread, uint32_t n, unsigned arg, const void *pc);
 	bool weak;       /* loads may read older values than the newest one */
 	bool no_races;   /* races are no findings: to see what else comes of one */
 	uint32_t budget; /* points of a run, at most; 0: 1,000,000 */

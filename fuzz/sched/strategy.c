@@ -162,7 +162,7 @@ static uint32_t bytes_gap(struct sched_strategy *s, const struct sched_view *vie
 	return b->next == SCHED_NEVER ? SCHED_NEVER : b->next > view->steps ? b->next - view->steps : 1;
 }
 
-/* Bits 0-1: which thread, none for 0. Bits 2-3: how old the loads' values are until the next such byte. Bits 4-6, all set:
+/* Bits 0-1: which thread, none for 0. Bits 2-3: how old the values of the next loads are, up to the next such byte. Bits 4-6, all set:
  * the cpu changes instead. Bit 7: a thread that waits may be chosen. */
 static struct sched_choice bytes_point(struct sched_strategy *s, const struct sched_view *view)
 {
@@ -171,7 +171,8 @@ static struct sched_choice bytes_point(struct sched_strategy *s, const struct sc
 
 	bytes_plan(b, view->steps);
 	b->stale = what >> 2 & 3;
-	if ((what & 3) == 0 )
+	b->stale_left = 8;
+	if ((what & 3) == 0)
 		return go_on;
 	if ((what & 0x70) == 0x70)
 		return (struct sched_choice){ SCHED_MIGRATE, (view->cpu + (what & 3)) % view->nr_cpus };
@@ -180,9 +181,12 @@ static struct sched_choice bytes_point(struct sched_strategy *s, const struct sc
 
 static unsigned bytes_stale(struct sched_strategy *s, const struct sched_view *view, unsigned nr)
 {
-	const struct sched_bytes *b = (const struct sched_bytes *)s;
+	struct sched_bytes *b = (struct sched_bytes *)s;
 
 	(void)view;
+	if (!b->stale_left)
+		return 0;
+	b->stale_left--;
 	return b->stale < nr ? b->stale : nr - 1;
 }
 

@@ -26,7 +26,7 @@ struct sched_bytes {
 	const uint8_t *data;
 	size_t left;
 	uint32_t next; /* in points of all threads */
-	unsigned stale; /* of the loads that come */
+	unsigned stale, stale_left; /* of the next so many loads that could: none waits for ever for what was stored */
 };
 void sched_by_bytes(struct sched_bytes *s, const uint8_t *data, size_t size);
 
@@ -84,6 +84,17 @@ struct sched_all {
 	uint8_t slots[SCHED_DEPTH + 1][SCHED_SLOTS];
 };
 void sched_by_all(struct sched_all *s, unsigned bound);
+
+/* For whoever uses one after the other. */
+union sched_any {
+	struct sched_strategy base;
+	struct sched_replay replay;
+	struct sched_bytes bytes;
+	struct sched_random random;
+	struct sched_pct pct;
+	struct sched_starve starve;
+	struct sched_all all;
+};
 
 /* Replaces a result with a finding by one with as few deviations as can be found soon, that finds the same (the finding and its
  * text). With the options, budget included, under which it was found. */

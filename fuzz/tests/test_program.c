@@ -347,7 +347,7 @@ static const struct {
 } refusals[] = {
 	{ "", 1, 1, "pfa-trace 1" },
 	{ "hello\n", 1, 1, "found 'hello'" },
-	{ "pfa-trace 9\n", 1, 11, "version: expected a number 1..2" },
+	{ "pfa-trace 9\n", 1, 11, "version: expected a number 1..3" },
 	{ "pfa-trace 1 target=Core\n", 1, 20, "target's name" },
 	{ "pfa-trace 1 seed=256\n", 1, 18, "0..255" },
 	{ "pfa-trace 1\n", 2, 1, "expected a line 'zone 0" },
@@ -408,6 +408,43 @@ static void errors_name_their_place(void **unused)
 		    !strstr(error.message, refusals[i].says))
 			fail_msg("%sexpected %u:%u ...%s..., found %u:%u %s", refusals[i].source, refusals[i].line,
 			         refusals[i].column, refusals[i].says, error.line, error.column, error.message);
+	}
+}
+
+/* A schedule is a list of switches, or bytes that are none. */
+static void schedules(void **unused)
+{
+	static const char head[] = "pfa-trace 3 target=sched seed=0\nconfig frame_shift=6 max_order=6 pageblock_order=6 cpus=2 threads=3\n"
+	                           "zone 0 pfn=64..191\n";
+	static const struct {
+		const char *line;
+		unsigned switches; /* 0: bytes */
+	} rows[] = {
+		{ "schedule t0@1=preempt:1 t2@65535=older:7 t1@40=cpu:1 t1@41=next:2\n", 4 },
+		{ "schedule raw=ff\n", 0 },
+		{ "schedule raw=fff001000400ff\n", 0 },       /* bytes that follow the last switch */
+		{ "schedule raw=fff000000400\n", 0 },         /* point 0 */
+		{ "schedule raw=fff001001400\n", 0 },         /* of no kind */
+	};
+	static struct program p, q;
+	static char in[1024], out[PROG_TEXT_MAX];
+	struct prog_error error;
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		int nr = snprintf(in, sizeof(in), "%s%s", head, rows[i].line);
+		assert_int_equal(prog_parse(in, (size_t)nr, &p, NULL, NULL, &error), PROG_TEXT_PROGRAM);
+		assert_int_equal(prog_switches(&p, NULL), rows[i].switches);
+		prog_print(&p, out, sizeof(out));
+		assert_string_equal(out, in);
+		prog_decode(bytes, prog_encode(&p, bytes, sizeof(bytes)), &q);
+		assert_true(prog_equal(&p, &q));
+	}
+	static const char *const bad[] = { "schedule t4@1=preempt:0", "schedule t0@0=preempt:0", "schedule t0@1=jump:0", "schedule t0=preempt:0" };
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		int nr = snprintf(in, sizeof(in), "%s%s\n", head, bad[i]);
+		assert_int_equal(prog_parse(in, (size_t)nr, &p, NULL, NULL, &error), PROG_TEXT_ERROR);
+		assert_int_equal(error.line, 4);
 	}
 }
 
@@ -541,7 +578,7 @@ int main(void)
 		cmocka_unit_test(raw_round_trip),
 		cmocka_unit_test(example_is_read),
 		cmocka_unit_test(errors_name_their_place),
-		cmocka_unit_test(long_holes_become_several),
+		cmocka_unit_test(schedules), cmocka_unit_test(long_holes_become_several),
 		cmocka_unit_test(handles_beyond_a_byte),
 		cmocka_unit_test(text_to_bytes),
 		cmocka_unit_test(selection_keeps_references),

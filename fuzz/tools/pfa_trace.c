@@ -32,6 +32,9 @@ static const struct {
 	  "Runs the input on libpfa and on another allocator (default: textbook); shows where the results differ." },
 	{ "coverage", trace_coverage, 1, -1, "INPUT... [-o FILE.md]",
 	  "The table of operations, and of pairs of operations one after the other, that inputs carry out." },
+	{ "sched", NULL, 1, -1, "[run|bound|explore] [OPTION...] INPUT...",
+	  "A program of several threads (target=sched) under chosen schedules; run, or --sched alone, shows who ran when. "
+	  "More: pfa-trace sched --help" },
 	{ "ops", trace_ops, 0, 0, "[-o FILE.md]", "The operations, arguments, groups: the language's documentation." },
 	{ "dict", trace_dict, 0, 0, "[-o FILE] [--text]",
 	  "The dictionary for fuzzing engines: of binary programs, or with --text of the text form." },
@@ -182,7 +185,7 @@ static void help(FILE *f)
 		fprintf(f, "  pfa-trace %s %s\n      %s\n", commands[i].name, commands[i].usage, commands[i].doc);
 	fprintf(f, "\nOptions\n"
 	           "  -o FILE         write there (default: standard output)\n"
-	           "  --target T      core, misuse, migrate, contig, owners, config, diff, text, repair: how to run it; default: what the text says, else core\n"
+	           "  --target T      core, misuse, migrate, contig, owners, config, diff, text, repair, sched: how to run it; default: what the text says, else core\n"
 	           "  --sut S         the allocator: pfa, textbook\n"
 	           "  --timeout N     seconds that one run may take (default 10)\n"
 	           "\nAn input is a file or - for standard input; text and binary are told apart by their content.\n"
@@ -271,6 +274,8 @@ int main(int argc, char **argv)
 	int code = TRACE_USAGE;
 
 	trace_argv = argv;
+	if (argc > 1 && (strcmp(argv[1], "sched") == 0 || strcmp(argv[1], "--sched") == 0))
+		return trace_sched(argc, argv);
 	for (int i = 1; i < argc; i++)
 		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0 || strcmp(argv[1], "help") == 0) {
 			help(stdout);

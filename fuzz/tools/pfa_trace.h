@@ -68,6 +68,11 @@ int trace_map(const struct trace_options *o);
 int trace_diff(const struct trace_options *o);
 int trace_shrink(const struct trace_options *o);
 int trace_coverage(const struct trace_options *o);
+/* Goes on as pfa-sched, the explorer, which has another build of the library: with the words after `sched`, or run and those after
+ * --sched. */
+int trace_sched(int argc, char **argv);
+/* The same for one program, which is written to standard input. */
+int trace_sched_one(const struct program *p);
 int trace_ops(const struct trace_options *o);
 int trace_dict(const struct trace_options *o);
 

@@ -88,6 +88,8 @@ static void child(const struct trace_options *o, const struct trace_input *in, F
 		run_on_sut(o, in);
 		status = 0;
 	}
+	if (!o->sut && strcmp(target, "sched") == 0)
+		status = trace_sched_one(in->program);
 	for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]) && !o->sut; i++)
 		if (strcmp(targets[i].name, target) == 0) {
 			targets[i].run(in->is_raw ? in->raw : bytes, nr);

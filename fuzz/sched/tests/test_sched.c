@@ -31,14 +31,7 @@ const char *__asan_default_options(void)
 	return "detect_stack_use_after_return=0";
 }
 
-static union {
-	struct sched_strategy base;
-	struct sched_bytes bytes;
-	struct sched_random random;
-	struct sched_pct pct;
-	struct sched_starve starve;
-	struct sched_all all;
-} chosen;
+static union sched_any chosen;
 static uint8_t noise[64];
 static struct sched_result result, again;
 static struct sched_sum sum;
