@@ -10,16 +10,16 @@ void pfai_report_request(struct pfai_report *r)
 }
 
 /* Is the unit free and not wholly told? Part of it may lie outside of the zone's maps. */
-static bool mark_is_news(const struct pfai_zone *z, size_t rel, size_t unit)
+static bool mark_is_news(const struct pfa *p, const struct pfai_zone *z, size_t rel, size_t unit)
 {
-	return unit <= z->nr_rel - rel && pfai_map_is(z->not_free, rel, unit, false) && !pfai_mark_all_told_locked(z, rel, unit);
+	return unit <= z->nr_rel - rel && !pfai_mark_all_told_locked(p, z, rel, unit) && pfai_map_is(z->not_free, rel, unit, false);
 }
 
 bool pfai_mark_news_locked(const struct pfa *p, const struct pfai_zone *z, size_t rel, size_t nr)
 {
 	size_t unit = pfai_unit(p), end = rel + nr;
 	for (size_t at = rel & ~(unit - 1); at < end && at < z->nr_rel; at += unit)
-		if (mark_is_news(z, at, unit))
+		if (mark_is_news(p, z, at, unit))
 			return true;
 	return false;
 }
@@ -42,7 +42,7 @@ void pfai_mark_freed_locked(struct pfa *p, struct pfai_zone *z, size_t rel, size
 	size_t unit = pfai_unit(p), end = rel + nr;
 	bool news = false;
 	for (size_t at = rel & ~(unit - 1); at < end && at < z->nr_rel; at += unit) {
-		if (!mark_is_news(z, at, unit))
+		if (!mark_is_news(p, z, at, unit))
 			continue;
 		pfai_bitset_add(z->pending, z->nr_leaves, at >> p->leaf_order);
 		news = true;
@@ -117,6 +117,13 @@ static void mark_count(const struct pfa *p, struct pfai_zone *z, size_t word, un
 	z->st->told -= nr;
 }
 
+/* Does the run begin with a whole pageblock? */
+static inline bool mark_begins_whole(const struct pfa *p, size_t rel, size_t nr)
+{
+	const size_t size = (size_t)1 << p->pb_order;
+	return nr >= size && (rel & (size - 1)) == 0;
+}
+
 /* One word's part of [rel, rel + nr). *first: it is advanced. */
 static pfai_word mark_mask(size_t *rel, size_t *nr)
 {
@@ -134,6 +141,11 @@ void pfai_mark_drop_locked(struct pfa *p, struct pfai_zone *z, size_t rel, size_
 		return;
 	}
 	while (nr) {
+		if (mark_begins_whole(p, rel, nr) && !pfai_pb_at(p, z, rel)->marked) {
+			rel += (size_t)1 << p->pb_order;
+			nr -= (size_t)1 << p->pb_order;
+			continue;
+		}
 		size_t word = rel >> PFAI_WORD_SHIFT;
 		pfai_word told = z->told[word] & mark_mask(&rel, &nr);
 		if (!told)
@@ -157,6 +169,12 @@ void pfai_mark_release_locked(struct pfa *p, struct pfai_zone *z, size_t rel, si
 		return;
 	}
 	while (nr) {
+		if (!z->st->nr_doomed && mark_begins_whole(p, rel, nr)) {
+			mark_count(p, z, rel >> PFAI_WORD_SHIFT, 1u << p->pb_order, true);
+			rel += (size_t)1 << p->pb_order;
+			nr -= (size_t)1 << p->pb_order;
+			continue;
+		}
 		size_t word = rel >> PFAI_WORD_SHIFT;
 		pfai_word mask = mark_mask(&rel, &nr), bad = z->doomed[word] & mask; /* these do not become free */
 		z->told[word] &= ~bad;

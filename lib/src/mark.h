@@ -69,16 +69,32 @@ static inline bool pfai_mark_is_resident(const struct pfa *p, const struct pfai_
 	return (rec->used == 0 || z->top_order < p->pb_order) && rec->marked + rec->used < (size_t)1 << p->pb_order;
 }
 
-/* Are all frames of the run told (or held)? */
-static inline bool pfai_mark_all_told_locked(const struct pfai_zone *z, size_t rel, size_t nr)
+/* Whole pageblocks are known by their counts; else the map is read. */
+static inline bool pfai_mark_whole(const struct pfa *p, size_t rel, size_t nr)
 {
-	return z->st->told && pfai_map_is(z->told, rel, nr, true);
+	return ((rel | nr) & (((size_t)1 << p->pb_order) - 1)) == 0;
+}
+
+/* Are all frames of the run, which is free, told? */
+static inline bool pfai_mark_all_told_locked(const struct pfa *p, const struct pfai_zone *z, size_t rel, size_t nr)
+{
+	if (!z->st->told || !pfai_mark_whole(p, rel, nr))
+		return z->st->told && pfai_map_is(z->told, rel, nr, true);
+	for (size_t pb = rel >> p->pb_order; pb < (rel + nr) >> p->pb_order; pb++)
+		if (z->pb[pb].marked != (size_t)1 << p->pb_order)
+			return false;
+	return true;
 }
 
 /* Is any? */
-static inline bool pfai_mark_any_told_locked(const struct pfai_zone *z, size_t rel, size_t nr)
+static inline bool pfai_mark_any_told_locked(const struct pfa *p, const struct pfai_zone *z, size_t rel, size_t nr)
 {
-	return z->st->told && !pfai_map_is(z->told, rel, nr, false);
+	if (!z->st->told || !pfai_mark_whole(p, rel, nr))
+		return z->st->told && !pfai_map_is(z->told, rel, nr, false);
+	for (size_t pb = rel >> p->pb_order; pb < (rel + nr) >> p->pb_order; pb++)
+		if (z->pb[pb].marked)
+			return true;
+	return false;
 }
 
 #endif

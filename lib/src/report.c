@@ -88,7 +88,7 @@ static enum report_step report_unit_locked(struct pfa *p, struct pfai_zone *z, s
 	struct pfai_report *r = p->report;
 	unsigned unit = r->device.min_order;
 	int around = report_block_at(p, z, *rel);
-	if (around < 0 || pfai_mark_all_told_locked(z, *rel, (size_t)1 << unit) || !report_wanted(r, z, *rel, unit)) {
+	if (around < 0 || pfai_mark_all_told_locked(p, z, *rel, (size_t)1 << unit) || !report_wanted(r, z, *rel, unit)) {
 		*rel += (size_t)1 << unit;
 		return REPORT_ON;
 	}
@@ -103,7 +103,7 @@ static enum report_step report_unit_locked(struct pfa *p, struct pfai_zone *z, s
 	/* What lies before *rel had its turn in this pass. */
 	while (order > unit && (report_base(*rel, order) < *rel || !report_wanted(r, z, report_base(*rel, order), order) ||
 	                        !report_batch_fits(r, z, order) || !report_above_mark(z, *rel, p, order) ||
-	                        pfai_mark_any_told_locked(z, report_base(*rel, order), (size_t)1 << order)))
+	                        pfai_mark_any_told_locked(p, z, report_base(*rel, order), (size_t)1 << order)))
 		order--;
 	if (!report_batch_fits(r, z, order))
 		return REPORT_FULL;
@@ -384,19 +384,28 @@ bool pfai_report_background(struct pfa *p, unsigned *budget, uint64_t now, uint6
 
 /* ---- the device -------------------------------------------------------------------------------------------------- */
 
-/* Nothing is noted any more, and nothing known. False: a zone's lock cannot be had. */
-static bool report_forget(struct pfa *p)
+/* Over all zones, some of each under one hold of its lock: frees are noted from now on and all may be unknown, or they are not and
+ * nothing is known. False: a zone's lock cannot be had. */
+static bool report_switch(struct pfa *p, bool listen)
 {
 	for (uint32_t i = 0; i < p->nr_zones; i++) {
 		struct pfai_zone *z = &p->zones[i];
-		for (size_t pb = 0; pb < z->nr_pb;) {
+		for (size_t at = 0, end = listen ? z->nr_leaves : z->nr_pb; at < end;) {
 			if (!pfai_zone_lock(p, z))
 				return false;
-			z->st->reporting = 0;
-			pb = pfai_mark_forget_locked(p, z, pb);
+			z->st->reporting = listen;
+			at = listen ? pfai_mark_all_pending_locked(p, z, at) : pfai_mark_forget_locked(p, z, at);
 			pfai_zone_unlock(p, z);
 		}
 	}
+	return true;
+}
+
+/* Nothing is noted any more, and nothing known. False as above. */
+static bool report_forget(struct pfa *p)
+{
+	if (!report_switch(p, false))
+		return false;
 	p->report->running = 0;
 	p->report->due = 0;
 	pfai_store_relaxed(&p->report->state, 0u);
@@ -407,16 +416,8 @@ static bool report_forget(struct pfa *p)
 static bool report_listen(struct pfa *p, uint64_t now)
 {
 	struct pfai_report *r = p->report;
-	for (uint32_t i = 0; i < p->nr_zones; i++) {
-		struct pfai_zone *z = &p->zones[i];
-		for (size_t leaf = 0; leaf < z->nr_leaves;) {
-			if (!pfai_zone_lock(p, z))
-				return false;
-			z->st->reporting = 1;
-			leaf = pfai_mark_all_pending_locked(p, z, leaf);
-			pfai_zone_unlock(p, z);
-		}
-	}
+	if (!report_switch(p, true))
+		return false;
 	r->backoff = 0;
 	r->frame_bytes = (uint32_t)1 << p->frame_shift;
 	r->refilled = now;

@@ -6,11 +6,12 @@
 #ifndef REPORT_SCENE_H
 #define REPORT_SCENE_H
 
+#include "live_blocks.h"
 #include "unit.h"
 
 #include <pfa/report.h>
 
-enum { FRAMES = 4096, LIVE = 400, NOT_SET = -1 };
+enum { FRAMES = 4096, NOT_SET = -1 };
 
 /* The device, and what it was told of. */
 extern struct host {
@@ -25,13 +26,6 @@ extern struct host {
 	size_t nr_frames, most_frames;
 } host;
 
-struct live {
-	size_t nr;
-	struct {
-		pfa_pfn pfn;
-		unsigned order;
-	} block[LIVE];
-};
 extern struct live live;
 
 extern struct rig *inside_rig; /* for what host.inside does */

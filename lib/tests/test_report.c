@@ -198,19 +198,18 @@ static void test_order_of_use(void **state)
 	}
 }
 
-/* A unit larger than a pageblock of which one is isolated: nobody can tell of it, until that has ended. */
-static void test_unit_across_isolated(void **state)
+/* What is isolated is not told, nor a unit larger than a pageblock of which one is; but when that has ended. */
+static void isolated(unsigned min_order, int code, size_t told)
 {
-	(void)state;
 	struct rig rig;
 	pfa_token token;
 	base(&rig, 8, 6);
-	host.device.min_order = 8;
+	host.device.min_order = min_order;
 	rig_zone(&rig, 0, 512);
 	start(&rig);
 	MUST_EQ(pfa_isolate_range(rig.pfa, 64, 128, 0, &token, NULL), PFA_OK);
-	MUST(pfa_report_flush(rig.pfa) != PFA_EDEVICE);
-	assert_int_equal(host.nr_frames, 256);
+	EXPECT(pfa_report_flush, code, rig.pfa);
+	assert_int_equal(host.nr_frames, told);
 	MUST_EQ(pfa_undo_isolate_range(rig.pfa, 64, 128, token), PFA_OK);
 	serve(&rig, NULL);
 	rig.now_ns += 2 * PFA_REPORT_RETRY_NS;
@@ -218,6 +217,13 @@ static void test_unit_across_isolated(void **state)
 	assert_int_equal(host.nr_frames, 512);
 	look(&rig, true);
 	stop(&rig);
+}
+
+static void test_isolated(void **state)
+{
+	(void)state;
+	isolated(8, PFA_OK, 256);
+	isolated(6, PFA_EAGAIN, 448);
 }
 
 /* A freer that is as fast as the device: the pass ends, having seen each address once. */
@@ -410,17 +416,37 @@ static void test_counts(void **state)
 	stop(&rig);
 }
 
+/* A device that takes one block of each batch: the others are told again in the next pass, not in this one. */
+static void test_once_a_pass(void **state)
+{
+	(void)state;
+	struct rig rig;
+	base(&rig, 8, 6);
+	host.device.min_order = 3;
+	host.device.capacity = 5;
+	host.counts = 1;
+	rig_zone(&rig, 0, 512);
+	start(&rig);
+	for (unsigned pass = 0; pass < 4; pass++) {
+		host.nr_frames = 0;
+		MUST(pfa_report_flush(rig.pfa) != PFA_EDEVICE);
+		assert_true(host.nr_frames <= 512);
+	}
+	stop(&rig);
+}
+
 static const struct unit_test tests[] = {
 	TEST(test_model),
 	TEST(test_when),
 	TEST(test_work),
 	TEST(test_order_of_use),
-	TEST(test_unit_across_isolated),
+	TEST(test_isolated),
 	TEST(test_steady_freer),
 	TEST(test_marks),
 	TEST(test_filter_and_rate),
 	TEST(test_errors),
 	TEST(test_counts),
+	TEST(test_once_a_pass),
 };
 
 UNIT_MAIN(tests)

@@ -3,19 +3,21 @@
  * The walk over free memory with one thread: against what pfa_frame_info() says of every frame; stopped and gone on with; with
  * visitors that allocate and free; and its codes.
  */
+#include "live_blocks.h"
 #include "unit.h"
 
 #include <pfa/walk.h>
 
 #include <string.h>
 
-enum { FRAMES = 6000, LIVE = 600 };
+enum { FRAMES = 6000 };
 
 static struct {
 	struct rig *rig;
 	unsigned min_order;
 	unsigned char visited[FRAMES];
 	size_t nr_runs, nr_frames;
+	pfa_pfn from;     /* where a cursor began that was made by a walk of another order */
 	pfa_pfn end;      /* of the last run: they ascend, but for zones */
 	unsigned stop_at; /* stops at each run that this divides; 0: never */
 } seen;
@@ -32,8 +34,8 @@ static int see(void *ctx, struct pfa_run run)
 	const size_t mask = ((size_t)1 << seen.min_order) - 1;
 	MUST(ctx == &seen);
 	MUST(run.nr_frames && run.first + run.nr_frames <= FRAMES);
-	MUST_EQ(run.first & mask, 0);
-	MUST_EQ(run.nr_frames & mask, 0);
+	MUST(!(run.first & mask) || (!seen.nr_runs && run.first == seen.from)); /* or the rest of a block */
+	MUST_EQ((run.first + run.nr_frames) & mask, 0);
 	for (size_t i = 0; i < run.nr_frames; i++)
 		MUST_EQ(seen.visited[run.first + i]++, 0);
 	MUST(run.first >= seen.end);
@@ -93,14 +95,6 @@ static void walk_all(struct rig *rig, struct rng *rng)
 		compare(expected);
 	}
 }
-
-struct live {
-	size_t nr;
-	struct {
-		pfa_pfn pfn;
-		unsigned order;
-	} block[LIVE];
-};
 
 static void live_step(struct rig *rig, struct rng *rng, struct live *live, size_t most)
 {
@@ -372,8 +366,30 @@ static void test_damaged(void **state)
 	rig_drop(&rig);
 }
 
+/* A cursor of another order may lie inside of a block: its rest is visited, and nothing before it. */
+static void test_cursor_inside(void **state)
+{
+	(void)state;
+	struct rig rig;
+	rig_init(&rig);
+	rig.cfg.max_order = 10;
+	rig.cfg.pageblock_order = 9;
+	rig_zone(&rig, 0, 2048);
+	rig_start(&rig);
+	for (unsigned order = 0; order <= 10; order++)
+		for (pfa_pfn from = 1024; from < 1090; from++) {
+			struct pfa_cursor cursor = { 0, 0, from };
+			seen_begin(&rig, order);
+			seen.from = from;
+			EXPECT(pfa_walk_free, PFA_OK, rig.pfa, order, see, &seen, &cursor);
+			assert_int_equal(seen.nr_frames, 2048 - from);
+		}
+	rig_stop(&rig);
+}
+
 static const struct unit_test tests[] = {
 	TEST(test_naive),
+	TEST(test_cursor_inside),
 	TEST(test_changed_by_visitor),
 	TEST(test_bounded_holds),
 	TEST(test_codes),

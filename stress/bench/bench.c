@@ -20,6 +20,7 @@ static const struct bench_area *const areas[] = {
 #ifdef BENCH_MOVABLE
 	&bench_area_movable,
 	&bench_area_contig,
+	&bench_area_report,
 #endif
 #ifdef BENCH_OWNERS
 	&bench_area_owners,
