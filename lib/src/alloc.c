@@ -12,6 +12,7 @@
 #include "guard.h"
 #include "hook.h"
 #include "pagelock.h"
+#include "place.h"
 #include "verified.h"
 
 #define ALLOC_FLAGS                                                                                              \

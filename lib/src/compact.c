@@ -8,6 +8,7 @@
 #include "freeing.h"
 #include "generation.h"
 #include "hook.h"
+#include "place.h"
 
 #define COMPACT_NO_ORDER 32u /* until the scanners meet */
 

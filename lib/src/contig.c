@@ -10,6 +10,7 @@
 #include "contig.h"
 #include "evacuate.h"
 #include "hook.h"
+#include "place.h"
 
 #define CONTIG_FLAGS (PFA_ZERO | PFA_NOWAIT | PFA_NOMIGRATE | PFA_CMA)
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "fallback.h"
 
+#include "place.h"
+
 /* Lenders to each common type, in order. Unmovable and reclaimable memory stays apart from movable memory as long as
  * possible, since one unmovable frame keeps a whole pageblock from ever being emptied. */
 static const uint8_t fallback_lenders[4][2] = {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "mark.h"
 
+#include "place.h"
+
 void pfai_report_request(struct pfai_report *r)
 {
 	uint32_t state;

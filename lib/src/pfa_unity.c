@@ -12,6 +12,7 @@
 #include "tail.c"
 #include "route.c"
 #include "zone.c"
+#include "place.c"
 #include "mark.c"
 #include "fallback.c"
 #include "history.c"

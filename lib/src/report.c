@@ -4,6 +4,7 @@
 #include "closed.h"
 #include "damage.h"
 #include "leaf.h"
+#include "place.h"
 
 /* Pending leaves that are looked at under one hold of the zone's lock. */
 #define REPORT_LEAVES 64u

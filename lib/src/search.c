@@ -10,6 +10,7 @@
 #include "contig.h"
 #include "damage.h"
 #include "hook.h"
+#include "place.h"
 #include "search.h"
 
 #define SEARCH_FLAGS (PFA_ZERO | PFA_NOWAIT | PFA_NOMIGRATE | PFA_CMA | PFA_EXACT_ZONE | 0xFF000000u)

@@ -80,18 +80,6 @@ void pfai_zone_take_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsig
 unsigned pfai_zone_grab_locked(struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order, unsigned want,
                                uint32_t out[]);
 
-/* The lowest free block of this type that holds one of `order`, from the smallest such; its first rel. PFAI_NONE: none,
- * or the index is damaged (then the zone is marked). */
-size_t pfai_zone_first_locked(const struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order);
-
-/* The last look before a grant: is [rel, 2^order) inside the zone and free, says the map, and from level 2 on every
- * frame's byte? False: the zone is marked as damaged. */
-bool pfai_zone_is_free_locked(const struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order);
-
-/* As above, only blocks inside rels [lo, hi). O(orders) look-ups. */
-size_t pfai_zone_first_in_locked(const struct pfa *p, const struct pfai_zone *z, unsigned code, unsigned order,
-                                 size_t lo, size_t hi);
-
 /* Gives [rel, 2^order) back, merging; zero: its content is known to be zero. Where only some of its pageblocks are held it comes back
  * in pieces, each to its own pageblock. O(orders + leaf words + 2^order / word). */
 void pfai_zone_put_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order, bool zero);

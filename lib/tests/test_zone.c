@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#include "zone.h"
+#include "place.h"
 
 enum { MAX_FRAMES = 2048 };
 static bool used[MAX_FRAMES];
