@@ -99,12 +99,12 @@ PFA_NODISCARD PFA_API int pfa_test_isolated(struct pfa *pfa, pfa_pfn start, pfa_
  * @param flags       PFA_ZERO; PFA_CMA: also from CMA pageblocks; PFA_NOMIGRATE: no owner is called: only what is free can be had;
  *                    PFA_NOWAIT: that, and caches that somebody uses are left alone. No type: pageblocks keep theirs
  * @param why         what was in the way; NULL: not of interest
- * @return PFA_OK. Else nothing is the caller's, no pageblock is held by this call and no type has changed, but blocks may have
- *         been moved: PFA_EBUSY: something is in the way, or the platform cannot wait; PFA_EAGAIN: the flags forbid what would
- *         help; PFA_ENOMEM: no place for a block that has to be moved; PFA_ERANGE: start or the frame before end is in no zone,
- *         they are in different ones, or a hole is between them; PFA_EINVAL: start >= end, or other flags; PFA_ENOTSUP: PFA_ZERO
- *         and no way to; PFA_EDEADLK: inside an op; PFA_ECORRUPT: damage was met, or a frame was written to after its free: as
- *         pfa_alloc().
+ * @return PFA_OK. Else nothing is the caller's, no pageblock is held by this call and none of the range has another type, but blocks
+ *         may have been moved, as if to what a request was granted: PFA_EBUSY: something is in the way, or the platform cannot
+ *         wait; PFA_EAGAIN: the flags forbid what would help; PFA_ENOMEM: no place for a block that has to be moved; PFA_ERANGE:
+ *         start or the frame before end is in no zone, they are in different ones, or a hole is between them; PFA_EINVAL:
+ *         start >= end, or other flags; PFA_ENOTSUP: PFA_ZERO and no way to; PFA_EDEADLK: inside an op; PFA_ECORRUPT: damage was
+ *         met, or a frame was written to after its free: as pfa_alloc().
  * @context as pfa_migrate(). @cost O(frames), and the moves; PFA_CONTIG_TRIES times at most.
  */
 PFA_NODISCARD PFA_API int pfa_alloc_contig_range(struct pfa *pfa, pfa_pfn start, pfa_pfn end, uint32_t flags,
