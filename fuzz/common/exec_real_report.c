@@ -213,6 +213,17 @@ static void told_overwrite(struct real_run *r, const struct pfa_run *run, bool i
 	}
 }
 
+/* What a zeroing device did not do may contain anything. */
+static void told_spoil(struct real_run *r, const struct pfa_run *run)
+{
+	for (size_t i = 0; i < run->nr_frames; i++) {
+		unsigned char *to = told_bytes(r, run->first + i);
+		if (to)
+			memset(to, 0xE7, (size_t)1 << r->run->setup.cfg.frame_shift);
+		r->told.left[real_index(r, run->first + i)] = 0;
+	}
+}
+
 int real_report(void *ctx, const struct pfa_run *runs, unsigned nr, unsigned *out_done)
 {
 	static const int codes[] = { PFA_OK, PFA_EDEVICE, PFA_EAGAIN, -77, 5 };
@@ -246,6 +257,8 @@ int real_report(void *ctx, const struct pfa_run *runs, unsigned nr, unsigned *ou
 	}
 	for (unsigned i = 0; i < nr; i++) {
 		told_overwrite(r, &runs[i], false);
+		if (i >= done && t->device.zeroes)
+			told_spoil(r, &runs[i]);
 		for (size_t k = 0; k < runs[i].nr_frames; k++)
 			t->known[real_index(r, runs[i].first + k)] = i < done;
 	}

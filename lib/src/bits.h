@@ -104,6 +104,23 @@ static inline bool pfai_map_is(const pfai_word *map, size_t first, size_t nr, bo
 	return true;
 }
 
+/* The same for whole words: first and nr are multiples of a word's bits. */
+static inline void pfai_words_fill(pfai_word *map, size_t first, size_t nr, bool value)
+{
+	pfai_word *at = map + (first >> PFAI_WORD_SHIFT), *end = at + (nr >> PFAI_WORD_SHIFT);
+	while (at < end)
+		*at++ = value ? PFAI_ONES : 0;
+}
+
+static inline bool pfai_words_are(const pfai_word *map, size_t first, size_t nr, bool value)
+{
+	const pfai_word *at = map + (first >> PFAI_WORD_SHIFT), *end = at + (nr >> PFAI_WORD_SHIFT);
+	pfai_word other = 0;
+	while (at < end)
+		other |= *at++ ^ (value ? PFAI_ONES : 0);
+	return !other;
+}
+
 static inline bool pfai_map_test(const pfai_word *map, size_t i)
 {
 	return map[i >> PFAI_WORD_SHIFT] >> (i & PFAI_WORD_MASK) & 1;

@@ -159,7 +159,10 @@ void pfai_mark_drop_locked(struct pfa *p, struct pfai_zone *z, size_t rel, size_
 
 void pfai_mark_hold_locked(struct pfai_zone *z, size_t rel, size_t nr)
 {
-	pfai_map_fill(z->told, rel, nr, true);
+	if (((rel | nr) & PFAI_WORD_MASK) == 0)
+		pfai_words_fill(z->told, rel, nr, true);
+	else
+		pfai_map_fill(z->told, rel, nr, true);
 	z->st->held_report += nr;
 }
 

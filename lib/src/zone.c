@@ -213,7 +213,7 @@ void pfai_zone_take_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsig
 		pfai_index_del(p, z, code, (unsigned)from, rel >> from);
 		zone_split_down(p, z, code, rel, (unsigned)from, order);
 	}
-	pfai_map_fill(z->not_free, rel, (size_t)1 << order, true);
+	pfai_words_fill(z->not_free, rel, (size_t)1 << order, true);
 	memset(z->leaf + (rel >> p->leaf_order), PFAI_LEAF_FULL, (size_t)1 << (order - p->leaf_order));
 }
 
@@ -439,7 +439,7 @@ static void zone_put_block(struct pfa *p, struct pfai_zone *z, size_t rel, unsig
 	}
 	size_t nr = (size_t)1 << order;
 	unsigned code = pfai_zone_code_locked(z, pfai_pb_at(p, z, rel));
-	if (PFAI_UNLIKELY(!pfai_map_is(z->not_free, rel, nr, true))) {
+	if (PFAI_UNLIKELY(!pfai_words_are(z->not_free, rel, nr, true))) {
 		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
 		return;
 	}
@@ -449,9 +449,9 @@ static void zone_put_block(struct pfa *p, struct pfai_zone *z, size_t rel, unsig
 			pfai_zone_put_word_locked(p, z, word, PFAI_ONES, zeros);
 		return;
 	}
-	pfai_map_fill(z->not_free, rel, nr, false);
+	pfai_words_fill(z->not_free, rel, nr, false);
 	if (z->zero)
-		pfai_map_fill(z->zero, rel, nr, zero != (p->zero_invert != 0));
+		pfai_words_fill(z->zero, rel, nr, zero != (p->zero_invert != 0));
 	zone_account(p, z, code, rel, nr, false);
 	if (PFAI_UNLIKELY(z->st->reporting))
 		pfai_mark_freed_locked(p, z, rel, nr);

@@ -158,8 +158,8 @@ static void discard(const struct pfa_run *runs, unsigned nr)
 {
 	const size_t bytes = (size_t)1 << inside_rig->cfg.frame_shift;
 	for (unsigned i = 0; i < nr && host.device.discards; i++)
-		memset((char *)inside_rig->pool + (runs[i].first - inside_rig->cfg.pool_pfn) * bytes, host.device.zeroes ? 0 : 0xDD,
-		       runs[i].nr_frames * bytes);
+		memset((char *)inside_rig->pool + (runs[i].first - inside_rig->cfg.pool_pfn) * bytes,
+		       host.device.zeroes && (host.counts == NOT_SET || (int)i < host.counts) ? 0 : 0xDD, runs[i].nr_frames * bytes);
 }
 
 /* Devices that keep, discard and zero, against every poison and known-zero tracking: no false fault, and PFA_ZERO is true. */
