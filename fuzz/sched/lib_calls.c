@@ -253,12 +253,17 @@ static bool lib_is_event(const struct pfa_event *e)
 {
 	const unsigned thread = e->tag >> 16, line = e->tag & 0xFFFF;
 
-	if (e->number >= LIB_EVENTS || e->number > lib.now.nr_tags || lib.now.tags[e->number] != e->tag || thread != e->thread)
+	if (e->number >= LIB_EVENTS) /* more than are written down */
+		return true;
+	if (e->number > lib.now.nr_tags || lib.now.tags[e->number] != e->tag || thread != e->thread)
 		return false;
 	if (line >= lib.nr_lines)
 		return true;
 	const struct prog_op *op = lib.lines[line].op;
-	return op->kind != OP_ALLOC || (e->op == PFA_EVENT_ALLOC && e->order == op->arg[0]);
+	/* A request that may compact moves blocks of others; at level 3 it may find one that was written to after its free. */
+	if (op->kind != OP_ALLOC || (prog_flags(op->arg[1], 0) & PFA_COMPACT) || lib.program->config.hardening == 3)
+		return true;
+	return e->op == PFA_EVENT_ALLOC && e->order == op->arg[0];
 }
 
 /* An event's tag says which line of which thread it was of, and the number which tag that was: all must fit. */
