@@ -180,12 +180,12 @@ void lib_compact(unsigned order)
 void lib_destroy(unsigned tries)
 {
 	sched_order(&lib.now.naming);
-	if (lib.now.declaring)
+	if (lib.now.declaring || lib.now.destroying)
 		return;
 	lib.now.destroying++;
 	for (unsigned i = 0; i < tries && !lib.now.destroyed; i++) {
 		int code = pfa_owner_destroy(lib.pfa, lib.mover);
-		lib_expect("pfa_owner_destroy", code, code == PFA_OK || code == PFA_EBUSY || (code == PFA_EINVAL && lib.now.destroying > 1));
+		lib_expect("pfa_owner_destroy", code, code == PFA_OK || code == PFA_EBUSY);
 		lib.now.destroyed |= code == PFA_OK;
 	}
 	sched_order(&lib.now.naming);
