@@ -75,8 +75,7 @@ static const struct {
 	{"compact_has_room", COMPACTS},
 	{"report_batch", REPORTS},
 	{"report_return", REPORTS},
-	{"report_forget", REPORTS},
-	{"report_listen", REPORTS},
+	{"report_switch", REPORTS},
 };
 enum { NR_EXCUSED = sizeof(excused) / sizeof(excused[0]) };
 
