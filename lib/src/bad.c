@@ -29,7 +29,7 @@ static int bad_mark_locked(struct pfa *p, struct pfai_zone *z, size_t rel, bool 
 	uint8_t value = pfai_load_relaxed(byte);
 	if (value == PFAI_BAD)
 		return PFA_OK;
-	if (value == PFAI_ABSENT || value == PFAI_OFFLINE)
+	if (pfai_byte_is_absent(value))
 		return PFA_ERANGE;
 	if (pfai_map_test(z->not_free, rel)) {
 		bad_doom_locked(p, z, rel);

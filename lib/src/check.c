@@ -20,7 +20,7 @@ struct check {
 	/* derived */
 	size_t counts[PFAI_PLANES][PFA_ORDER_LIMIT + 1];
 	size_t free[PFAI_PLANES];
-	size_t held, reserved, present, allocated, cached, quarantined, guards, bad, doomed, told, reporter;
+	size_t held, reserved, present, allocated, cached, quarantined, guards, bad, offline, doomed, told, reporter;
 	size_t entries, entries_sum, entries_squares; /* of cached and quarantined blocks, by their offsets */
 	size_t block_end; /* where the newest allocated block ends */
 	struct pfai_check_movable moves;
@@ -114,7 +114,7 @@ static bool check_has_absent(const struct check *c, size_t pb)
 		return true;
 	if (!(z->pb[pb].flags & PFAI_PB_PARTIAL))
 		return false;
-	while (rel < end && pfai_load_relaxed(&c->p->bytes[pfai_offset_of_rel(z, rel)]) != PFAI_ABSENT)
+	while (rel < end && !pfai_byte_is_absent(pfai_load_relaxed(&c->p->bytes[pfai_offset_of_rel(z, rel)])))
 		rel++;
 	return rel < end;
 }
@@ -367,10 +367,11 @@ static bool check_used(struct check *c, size_t rel, size_t *step)
 		c->bad++;
 		return true;
 	}
-	if (byte == PFAI_ABSENT && !(pfai_pb_at(c->p, c->z, rel)->flags & PFAI_PB_PARTIAL))
+	if (pfai_byte_is_absent(byte) && !(pfai_pb_at(c->p, c->z, rel)->flags & PFAI_PB_PARTIAL))
 		return check_broken(c, 3, rel, PFAI_PB_PARTIAL, 0, "I3 a pageblock's flag that frames are absent");
-	if (byte != PFAI_ABSENT)
+	if (!pfai_byte_is_absent(byte))
 		return check_broken(c, 1, rel, 0, byte, "I1 a frame in no state");
+	c->offline += byte != PFAI_ABSENT;
 	c->present--;
 	return true;
 }
@@ -397,7 +398,8 @@ static bool check_frames(struct check *c)
 			                    pfai_load_relaxed(&c->p->bytes[pfai_offset_of_rel(z, rel + clean)]),
 			                    "I1 a free frame's byte");
 	}
-	return check_equal(c, 6, c->present, z->st->present, "I6 present frames");
+	return check_equal(c, 6, c->present, z->st->present, "I6 present frames") &&
+	       check_equal(c, 6, c->offline, z->st->offline, "I6 offline frames");
 }
 
 /* ---- caches and sums ----------------------------------------------------------------------------------------------- */

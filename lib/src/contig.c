@@ -35,8 +35,7 @@ static bool contig_take_locked(struct pfa *p, struct pfai_zone *z, size_t lo, si
 	return true;
 }
 
-/* Rels [lo, hi), which were taken, go back. */
-static void contig_give_back(struct pfa *p, struct pfai_zone *z, size_t lo, size_t hi)
+void pfai_contig_give_back(struct pfa *p, struct pfai_zone *z, size_t lo, size_t hi)
 {
 	while (lo < hi) {
 		size_t stop = ((lo >> p->pb_order) + 1) << p->pb_order;
@@ -74,7 +73,7 @@ static int contig_take(struct pfai_evacuation *e, size_t lo, size_t hi, bool *ze
 		if (PFAI_UNLIKELY(pfai_load_relaxed(&z->st->corrupt)))
 			return PFA_ECORRUPT;
 		if (!taken) {
-			contig_give_back(p, z, lo, at);
+			pfai_contig_give_back(p, z, lo, at);
 			result = pfai_evacuated(e, lo, hi);
 			return result == PFA_OK ? PFA_EBUSY : result;
 		}
@@ -82,8 +81,7 @@ static int contig_take(struct pfai_evacuation *e, size_t lo, size_t hi, bool *ze
 	return result;
 }
 
-/* The held pageblocks' range is emptied and taken, within so many tries. */
-static int contig_empty(struct pfai_evacuation *e, const struct pfai_hold *h, size_t lo, size_t hi, bool *zero)
+int pfai_contig_empty(struct pfai_evacuation *e, const struct pfai_hold *h, size_t lo, size_t hi, bool *zero)
 {
 	int result = PFA_EBUSY;
 	for (unsigned tries = 0; tries < PFA_CONTIG_TRIES; tries++) {
@@ -117,7 +115,7 @@ static int contig_held(struct pfai_evacuation *e, struct pfai_hold *h, struct pf
 		return result;
 	}
 	e->why = (struct pfa_blocker){ PFA_BLOCKER_BUSY, c->start };
-	result = contig_empty(e, h, c->start - h->z->origin, c->end - h->z->origin, &c->zero);
+	result = pfai_contig_empty(e, h, c->start - h->z->origin, c->end - h->z->origin, &c->zero);
 	pfai_evacuation_end(e);
 	pfai_unhold(e->p, h);
 	return result;

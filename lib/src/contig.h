@@ -5,6 +5,7 @@
 #ifndef PFAI_CONTIG_H
 #define PFAI_CONTIG_H
 
+#include "evacuate.h"
 #include "isolate.h"
 
 struct pfai_contig {
@@ -21,5 +22,12 @@ struct pfai_contig {
 /* Takes [start, end) of one zone as pfa_alloc_contig_range() does; its frames are HEAD then, and nobody knows it yet. @return as there,
  * damage is not told yet; c->why says what was in the way. */
 int pfai_contig_take(struct pfa *p, struct pfai_contig *c);
+
+/* Rels [lo, hi), whose pageblocks h holds, are emptied and taken, all of them or none, within PFA_CONTIG_TRIES. *zero as above. The caller
+ * ends the evacuation. */
+int pfai_contig_empty(struct pfai_evacuation *e, const struct pfai_hold *h, size_t lo, size_t hi, bool *zero);
+
+/* Rels [lo, hi), which were taken, go back. */
+void pfai_contig_give_back(struct pfa *p, struct pfai_zone *z, size_t lo, size_t hi);
 
 #endif

@@ -18,7 +18,8 @@ static enum pfa_frame_state debug_state(const struct pfai_zone *z, pfa_pfn pfn, 
 	}
 	switch (byte) {
 	case PFAI_ABSENT: return PFA_FRAME_ABSENT;
-	case PFAI_OFFLINE: return PFA_FRAME_OFFLINE;
+	case PFAI_OFFLINE:
+	case PFAI_OFFLINE_BAD: return PFA_FRAME_OFFLINE;
 	case PFAI_BAD: return PFA_FRAME_BAD;
 	case PFAI_TAIL: return PFA_FRAME_TAIL;
 	case PFAI_GUARD_BELOW:
@@ -74,7 +75,7 @@ int pfa_pageblock_info(struct pfa *p, pfa_pfn pfn, struct pfa_pageblock_info *ou
 	} else {
 		for (at = at > z->start ? at : z->start; at < end && at < z->end; at++) {
 			uint8_t byte = pfai_load_relaxed(&p->bytes[at - p->base]);
-			out->present += byte != PFAI_ABSENT && byte != PFAI_OFFLINE;
+			out->present += !pfai_byte_is_absent(byte);
 		}
 	}
 	pfai_zone_unlock(p, z);

@@ -99,7 +99,7 @@ static int evac_one(struct pfai_evacuation *e, size_t rel, uint8_t byte, bool lo
 	}
 	if (byte == PFAI_BAD)
 		return evac_blocked(e, rel, PFA_BLOCKER_BAD, PFA_EBUSY);
-	if (byte == PFAI_ABSENT || byte == PFAI_OFFLINE)
+	if (pfai_byte_is_absent(byte))
 		return evac_blocked(e, rel, PFA_BLOCKER_RANGE, PFA_ERANGE);
 	return PFA_OK; /* free, inside of a block, or a guard, which goes with its block */
 }

@@ -15,6 +15,9 @@
  *   inside, level 2: NOTHING --grant, refill--> TAIL --put, flush--> NOTHING    under the zone lock
  *                    TAIL --pfa_split, pfa_alloc_exact--> HEAD             the block is the caller's
  *
+ *   HEAD, BAD --offline--> OFFLINE, OFFLINE_BAD --online--> NOTHING, BAD     under the zone lock, in held pageblocks
+ *   OFFLINE, OFFLINE_BAD --remove--> ABSENT --add--> OFFLINE               as well
+ *
  * Who moves a byte out of HEAD does so by compare-exchange; so of two racing frees exactly one wins.
  */
 #ifndef PFAI_FRAME_H
@@ -30,6 +33,7 @@ enum pfai_frame_byte {
 	PFAI_TAIL = 4,    /* level 2: inside a block that is not free */
 	PFAI_GUARD_BELOW = 5, /* allocated for a PFA_GUARD request: the block that it guards begins after it, */
 	PFAI_GUARD_ABOVE = 6, /* or ended before it */
+	PFAI_OFFLINE_BAD = 7, /* OFFLINE, and BAD when it is online again */
 
 	PFAI_HEAD = 1 << 5,
 	PFAI_CACHED = 2 << 5,
@@ -43,6 +47,12 @@ enum pfai_frame_byte {
 	PFAI_ORDER_MASK = 31,
 	PFAI_ZERO_BIT = PFAI_CACHED ^ PFAI_CACHED_ZERO,
 };
+
+/* A frame that is not present: a hole, or offline. */
+static inline bool pfai_byte_is_absent(uint8_t byte)
+{
+	return byte == PFAI_ABSENT || byte == PFAI_OFFLINE || byte == PFAI_OFFLINE_BAD;
+}
 
 /* Claims a frame byte for its mover; false: it says something else. Level 0 believes whoever calls. */
 static inline bool pfai_claim(pfai_a8 *byte, unsigned from, unsigned to)

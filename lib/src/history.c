@@ -214,7 +214,7 @@ size_t pfa_frame_text(const struct pfa *p, pfa_pfn pfn, char out[], size_t room)
 		pfai_fmt_char(&f, ')');
 	} else {
 		byte = pfai_load_relaxed(&p->bytes[pfn - p->base]);
-		pfai_fmt_str(&f, byte == PFAI_ABSENT ? "in a hole" : byte == PFAI_OFFLINE ? "offline" :
+		pfai_fmt_str(&f, byte == PFAI_ABSENT ? "in a hole" : pfai_byte_is_absent(byte) ? "offline" :
 		                 byte == PFAI_BAD    ? "bad"       : "free");
 	}
 	return f.n;

@@ -191,6 +191,7 @@ struct pfai_zone_state {
 	size_t reserved_high;          /* frames of HIGHATOMIC pageblocks */
 	size_t direct_allocs, direct_frees; /* frames granted and given back past the caches, ever */
 	size_t bad;                    /* frames that are marked bad */
+	size_t offline;                /* frames that are offline, and so not present */
 	size_t guards;                 /* frames that guard blocks; they count as allocated */
 	uint32_t reporting;            /* a device wants to know what is freed */
 	uint32_t report_quiet;         /* what is put just now requests no pass: the reporter puts it */

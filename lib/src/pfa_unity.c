@@ -41,6 +41,7 @@
 #include "contig.c"
 #include "search.c"
 #include "cma.c"
+#include "hotplug.c"
 #include "report.c"
 #include "verified.c"
 #include "full.c"

@@ -24,7 +24,7 @@ static enum pfa_fault_kind refuse_of_block(struct pfa *p, pfa_pfn pfn, unsigned 
 	uint8_t byte = pfai_load_acquire(&p->bytes[pfn - p->base]);
 	if (byte == PFAI_ABSENT)
 		return PFA_FAULT_HOLE;
-	if (byte == PFAI_OFFLINE)
+	if (byte == PFAI_OFFLINE || byte == PFAI_OFFLINE_BAD)
 		return PFA_FAULT_OFFLINE;
 	if (byte == PFAI_BAD)
 		return PFA_FAULT_BAD;

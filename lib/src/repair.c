@@ -25,7 +25,7 @@ struct repair {
 	bool tails, quiescent;
 	size_t first, end; /* rels of the zone's frames */
 	size_t disputed;   /* below this, free frames lie in a block that may be somebody's */
-	size_t allocated, bad, absent, guards, movable, held;
+	size_t allocated, bad, absent, offline, guards, movable, held;
 	size_t block_end;  /* of the last block that is somebody's */
 };
 
@@ -131,7 +131,7 @@ static size_t repair_reporters(struct repair *r, size_t rel, unsigned order, siz
 
 static bool repair_is_single(uint8_t byte)
 {
-	return byte == PFAI_ABSENT || byte == PFAI_OFFLINE || byte == PFAI_BAD;
+	return pfai_byte_is_absent(byte) || byte == PFAI_BAD;
 }
 
 /* The byte at rel + at is the only one inside of [rel, 2^order) that does not look so. Is it the one that is wrong, and
@@ -241,9 +241,10 @@ static size_t repair_single(struct repair *r, size_t rel, uint8_t byte)
 		if (nr)
 			return nr;
 	}
-	if (byte == PFAI_ABSENT && used) {
+	if (pfai_byte_is_absent(byte) && used) {
 		pfai_pb_at(r->p, r->z, rel)->flags |= PFAI_PB_PARTIAL;
 		r->absent++;
+		r->offline += byte != PFAI_ABSENT;
 	} else if (byte == PFAI_BAD) {
 		pfai_map_fill(r->z->not_free, rel, 1, true);
 		r->bad++;
@@ -581,6 +582,7 @@ static void repair_zone(struct repair *r)
 		memset(z->zero, r->p->zero_invert ? 0xFF : 0, (z->nr_rel >> PFAI_WORD_SHIFT) * sizeof(*z->zero));
 	repair_told(r);
 	z->st->present = r->end - r->first - r->absent;
+	z->st->offline = r->offline;
 	z->st->bad = r->bad;
 	if (r->quiescent) { /* nobody moves */
 		pfai_store_relaxed(&z->st->moves.movable, r->movable);

@@ -88,6 +88,7 @@ void pfai_zone_stats_frozen(struct pfa *p, struct pfai_zone *z, struct pfa_zone_
 		.nr_report_batches = z->st->reports.batches,
 		.nr_report_errors = z->st->reports.errors,
 		.nr_report_steps = z->st->reports.steps,
+		.offline = z->st->offline,
 		.max_lock_steps = z->st->events.lock_steps,
 	};
 	out->unreported = out->free + out->free_isolated - out->reported;

@@ -40,6 +40,7 @@ enum pfa_blocker_reason {
 	PFA_BLOCKER_BUSY,      /**< being freed, moved or cached by somebody else just now; or 64 threads move blocks already */
 	PFA_BLOCKER_NOMEM,     /**< movable, and there is no place for it */
 	PFA_BLOCKER_CORRUPT,   /**< damage was met */
+	PFA_BLOCKER_PRESENT,   /**< a frame that is there and must not be (pfa/hotplug.h) */
 	PFA_BLOCKER_REASONS
 };
 

@@ -61,7 +61,8 @@ extern "C" {
 	X(nr_reported, "frames that the device was told of")                                                        \
 	X(nr_report_batches, "events: the device was told of a batch")                                              \
 	X(nr_report_errors, "events: the device did not take a batch, or not all of it")                            \
-	X(nr_report_steps, "units of the device's min_order that passes looked at")
+	X(nr_report_steps, "units of the device's min_order that passes looked at")                                 \
+	X(offline, "offline (pfa/hotplug.h): not part of present")
 
 struct pfa_zone_stats {
 #define PFA_X(name, meaning) size_t name;

@@ -89,6 +89,7 @@ enum pfa_type {
 #define PFA_GUARD (1u << 9)      /**< pfa_alloc only, hardening level 3: the frames before and after the block are guards */
 #define PFA_NOMIGRATE (1u << 10) /**< ranges only (contig.h): nothing is moved, no owner is called */
 #define PFA_CMA (1u << 11)       /**< ranges only: CMA pageblocks may be taken, too */
+#define PFA_TAKE_BAD (1u << 12)  /**< pfa_offline_range() only: bad frames go offline, too */
 /** Zones are tried in configured order, beginning at n (default 0); zones before n are never used. */
 #define PFA_ZONE(n) ((uint32_t)(n) << 24)
 #define PFA_ZONE_OF(flags) ((flags) >> 24)
