@@ -4,6 +4,7 @@
 
 #include <pfa/cma.h>
 #include <pfa/contig.h>
+#include <pfa/hotplug.h>
 #include <pfa/harden.h>
 #include <pfa/walk.h>
 
@@ -324,6 +325,20 @@ static void site_cma(struct pfa *p)
 	MUST_EQ(pfa_cma_destroy(p, area), PFA_OK);
 }
 
+/* A frame that is free goes, and comes back. */
+static void site_plug(struct pfa *p)
+{
+	struct pfa_frame_info info;
+	pfa_pfn pfn = 2 * FRAMES;
+	do
+		MUST_EQ(pfa_frame_info(p, --pfn, &info), PFA_OK);
+	while (info.state != PFA_FRAME_FREE);
+	MUST_EQ(pfa_offline_range(p, pfn, 1, 0, NULL), PFA_OK);
+	MUST_EQ(pfa_remove_range(p, pfn, 1, NULL), PFA_OK);
+	MUST_EQ(pfa_add_range(p, pfn, 1, NULL), PFA_OK);
+	MUST_EQ(pfa_online_range(p, pfn, 1, NULL), PFA_OK);
+}
+
 const struct site scene_sites[] = {
 	{"alloc_miss", site_alloc_miss, 1, SITE_PLAIN},
 	{"alloc_direct", site_alloc_direct, 2, SITE_PLAIN},
@@ -341,6 +356,7 @@ const struct site scene_sites[] = {
 	{"repair", site_repair, 2, SITE_PLAIN},
 	{"ranges", site_ranges, 6, SITE_PLAIN},
 	{"cma", site_cma, 6, SITE_PLAIN},
+	{"plug", site_plug, 6, SITE_PLAIN},
 };
 enum { NR_SITES = sizeof(scene_sites) / sizeof(scene_sites[0]) };
 const unsigned scene_nr_sites = NR_SITES;

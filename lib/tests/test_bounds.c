@@ -691,7 +691,7 @@ static char *read_file(const char *path)
 /* Every function of these headers has a row, or is named where the document says what it does not state. */
 static void compare_headers(const char *dir)
 {
-	static const char *const headers[] = { "pfa.h", "harden.h", "stats.h", "debug.h", "movable.h", "compact.h", "walk.h", "contig.h", "cma.h", "report.h" };
+	static const char *const headers[] = { "pfa.h", "harden.h", "stats.h", "debug.h", "movable.h", "compact.h", "walk.h", "contig.h", "cma.h", "hotplug.h", "report.h" };
 	for (unsigned i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
 		char path[4096], name[64], quoted[80];
 		snprintf(path, sizeof(path), "%s/%s", dir, headers[i]);

@@ -10,6 +10,7 @@
 #include <pfa/compact.h>
 #include <pfa/cma.h>
 #include <pfa/contig.h>
+#include <pfa/hotplug.h>
 #include <pfa/harden.h>
 
 #include <pthread.h>
@@ -438,7 +439,12 @@ static void test_ranges_back_out(void **state)
 			EXPECT(pfa_undo_isolate_range, PFA_EBUSY, pfa, start, start + 1, held);
 			EXPECT(pfa_test_isolated, PFA_EBUSY, pfa, start, start + 1, held, &why);
 		}
+		EXPECT(pfa_offline_range, PFA_EBUSY, pfa, start + 70, 3, 0, &why);
+		assert_int_equal(why.reason, PFA_BLOCKER_BUSY);
+		if (!cache)
+			EXPECT(pfa_online_range, PFA_EBUSY, pfa, start + 70, 3, &why);
 		let_go(thread);
+		assert_int_equal(rig_stats(&busy.rig, 0).offline, 0);
 		assert_int_equal(rig_stats(&busy.rig, 0).held_pageblocks, 1);
 		EXPECT(pfa_alloc_contig_range, PFA_OK, pfa, start + 70, start + 71, 0, &why);
 		EXPECT(pfa_free_contig_range, PFA_OK, pfa, start + 70, 1);

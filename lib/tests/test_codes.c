@@ -97,6 +97,10 @@ static const struct {
 	{"pfa_cma_alloc", "OK ENOMEM EAGAIN EBUSY EINVAL ENOTSUP EDEADLK ECORRUPT"},
 	{"pfa_cma_release", "OK EINVAL EMISUSE ECORRUPT"},
 	{"pfa_cma_stats", "OK EINVAL EBUSY"},
+	{"pfa_offline_range", "OK EBUSY EAGAIN ENOMEM ERANGE EINVAL EDEADLK ECORRUPT"},
+	{"pfa_online_range", "OK EBUSY ERANGE EINVAL EDEADLK ECORRUPT"},
+	{"pfa_add_range", "OK EBUSY ERANGE EINVAL EDEADLK ECORRUPT"},
+	{"pfa_remove_range", "OK EBUSY ERANGE EINVAL EDEADLK ECORRUPT"},
 	{"pfa_frame_info", "OK EBUSY"},
 	{"pfa_pageblock_info", "OK ERANGE EBUSY"},
 	{"pfa_check", "OK ECORRUPT EINVAL EBUSY"},
@@ -330,7 +334,7 @@ static void compare_header(const char *dir, const char *name, bool seen[NR_DOCUM
 
 int main(int argc, char **argv)
 {
-	static const char *const headers[] = {"types.h", "config.h", "pfa.h", "stats.h", "debug.h", "harden.h", "copy.h", "movable.h", "compact.h", "walk.h", "contig.h", "cma.h", "report.h"};
+	static const char *const headers[] = {"types.h", "config.h", "pfa.h", "stats.h", "debug.h", "harden.h", "copy.h", "movable.h", "compact.h", "walk.h", "contig.h", "cma.h", "hotplug.h", "report.h"};
 	bool seen[NR_DOCUMENTED] = {false};
 	if (argc < 3) {
 		fprintf(argc == 2 && strcmp(argv[1], "--help") == 0 ? stdout : stderr,

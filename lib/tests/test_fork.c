@@ -12,6 +12,7 @@
 #include <pfa/walk.h>
 #include <pfa/cma.h>
 #include <pfa/contig.h>
+#include <pfa/hotplug.h>
 #include <pfa/harden.h>
 #include <pfa/movable.h>
 
@@ -177,6 +178,10 @@ static void expect_contig(struct pfa *p, int code)
 	EXPECT(pfa_cma_release, code, p, 1, 0, 1);
 	EXPECT(pfa_cma_stats, code, p, 1, &stats);
 	EXPECT(pfa_cma_destroy, code, p, 1);
+	EXPECT(pfa_offline_range, code, p, 0, 64, 0, &why);
+	EXPECT(pfa_online_range, code, p, 0, 64, &why);
+	EXPECT(pfa_add_range, code, p, 0, 64, &why);
+	EXPECT(pfa_remove_range, code, p, 0, 64, &why);
 	MUST(token == 7 && why.pfn == 7 && area == 7);
 }
 

@@ -300,7 +300,7 @@ static void test_seen(void **state)
 	EXPECT(pfa_undo_isolate_range, PFA_OK, rig.pfa, 90, 160, token);
 	EXPECT(pfa_walk_free, PFA_OK, rig.pfa, 0, visit, &walked, NULL);
 	assert_int_equal(walked, rig_stats(&rig, 0).present);
-	EXPECT(pfa_movable_set, PFA_ERANGE, rig.pfa, 110, s.owner, 1);
+	EXPECT(pfa_movable_set, PFA_EINVAL, rig.pfa, 110, s.owner, 1);
 	/* a repair knows them */
 	unsigned char *pageblocks = rig_region(&rig, "pageblocks", &walked);
 	pageblocks[2 * (walked / PBS)] ^= 1; /* struct pfai_pb.used */

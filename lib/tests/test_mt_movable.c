@@ -10,12 +10,13 @@
 #include <pfa/cma.h>
 #include <pfa/compact.h>
 #include <pfa/contig.h>
+#include <pfa/hotplug.h>
 
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CELLS = 200, THREADS = 12, FIRST = 5, FRAMES = 2000, ORDERS = 3, SHORT_BLOCKS = 6 };
+enum { CELLS = 200, THREADS = 13, FIRST = 5, FRAMES = 2000, ORDERS = 3, SHORT_BLOCKS = 6 };
 
 /* Two areas of the configuration, and one that comes and goes. */
 enum { PB = 64 };
@@ -51,7 +52,7 @@ static struct cell cells[CELLS];
 static struct keeper common;
 static _Atomic(uint8_t) owned[MT_MAX_FRAMES], in_op[MT_MAX_FRAMES];
 static _Atomic(size_t) making; /* a block that is just being made movable */
-static atomic_uint nr_moved, nr_freed_inside, nr_short_lives, nr_captured, nr_ranges, nr_emptied, nr_cma, nr_areas;
+static atomic_uint nr_moved, nr_freed_inside, nr_short_lives, nr_captured, nr_ranges, nr_emptied, nr_cma, nr_areas, nr_offline;
 static _Thread_local unsigned op_calls;
 
 static uint64_t *content(pfa_pfn pfn)
@@ -311,7 +312,7 @@ static void range_take(struct mt_thread *t, pfa_pfn start, pfa_pfn end, uint32_t
 {
 	struct pfa_blocker why;
 	int err = pfa_alloc_contig_range(mt.rig.pfa, start, end, flags, &why);
-	MUST(err == PFA_OK || err == PFA_EBUSY || err == PFA_EAGAIN || err == PFA_ENOMEM);
+	MUST(err == PFA_OK || err == PFA_EBUSY || err == PFA_EAGAIN || err == PFA_ENOMEM || err == PFA_ERANGE); /* offline just now */
 	MUST((err == PFA_OK) == (why.reason == PFA_BLOCKER_NONE));
 	if (err != PFA_OK)
 		return;
@@ -341,7 +342,7 @@ static void range_hold(pfa_pfn start, pfa_pfn end, uint32_t flags)
 	bool empty = false;
 	for (unsigned i = 0; i < 8; i++) {
 		err = pfa_test_isolated(mt.rig.pfa, start, end, token, NULL);
-		MUST(err == PFA_OK || (err == PFA_EBUSY && !empty));
+		MUST(err == PFA_OK || ((err == PFA_EBUSY || err == PFA_ERANGE) && !empty));
 		empty = err == PFA_OK;
 		MUST_EQ(pfa_isolate_range(mt.rig.pfa, end - 1, end, PFA_NOMIGRATE, &other, NULL), PFA_EBUSY);
 	}
@@ -407,9 +408,48 @@ static void cma_user(struct mt_thread *t)
 			MUST(err == PFA_OK || err == PFA_EBUSY || err == PFA_EINVAL);
 		} else {
 			int err = pfa_cma_create(mt.rig.pfa, third.first, third.nr_frames, 0, &areas[2], NULL);
-			MUST(err == PFA_OK || err == PFA_EBUSY || err == PFA_ENOMEM);
+			MUST(err == PFA_OK || err == PFA_EBUSY || err == PFA_ENOMEM || err == PFA_ERANGE);
 			atomic_fetch_add(&nr_areas, err == PFA_OK);
 		}
+	}
+}
+
+/* ---- memory that goes and comes back ------------------------------------------------------------------------------- */
+
+/* Offline it is nobody's: whoever had it does not, and who keeps its number is refused. Only this thread brings it back. */
+static void plugger(struct mt_thread *t)
+{
+	struct pfa *p = mt.rig.pfa;
+	while (!atomic_load(&mt.stop)) {
+		pfa_pfn start = FIRST + rng_below(&t->rng, FRAMES), end = start + 1 + rng_below(&t->rng, rng_one_in(&t->rng, 2) ? 20 : 150), pfn;
+		uint32_t flags = (rng_one_in(&t->rng, 4) ? PFA_NOMIGRATE : rng_one_in(&t->rng, 8) ? PFA_NOWAIT : 0) | PFA_CMA;
+		struct pfa_blocker why;
+		int err;
+		end = end < FIRST + FRAMES ? end : FIRST + FRAMES;
+		err = pfa_offline_range(p, start, end - start, flags, &why);
+		MUST(err == PFA_OK || err == PFA_EBUSY || err == PFA_EAGAIN || err == PFA_ENOMEM);
+		MUST((err == PFA_OK) == (why.reason == PFA_BLOCKER_NONE));
+		if (err != PFA_OK)
+			continue;
+		for (pfn = start; pfn < end; pfn++)
+			own(pfn, 0, 0, 5);
+		MUST(pfa_alloc_window(p, 0, PFA_MOVABLE, (struct pfa_run){ start, end - start }, &pfn) == PFA_ENOMEM);
+		if (rng_one_in(&t->rng, 2)) {
+			while ((err = pfa_remove_range(p, start, end - start, NULL)) == PFA_EBUSY) /* somebody holds a pageblock */
+				sched_yield();
+			MUST_EQ(err, PFA_OK);
+			for (pfn = start; pfn < end; pfn++)
+				content(pfn)[0] = ~(uint64_t)0;
+			while ((err = pfa_add_range(p, start, end - start, NULL)) == PFA_EBUSY)
+				sched_yield();
+			MUST_EQ(err, PFA_OK);
+		}
+		for (pfn = start; pfn < end; pfn++)
+			own(pfn, 0, 5, 0);
+		while ((err = pfa_online_range(p, start, end - start, NULL)) == PFA_EBUSY)
+			sched_yield();
+		MUST_EQ(err, PFA_OK);
+		atomic_fetch_add(&nr_offline, 1);
 	}
 }
 
@@ -431,7 +471,7 @@ static void checker(struct mt_thread *t)
 
 int main(int argc, char **argv)
 {
-	static void (*const bodies[THREADS])(struct mt_thread *) = { checker, user, user, mover, mover, compactor, short_lives, user, ranger, ranger, cma_user, cma_user };
+	static void (*const bodies[THREADS])(struct mt_thread *) = { checker, user, user, mover, mover, compactor, short_lives, user, ranger, ranger, cma_user, cma_user, plugger };
 	static struct mt_thread threads[THREADS];
 	const struct mt_options o = mt_options(argc, argv, 60);
 	if (rig_prot_none) {
@@ -459,6 +499,8 @@ int main(int argc, char **argv)
 	MUST_EQ(s.movable, 0);
 	MUST_EQ(s.isolated, 0);
 	MUST_EQ(s.held_pageblocks, 0);
+	MUST_EQ(s.offline, 0);
+	MUST_EQ(s.present, FRAMES);
 	MUST_EQ(s.allocated, 0);
 	MUST_EQ(atomic_load(&mt.nr_faults), 0);
 	MUST(atomic_load(&nr_moved) > 0);
@@ -470,9 +512,9 @@ int main(int argc, char **argv)
 		MUST_EQ(c.granted, 0);
 	}
 	printf("movable: %u moves, %zu put back, %zu released while held, %u freed inside ops, %u owners, %u blocks after compaction, %u ranges, %u emptied, "
-	       "%u runs of CMA areas, %u areas\n",
+	       "%u runs of CMA areas, %u areas, %u ranges offline\n",
 	       atomic_load(&nr_moved), s.nr_putback, s.nr_released, atomic_load(&nr_freed_inside), atomic_load(&nr_short_lives),
-	       atomic_load(&nr_captured), atomic_load(&nr_ranges), atomic_load(&nr_emptied), atomic_load(&nr_cma), atomic_load(&nr_areas));
+	       atomic_load(&nr_captured), atomic_load(&nr_ranges), atomic_load(&nr_emptied), atomic_load(&nr_cma), atomic_load(&nr_areas), atomic_load(&nr_offline));
 	mt_stop(&mt);
 	return 0;
 }
