@@ -65,7 +65,7 @@ static const struct {
 	{"pfa_fork_prepare", "the fork itself"},
 	{"pfa_init", "before anyone else can know of the instance"},
 	{"freeing_has_room", "where a zone's lock cannot be waited for, so that there is no other thread"},
-	{"contig_give_back", "where another thread marks a frame bad while its range is being taken"},
+	{"pfai_contig_give_back", "where another thread marks a frame bad while its range is being taken"},
 	{"hand_grab", COMPACTS},
 	{"hand_drop", COMPACTS},
 	{"compact_take", COMPACTS},
