@@ -133,6 +133,15 @@ static const struct {
 	{"pfa_mapped_batch_end", NULL},
 	{"pfa_mapped_move", "OK EAGAIN EINVAL EDEADLK"},
 	{"pfa_mapped_stats_get", NULL},
+	{"pfa_discard_init", "OK EINVAL ENOTSUP ENOMEM"},
+	{"pfa_discard_device", NULL},
+	{"pfa_discard_stats_get", NULL},
+	{"pfa_host_bytes", NULL},
+	{"pfa_host_init", "OK EINVAL"},
+	{"pfa_host_device", NULL},
+	{"pfa_host_granted", "OK EINVAL ECORRUPT"},
+	{"pfa_host_check", "OK ECORRUPT"},
+	{"pfa_host_forget", NULL},
 };
 enum { NR_DOCUMENTED = sizeof(documented) / sizeof(documented[0]) };
 
@@ -142,23 +151,25 @@ static unsigned failures;
 static char **owners;
 static int nr_owners;
 
-/* Of an owner's function: the name of its header, of so many letters; 0: it is the core's. */
-static size_t owner_letters(int function)
+/* Of an owner's or a device's function: its header. NULL: it is the core's. */
+static const char *owner_header(int function)
 {
-	static const char *const names[] = {"balloon", "zstore", "mapped"};
-	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (strncmp(documented[function].function + 4, names[i], strlen(names[i])) == 0)
-			return strlen(names[i]);
-	return 0;
+	static const char *const headers[][2] = {
+		{"balloon_", "balloon.h"}, {"zstore_", "zstore.h"}, {"mapped_", "mapped.h"}, {"discard_", "devices.h"}, {"host_", "devices.h"},
+	};
+	for (unsigned i = 0; i < sizeof(headers) / sizeof(headers[0]); i++)
+		if (strncmp(documented[function].function + 4, headers[i][0], strlen(headers[i][0])) == 0)
+			return headers[i][1];
+	return NULL;
 }
 
 static bool is_built(int function)
 {
-	size_t letters = owner_letters(function);
-	for (int i = 0; i < nr_owners; i++)
-		if (strcspn(owners[i], ".") == letters && strncmp(owners[i], documented[function].function + 4, letters) == 0)
+	const char *header = owner_header(function);
+	for (int i = 0; i < nr_owners && header; i++)
+		if (strcmp(owners[i], header) == 0)
 			return true;
-	return letters == 0;
+	return !header;
 }
 
 static int find_function(const char *name, size_t length)
@@ -173,7 +184,7 @@ static const char *closed_codes(int function)
 {
 	const char *name = documented[function].function;
 	bool works = strcmp(name, "pfa_size") == 0 || strcmp(name, "pfa_init") == 0 || strcmp(name, "pfa_history") == 0 ||
-	             strcmp(name, "pfa_trace") == 0 || owner_letters(function);
+	             strcmp(name, "pfa_trace") == 0 || owner_header(function);
 	return works || !documented[function].codes ? "" : CLOSED;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Every return code of the owners' functions (pfa/balloon.h, zstore.h, mapped.h), for test_codes.c. What the functions do besides is
+ * Every return code of the owners' functions (pfa/balloon.h, zstore.h, mapped.h, devices.h), for test_codes.c. What the functions do besides is
  * for their own tests.
  */
 #define _GNU_SOURCE
@@ -14,6 +14,7 @@
 #include <pfa/zstore.h>
 #endif
 #ifdef OWNER_MAPPED
+#include <pfa/devices.h>
 #include <pfa/mapped.h>
 #endif
 
@@ -456,6 +457,41 @@ static void test_mapped(void **state)
 	EXPECT(pfa_mapped_create, PFA_ENOTSUP, &arena_cfg, &arena);
 	arena_end();
 }
+
+/* ---- devices; those of the host for tests are produced by test_host.c --------------------------------------------------- */
+
+static int refuse_punch(void *ctx, int fd, uint64_t offset, uint64_t bytes)
+{
+	(void)ctx, (void)fd, (void)offset, (void)bytes;
+	errno = EPERM;
+	return -1;
+}
+
+static int refuse_advise(void *ctx, void *at, size_t bytes, int advice)
+{
+	(void)ctx, (void)at, (void)bytes, (void)advice;
+	errno = EPERM;
+	return -1;
+}
+
+static void test_discard(void **state)
+{
+	static const struct pfa_discard_calls refused = {refuse_advise, NULL, refuse_punch, NULL};
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	struct pfa_discard discard;
+	(void)state;
+	void *pool = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_true(pool != MAP_FAILED);
+	struct pfa_discard_config cfg = {.size = sizeof(cfg), .pool = pool, .pool_bytes = page, .fd = -1};
+	EXPECT(pfa_discard_init, PFA_OK, &discard, &cfg);
+	mmap_fails = ENOMEM;
+	EXPECT(pfa_discard_init, PFA_ENOMEM, &discard, &cfg);
+	cfg.calls = &refused;
+	EXPECT(pfa_discard_init, PFA_ENOTSUP, &discard, &cfg);
+	cfg.way = PFA_DISCARD_PUNCH;
+	EXPECT(pfa_discard_init, PFA_EINVAL, &discard, &cfg);
+	assert_int_equal(munmap(pool, page), 0);
+}
 #endif
 
 static const struct unit_test tests[] = {
@@ -465,6 +501,7 @@ static const struct unit_test tests[] = {
 #endif
 #ifdef OWNER_MAPPED
 	TEST(test_mapped),
+	TEST(test_discard),
 #endif
 };
 UNIT_MAIN(tests)
