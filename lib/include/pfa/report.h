@@ -88,9 +88,9 @@ PFA_NODISCARD PFA_API int pfa_report_resume(struct pfa *pfa);
 /**
  * A pass now, whatever the delay and the rate. What caches and quarantines hold is not free (pfa_cache_drain()).
  * @return PFA_OK: everything was told that was free before the call; PFA_EAGAIN: but what a zone's low mark or its holder
- *         forbids; PFA_EDEVICE: the device failed (the other zones had their turn); PFA_EBUSY: a pass runs just now, or the
- *         device is being unregistered; PFA_EINVAL: there is no device, or it is suspended; PFA_ECORRUPT: a zone refuses
- *         (the others had their turn); PFA_ENOTSUP; PFA_EDEADLK as pfa_report_register().
+ *         forbids, or what the device left of a batch; PFA_EDEVICE: the device told nothing of a batch (the other zones had
+ *         their turn); PFA_EBUSY: a pass runs just now, or the device is being unregistered; PFA_EINVAL: there is no device, or it
+ *         is suspended; PFA_ECORRUPT: a zone refuses (the others had their turn); PFA_ENOTSUP; PFA_EDEADLK as pfa_report_register().
  * @context zone locks; the device runs in this thread. @cost proportional to what is not told yet.
  */
 PFA_NODISCARD PFA_API int pfa_report_flush(struct pfa *pfa);
