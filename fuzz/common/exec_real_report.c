@@ -159,8 +159,10 @@ void told_takes_and_gives(struct real_run *r)
 static int told_count(void *ctx, struct pfa_run run)
 {
 	struct real_run *r = ctx;
-	for (size_t i = 0; i < run.nr_frames; i++)
-		r->told.walked += r->told.in_batch[real_index(r, run.first + i)] != 0;
+	for (size_t i = 0; i < run.nr_frames; i++) {
+		const size_t at = real_index(r, run.first + i);
+		r->told.walked += at < sizeof(r->told.in_batch) && r->told.in_batch[at]; /* a walk may visit what is not there */
+	}
 	return 0;
 }
 
