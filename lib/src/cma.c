@@ -191,8 +191,8 @@ int pfa_cma_destroy(struct pfa *p, pfa_cma area)
 	if (!a)
 		return PFA_EINVAL;
 	uint32_t generation = pfai_load_relaxed(&a->use) >> CMA_GENERATION_SHIFT << CMA_GENERATION_SHIFT;
-	/* This call is the only one in it. */
-	if (!pfai_cas32(&a->use, generation | PFAI_CMA_LIVE | 1u, generation | PFAI_CMA_BUSY)) {
+	/* Nothing is granted, and this call is the only one in it: looked at in this order, so that an area that is in use stays live. */
+	if (pfai_load_relaxed(&a->granted) || !pfai_cas32(&a->use, generation | PFAI_CMA_LIVE | 1u, generation | PFAI_CMA_BUSY)) {
 		cma_leave(a);
 		return PFA_EBUSY;
 	}
