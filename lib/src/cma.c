@@ -180,32 +180,42 @@ int pfa_cma_create(struct pfa *p, pfa_pfn start, size_t nr_frames, uint32_t flag
 	return pfai_blocked(p, why, h.why, result, function);
 }
 
+/* Ends an area that the caller has entered, as the only one. @return PFA_OK: it is entered no more; else nothing has changed. */
+static int cma_unmake(struct pfa *p, struct pfai_cma *a)
+{
+	const uint32_t generation = pfai_load_relaxed(&a->use) >> CMA_GENERATION_SHIFT << CMA_GENERATION_SHIFT;
+	const uint32_t alone = generation | PFAI_CMA_LIVE | 1u;
+	struct pfai_hold h;
+	if (!pfai_hold_begin(p, &h, a->run.first, a->run.first + a->run.nr_frames))
+		return PFA_ECORRUPT;
+	int result = pfai_load_relaxed(&h.z->st->corrupt) ? PFA_ECORRUPT : pfai_hold(p, &h, true);
+	if (result != PFA_OK)
+		return result;
+	/* While all of it is held nobody is granted anything: who is in the area may only still have to count what he took before. So what is
+	 * granted does not become more once nobody else is in it, and the area is live until it is certain that it ends. */
+	if (pfai_load_acquire(&a->use) == alone && !pfai_load_relaxed(&a->granted) &&
+	    pfai_cas32(&a->use, alone, generation | PFAI_CMA_BUSY))
+		cma_retype(p, &h, PFAI_CODE_MOVABLE);
+	else
+		result = PFA_EBUSY;
+	pfai_unhold(p, &h);
+	if (result == PFA_OK)
+		pfai_store_release(&a->use, generation + (1u << CMA_GENERATION_SHIFT));
+	return result;
+}
+
 int pfa_cma_destroy(struct pfa *p, pfa_cma area)
 {
 	static const char function[] = "pfa_cma_destroy";
-	struct pfai_hold h;
 	int result = pfai_closed_or_inside(p, function);
 	if (result != PFA_OK)
 		return result;
 	struct pfai_cma *a = cma_begin(p, area);
 	if (!a)
 		return PFA_EINVAL;
-	uint32_t generation = pfai_load_relaxed(&a->use) >> CMA_GENERATION_SHIFT << CMA_GENERATION_SHIFT;
-	/* Nothing is granted, and this call is the only one in it: looked at in this order, so that an area that is in use stays live. */
-	if (pfai_load_relaxed(&a->granted) || !pfai_cas32(&a->use, generation | PFAI_CMA_LIVE | 1u, generation | PFAI_CMA_BUSY)) {
+	result = cma_unmake(p, a);
+	if (result != PFA_OK)
 		cma_leave(a);
-		return PFA_EBUSY;
-	}
-	result = PFA_EBUSY;
-	if (!pfai_load_relaxed(&a->granted) && pfai_hold_begin(p, &h, a->run.first, a->run.first + a->run.nr_frames))
-		result = pfai_load_relaxed(&h.z->st->corrupt) ? PFA_ECORRUPT : pfai_hold(p, &h, true);
-	if (result == PFA_OK) {
-		cma_retype(p, &h, PFAI_CODE_MOVABLE);
-		pfai_unhold(p, &h);
-		pfai_store_release(&a->use, generation + (1u << CMA_GENERATION_SHIFT));
-	} else {
-		pfai_store_release(&a->use, generation | PFAI_CMA_LIVE);
-	}
 	return pfai_told(p, result, function);
 }
 
