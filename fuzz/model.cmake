@@ -6,6 +6,7 @@ add_library(pfa_fuzz_exec STATIC
 	common/arena.c
 	common/exec.c
 	common/exec_frees.c
+	common/exec_cma.c
 	common/exec_contig.c
 	common/exec_contig_judge.c
 	common/exec_contig_ops.c
@@ -16,6 +17,7 @@ add_library(pfa_fuzz_exec STATIC
 	common/exec_misuse.c
 	common/exec_movable.c
 	common/exec_ops.c
+	common/exec_plug.c
 	common/exec_oracle.c
 	common/exec_owner.c
 	common/exec_real.c
@@ -37,6 +39,7 @@ add_library(pfa_fuzz_exec STATIC
 	common/model_compact.c
 	common/model_contig.c
 	common/model_movable.c
+	common/model_plug.c
 	common/setup.c
 	common/setup_spoil.c
 	common/sut.c
@@ -60,7 +63,7 @@ endif()
 target_link_libraries(pfa_fuzz_exec PUBLIC pfa_balloon pfa_mapped)
 target_link_options(pfa_fuzz_exec INTERFACE -Wl,--wrap=mmap,--wrap=mmap64,--wrap=mprotect)
 
-foreach(name core config migrate contig misuse diff owners report walk)
+foreach(name core config migrate contig hotplug misuse diff owners report walk)
 	pfa_fuzz_target(fuzz_${name} SOURCES fuzz_${name}.c LIBS pfa_fuzz_exec pfa_fuzz_lang MUTATOR pfa_fuzz_mutator)
 endforeach()
 

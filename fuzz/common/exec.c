@@ -223,6 +223,8 @@ bool exec_begin(struct exec_run *run)
 		return exec_fail(run, "model config", "a valid configuration is refused (code, problem)", 0,
 		                 (size_t)(unsigned)-code, problem);
 	}
+	if (!exec_cma_begin(run))
+		return false;
 	if (run->ops->on_unlock)
 		run->ops->on_unlock(run->sut, exec_unlocked, run);
 	memset(&run->totals, 0, sizeof(run->totals));

@@ -41,6 +41,7 @@ struct exec_options {
 	unsigned moves;            /* operations on movable blocks made up after each step, from the state that it left; and
 	                            * programs without an owner table get one */
 	bool contig;               /* of these, many that isolate pageblocks and take ranges */
+	bool plug;                 /* likewise, many that take frames offline and bring them back, and of CMA areas */
 	enum { EXEC_SILENT, EXEC_TELLS, EXEC_WALKS } tells; /* real: with a reporting device, and programs that have no
 	                            * operation of it get some: mostly of the device, or walks */
 	bool real;                 /* the owners of lib/owners, as exec_real.h has it: other operations, another model */

@@ -9,8 +9,7 @@
 
 /* ---- the moves that a call makes ----------------------------------------------------------------------------------- */
 
-/* The move that ran last is over. Why it came to nothing, if it did. */
-static bool contig_settle(struct exec_run *run, struct exec_contig *c)
+bool exec_contig_settle(struct exec_run *run, struct exec_contig *c)
 {
 	int result;
 
@@ -49,9 +48,9 @@ void exec_contig_begins(struct exec_run *run, pfa_pfn src, enum pfa_migrate_mode
 	const unsigned slot = model_movable_at(&exec_mov.mm, src);
 	size_t index;
 
-	if (exec_mov.broken || !contig_settle(run, c))
+	if (exec_mov.broken || !exec_contig_settle(run, c))
 		return;
-	if (slot == MODEL_NO_BLOCK || mode != PFA_MIGRATE_SYNC || c->fixed || (c->ranged && !contig_in_the_way(run, c, &exec_mov.mm.block[slot])))
+	if (slot == MODEL_NO_BLOCK || mode != PFA_MIGRATE_SYNC || c->fixed || ((c->ranged || c->end) && !contig_in_the_way(run, c, &exec_mov.mm.block[slot])))
 		exec_mov_fail(run, "I11 moves", "a block is moved that is not in the way, or though the flags forbid it", src, c->fixed, slot);
 	if (++c->nr > (size_t)PFA_CONTIG_TRIES * MODEL_MOVABLES && c->ranged)
 		exec_mov_fail(run, "I13 contig", "a range is gone over again and again", src, PFA_CONTIG_TRIES, c->nr);
@@ -61,8 +60,7 @@ void exec_contig_begins(struct exec_run *run, pfa_pfn src, enum pfa_migrate_mode
 	c->move.flags = PFA_MOVABLE | PFA_ZONE(model_zone_of(&run->m, src, &index)); /* to its own zone, or one after it */
 }
 
-/* Around a call: before it, and after it. False: a finding. */
-static void contig_before(struct exec_run *run, struct exec_contig *c)
+void exec_contig_before(struct exec_run *run, struct exec_contig *c)
 {
 	if (exec_mov.mm.max_owners)
 		run->events_known = false; /* destinations are taken that are then not used */
@@ -77,9 +75,9 @@ static void contig_before(struct exec_run *run, struct exec_contig *c)
 		exec_allow_steps(run, (size_t)4 * MODEL_FRAMES);
 }
 
-static bool contig_after(struct exec_run *run, struct exec_contig *c)
+bool exec_contig_after(struct exec_run *run, struct exec_contig *c)
 {
-	const bool fine = contig_settle(run, c);
+	const bool fine = exec_contig_settle(run, c);
 
 	exec_mov.move = NULL;
 	exec_mov.contig = NULL;
@@ -110,8 +108,7 @@ static bool contig_judge_spoilt(struct exec_run *run, const struct exec_contig *
 	return true;
 }
 
-/* What the call must have answered, when nobody meddled: static reasons are known, owners' come before what lies behind them. */
-static void contig_outcome(const struct exec_contig *c, struct model_answer *a)
+void exec_contig_outcome(const struct exec_contig *c, struct model_answer *a)
 {
 	if (!c->last_failed)
 		return;
@@ -119,7 +116,7 @@ static void contig_outcome(const struct exec_contig *c, struct model_answer *a)
 	a->why = c->why;
 }
 
-static bool contig_judge(struct exec_run *run, const struct exec_contig *c, const struct model_answer *a, int code,
+bool exec_contig_judge(struct exec_run *run, const struct exec_contig *c, const struct model_answer *a, int code,
                          const struct pfa_blocker *why)
 {
 	run->step.code = code;
@@ -130,7 +127,7 @@ static bool contig_judge(struct exec_run *run, const struct exec_contig *c, cons
 	if (exec_mov.pass.meddled && a->code != PFA_EINVAL && a->code != PFA_ENOTSUP && a->code != PFA_ERANGE) {
 		if (code != PFA_OK && code != PFA_EBUSY && code != PFA_ENOMEM && code != PFA_ECORRUPT && code != PFA_EAGAIN)
 			return exec_fail(run, "model code", "the result code may not come back", c->start, 0, (size_t)(unsigned)-code);
-	} else if (a->loose || (c->held && a->code != PFA_ENOTSUP && contig_spoilt(run, c))) {
+	} else if (a->loose || (c->held && !c->takes_bad && a->code != PFA_ENOTSUP && contig_spoilt(run, c))) {
 		return contig_judge_spoilt(run, c, code, why);
 	} else if (code != a->code) {
 		return exec_fail(run, a->code == PFA_OK ? "I11 must succeed" : "I11 result",
@@ -175,13 +172,13 @@ bool exec_contig_isolate(struct exec_run *run, pfa_pfn start, pfa_pfn end, uint6
 		return false;
 	if (mine)
 		model_hold(&run->m, a.zone, start, end, MODEL_HELD_NOW);
-	contig_before(run, &c);
+	exec_contig_before(run, &c);
 	EXEC_CALL(run, code, run->ops->isolate_range(run->sut, start, end, flags, &token, out_why));
-	const bool fine = contig_after(run, &c);
-	contig_outcome(&c, &a);
+	const bool fine = exec_contig_after(run, &c);
+	exec_contig_outcome(&c, &a);
 	if (mine)
 		model_hold(&run->m, a.zone, start, end, code == PFA_OK ? token : 0);
-	if (!fine || !contig_judge(run, &c, &a, code, out_why))
+	if (!fine || !exec_contig_judge(run, &c, &a, code, out_why))
 		return false;
 	if (a.zone == run->m.nr_zones || start >= end)
 		return true;
@@ -274,8 +271,7 @@ bool exec_contig_test(struct exec_run *run, pfa_pfn start, pfa_pfn end, pfa_toke
 
 /* ---- ranges -------------------------------------------------------------------------------------------------------- */
 
-/* The frames are the program's. Of any type: the call takes them as they are. */
-static bool contig_granted(struct exec_run *run, struct exec_handle *h, pfa_pfn start, size_t nr, uint32_t flags)
+bool exec_contig_granted(struct exec_run *run, struct exec_handle *h, pfa_pfn start, size_t nr, uint32_t flags)
 {
 	const struct request r = request_exact(nr, 0, PFA_MOVABLE | PFA_HIGH | (flags & PFA_ZERO));
 
@@ -291,8 +287,7 @@ static bool contig_granted(struct exec_run *run, struct exec_handle *h, pfa_pfn 
 	return true;
 }
 
-/* A frame of what is granted was written after its free: all of it is bad. */
-static bool contig_is_corrupt(const struct exec_run *run, const struct exec_contig *c, int code)
+bool exec_contig_is_corrupt(const struct exec_run *run, const struct exec_contig *c, int code)
 {
 	return code == PFA_ECORRUPT && run->nr_written && !c->last_failed;
 }
@@ -318,23 +313,23 @@ bool exec_contig_range(struct exec_run *run, struct exec_handle *h, pfa_pfn star
 		return false;
 	if (mine)
 		model_hold(&run->m, a.zone, start, end, MODEL_HELD_NOW);
-	contig_before(run, &c);
+	exec_contig_before(run, &c);
 	run->in_zero = (flags & PFA_ZERO) != 0;
 	EXEC_CALL(run, code, run->ops->alloc_contig_range(run->sut, start, end, flags, out_why));
 	run->in_zero = false;
 	if (mine)
 		model_hold(&run->m, a.zone, start, end, 0);
 	run->step.code = code;
-	if (contig_settle(run, &c) && contig_is_corrupt(run, &c, code))
-		return exec_corrupt(run, end - start) && contig_after(run, &c);
-	if (!contig_after(run, &c))
+	if (exec_contig_settle(run, &c) && exec_contig_is_corrupt(run, &c, code))
+		return exec_corrupt(run, end - start) && exec_contig_after(run, &c);
+	if (!exec_contig_after(run, &c))
 		return false;
-	contig_outcome(&c, &a);
-	if (!contig_judge(run, &c, &a, code, out_why))
+	exec_contig_outcome(&c, &a);
+	if (!exec_contig_judge(run, &c, &a, code, out_why))
 		return false;
 	if (a.zone == run->m.nr_zones || start >= end)
 		return true;
-	if (code == PFA_OK && !contig_granted(run, h, start, end - start, flags))
+	if (code == PFA_OK && !exec_contig_granted(run, h, start, end - start, flags))
 		return false;
 	run->r->refusals += code != PFA_OK;
 	return exec_contig_judge_census(run, a.zone, &census) && exec_contig_judge_around(run, a.zone, start, end);
@@ -352,7 +347,7 @@ bool exec_contig_search(struct exec_run *run, struct exec_handle *h, const uint6
 
 	if (run->p->config.abort_policy && run->nr_poked)
 		return exec_skip(run);
-	contig_before(run, &c);
+	exec_contig_before(run, &c);
 	run->in_zero = (flags & PFA_ZERO) != 0;
 	EXEC_CALL(run, code, run->ops->alloc_contig(run->sut, nr, align, flags, &pfn));
 	run->in_zero = false;
@@ -360,9 +355,9 @@ bool exec_contig_search(struct exec_run *run, struct exec_handle *h, const uint6
 	if (code != PFA_OK && pfn != untouched)
 		return exec_fail(run, "contract out", "a refusal wrote to the out parameter", pfn, untouched, pfn);
 	const bool moved = c.nr != 0;
-	if (contig_settle(run, &c) && contig_is_corrupt(run, &c, code))
-		return exec_corrupt(run, nr) && contig_after(run, &c);
-	if (!contig_after(run, &c))
+	if (exec_contig_settle(run, &c) && exec_contig_is_corrupt(run, &c, code))
+		return exec_corrupt(run, nr) && exec_contig_after(run, &c);
+	if (!exec_contig_after(run, &c))
 		return false;
 	const bool zero = !(flags & PFA_ZERO) || run->m.can_zero;
 	const bool corrupt = code == PFA_ECORRUPT && c.last_failed && c.last == PFA_ECORRUPT; /* a destination was written to */
@@ -379,5 +374,5 @@ bool exec_contig_search(struct exec_run *run, struct exec_handle *h, const uint6
 	const unsigned zone = model_zone_of(&run->m, pfn, &index);
 	if (zone < PFA_ZONE_OF(flags) || ((flags & PFA_EXACT_ZONE) && zone != PFA_ZONE_OF(flags)))
 		return exec_fail(run, "zone order", "a grant comes from a zone that the request excludes", pfn, PFA_ZONE_OF(flags), zone);
-	return contig_granted(run, h, pfn, nr, flags) && exec_contig_judge_around(run, zone, pfn, pfn + nr);
+	return exec_contig_granted(run, h, pfn, nr, flags) && exec_contig_judge_around(run, zone, pfn, pfn + nr);
 }

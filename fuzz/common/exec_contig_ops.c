@@ -30,7 +30,7 @@ static pfa_pfn contig_end_of(const struct exec_run *run, pfa_pfn at, uint64_t ho
 	}
 }
 
-static void contig_of(const struct exec_run *run, const uint64_t *a, pfa_pfn *start, pfa_pfn *end)
+void exec_contig_of(const struct exec_run *run, const uint64_t *a, pfa_pfn *start, pfa_pfn *end)
 {
 	const unsigned order = run->m.pageblock_order;
 	const size_t low = prog_span_start(&run->p->config) >> order, high = (prog_span_end(&run->p->config) - 1) >> order;
@@ -76,8 +76,7 @@ static bool contig_undo_hold(struct exec_run *run, uint64_t at, uint64_t part)
 
 /* ---- illegal ones -------------------------------------------------------------------------------------------------- */
 
-/* Behind the zone that lies highest. */
-static pfa_pfn contig_behind(const struct exec_run *run)
+pfa_pfn exec_contig_behind(const struct exec_run *run)
 {
 	pfa_pfn end = 0;
 
@@ -109,7 +108,7 @@ static bool contig_raw(struct exec_run *run, const uint64_t *a)
 		end = run->m.nr_zones > 1 ? run->m.zone[1].start + 1 : start + 2;
 		flags = a[0] == 4 ? PFA_ZONE(run->m.nr_zones + a[2]) : 0;
 		break;
-	case 5: start = contig_behind(run); end = start + 1; nr = SIZE_MAX; break;
+	case 5: start = exec_contig_behind(run); end = start + 1; nr = SIZE_MAX; break;
 	default: return exec_skip(run);
 	}
 	if ((a[1] == 2 && (a[0] == 1 || a[0] == 2 || a[0] == 5)) || (a[0] == 5 && a[1] != 0 && a[1] != 5) || a[0] > 5)
@@ -160,7 +159,11 @@ void exec_contig_inside(struct exec_run *run, pfa_pfn head, unsigned which)
 
 	if (!o->isolate_range)
 		return;
-	switch (which % 3) {
+	if (which % 10 >= 3) {
+		exec_plug_inside(run, head, which % 10 - 3);
+		return;
+	}
+	switch (which % 10) {
 	case 0: code = o->isolate_range(run->sut, head, head + 1, 0, &token, &why); break;
 	case 1: code = o->alloc_contig_range(run->sut, head, head + 1, PFA_NOMIGRATE, &why); break;
 	default: code = o->alloc_contig(run->sut, 1, 1, PFA_NOWAIT, &pfn); break;
@@ -180,7 +183,7 @@ bool exec_contig(struct exec_run *run, const struct prog_op *op, struct exec_han
 	if (run->stale && !exec_refresh(run))
 		return false;
 	if (op->kind == OP_ISOLATE_RANGE || op->kind == OP_UNDO_ISOLATE || op->kind == OP_TEST_ISOLATED || op->kind == OP_CONTIG_RANGE)
-		contig_of(run, a, &start, &end);
+		exec_contig_of(run, a, &start, &end);
 	switch (op->kind) {
 	case OP_ISOLATE_RANGE: return exec_contig_isolate(run, start, end, a[3]);
 	case OP_UNDO_ISOLATE: return exec_contig_undo(run, start, end, contig_whose(run, a[3], start));
@@ -196,7 +199,7 @@ bool exec_contig(struct exec_run *run, const struct prog_op *op, struct exec_han
 	if (!h->nr)
 		return exec_skip(run);
 	struct exec_handle part = exec_cut(run, h, (uint32_t)(a[1] % h->nr), (uint32_t)a[2]);
-	return exec_free_list(run, &part, true);
+	return exec_free_list(run, &part, EXEC_BY_CONTIG);
 }
 
 bool exec_contig_end(struct exec_run *run)

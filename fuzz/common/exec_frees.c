@@ -2,7 +2,8 @@
  *
  * exec_frees.c - the operations that give blocks back, or cut them: lists of blocks, and what each free must answer.
  */
-#include "exec_ops.h"
+#include "exec_movable.h"
+#include "model_plug.h"
 
 /* Buffer of bulk calls. */
 static pfa_pfn frees_pfns[MODEL_FRAMES];
@@ -135,28 +136,68 @@ static bool frees_list_bulk(struct exec_run *run, struct exec_handle *list)
 	return true;
 }
 
-bool exec_free_list(struct exec_run *run, struct exec_handle *list, bool contig)
+/* The area of a stretch that is released; NULL: this is not done by area, or the frames are in none. */
+static struct model_area *frees_area(struct exec_run *run, enum exec_free_way way, pfa_pfn first)
 {
+	return way == EXEC_BY_AREA ? model_area_at(&run->m, first) : NULL;
+}
+
+/* One contiguous stretch. *kept: it was refused, as it had to be. */
+static bool frees_stretch(struct exec_run *run, enum exec_free_way way, pfa_pfn first, size_t nr, bool *kept)
+{
+	struct model_area *area = frees_area(run, way, first);
+	const struct expectation e = way == EXEC_BY_AREA ? model_expect_cma_release(&run->m, area, first, nr) : model_expect_range(&run->m, first, nr);
+	int code;
+
+	*kept = e.code != PFA_OK;
+	if (!exec_verify_stamps(run, first, nr))
+		return false;
+	if (*kept && way == EXEC_BY_AREA && !exec_cma_may_misuse(run))
+		return true;
+	exec_allow_steps(run, nr);
+	run->step.has_pfn = true;
+	run->step.pfn = first;
+	run->step.nr_frames = nr;
+	if (way == EXEC_BY_AREA)
+		EXEC_CALL(run, code, run->ops->cma_release(run->sut, area ? area->handle : exec_mov.stale_area, first, nr));
+	else
+		EXEC_CALL(run, code, (way == EXEC_BY_CONTIG ? run->ops->free_contig_range : run->ops->free_range)(run->sut, first, nr));
+	if (!exec_expect(run, e, code, first, false))
+		return false;
+	if (*kept)
+		return way == EXEC_BY_AREA || exec_fail(run, "harness", "a block of the program is not its own", first, 0, (size_t)(unsigned)-code);
+	if (area)
+		area->granted -= nr;
+	run->must_be_unchanged = false; /* whatever became of the stretch before */
+	frees_released(run, first, nr);
+	return true;
+}
+
+bool exec_free_list(struct exec_run *run, struct exec_handle *list, enum exec_free_way way)
+{
+	struct exec_handle kept = { .nr = 0 };
+
 	while (list->nr) {
-		uint32_t node = frees_pop(run, list);
+		const struct exec_handle all = *list;
+		uint32_t node = frees_pop(run, list), nr = 1;
 		const pfa_pfn first = run->pfn_of[node];
 		pfa_pfn end = first + ((size_t)1 << run->order_of[node]);
-		int code;
-		while (list->nr && run->pfn_of[list->first] == end) {
+		bool keep;
+		for (; list->nr && run->pfn_of[list->first] == end; nr++) {
 			node = frees_pop(run, list);
 			end += (size_t)1 << run->order_of[node];
 		}
-		if (!exec_verify_stamps(run, first, end - first))
+		uint32_t at = all.first;
+		if (!frees_stretch(run, way, first, end - first, &keep))
 			return false;
-		exec_allow_steps(run, end - first);
-		run->step.has_pfn = true;
-		run->step.pfn = first;
-		run->step.nr_frames = end - first;
-		EXEC_CALL(run, code, (contig ? run->ops->free_contig_range : run->ops->free_range)(run->sut, first, end - first));
-		if (!exec_expect(run, model_expect_range(&run->m, first, end - first), code, first, false))
-			return false;
-		frees_released(run, first, end - first);
+		for (uint32_t next; keep && nr--; at = next) {
+			next = run->next[at];
+			exec_append(run, &kept, run->pfn_of[at], run->order_of[at]);
+		}
 	}
+	list->first = kept.first;
+	list->last = kept.last;
+	list->nr = kept.nr;
 	return true;
 }
 
@@ -204,7 +245,7 @@ bool exec_on_handle(struct exec_run *run, const struct prog_op *op, struct exec_
 	case OP_FREE_BULK:
 		return frees_list_bulk(run, h);
 	case OP_FREE_RANGE:
-		return exec_free_list(run, h, false);
+		return exec_free_list(run, h, EXEC_BY_RANGE);
 	case OP_FREE_PTR:
 		if (!run->setup.cfg.pool) /* no addresses: by pfn, so that the handle ends as it should */
 			return frees_list(run, h, FREES_PFN);
@@ -214,7 +255,7 @@ bool exec_on_handle(struct exec_run *run, const struct prog_op *op, struct exec_
 		return frees_list(run, &part, FREES_PFN);
 	case OP_FREE_RANGE_PART:
 		part = exec_cut(run, h, (uint32_t)(op->arg[1] % h->nr), (uint32_t)op->arg[2]);
-		return exec_free_list(run, &part, false);
+		return exec_free_list(run, &part, EXEC_BY_RANGE);
 	case OP_SPLIT:
 		return frees_split(run, h, op->arg[1], op->arg[2]);
 	case OP_MARK_BAD_OF:

@@ -538,6 +538,7 @@ bool exec_history(struct exec_run *run, pfa_pfn pfn, size_t max)
 	const bool owned = state == MODEL_HEAD || state == MODEL_TAIL;
 	if ((strstr(text, "in an allocated ") != NULL) != owned || ((strstr(text, ": bad") != NULL) != (state == MODEL_BAD) && run->m.doomed[index] != 2) ||
 	    (strstr(text, "in no zone") != NULL) != (zone == run->m.nr_zones) ||
+	    (strstr(text, "offline") != NULL) != (zone < run->m.nr_zones && state == MODEL_OFFLINE) ||
 	    (strstr(text, "in a hole") != NULL) != (zone < run->m.nr_zones && state == MODEL_ABSENT))
 		return exec_fail(run, "view text", "the text of a frame says another state than the model", pfn, state, len);
 	return true;

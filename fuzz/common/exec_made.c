@@ -33,9 +33,17 @@ static bool made_volley(struct exec_run *run, uint64_t number)
 		OP_FREE_CONTIG_RAW, OP_CONTIG_RAW, OP_OWNER_SAYS, OP_OWNER_DOES, OP_MOVABLE_SET, OP_MOVABLE_SET_ALL, OP_MOVABLE_SET_ALL,
 		OP_OWNER_CREATE, OP_MOVABLE_FREE, OP_PIN, OP_UNPIN, OP_UNPIN, OP_PAGE_LOCK, OP_PAGE_UNLOCK, OP_PAGE_UNLOCK, OP_MIGRATE, OP_COMPACT
 	};
-	const uint8_t *list = run->o->contig ? contig_kinds : kinds;
+	static const uint8_t plug_kinds[] = {
+		OP_OFFLINE_RANGE, OP_OFFLINE_RANGE, OP_OFFLINE_RANGE, OP_OFFLINE_RANGE, OP_ONLINE_RANGE, OP_ONLINE_RANGE, OP_ONLINE_RANGE, OP_ADD_RANGE,
+		OP_ADD_RANGE, OP_REMOVE_RANGE, OP_REMOVE_RANGE, OP_CMA_CREATE, OP_CMA_CREATE, OP_CMA_DESTROY, OP_CMA_FIND, OP_CMA_ALLOC, OP_CMA_ALLOC,
+		OP_CMA_ALLOC, OP_CMA_RELEASE, OP_CMA_RELEASE, OP_CMA_RELEASE_RAW, OP_CMA_STATS, OP_PLUG_RAW, OP_ISOLATE_RANGE, OP_UNDO_HOLD,
+		OP_CONTIG_RANGE, OP_FREE_CONTIG, OP_OWNER_SAYS, OP_OWNER_DOES, OP_MOVABLE_SET, OP_MOVABLE_SET_ALL, OP_MOVABLE_SET_ALL,
+		OP_OWNER_CREATE, OP_MOVABLE_FREE, OP_PIN, OP_UNPIN, OP_UNPIN, OP_PAGE_LOCK, OP_PAGE_UNLOCK, OP_PAGE_UNLOCK, OP_MIGRATE, OP_COMPACT
+	};
+	const uint8_t *list = run->o->plug ? plug_kinds : run->o->contig ? contig_kinds : kinds;
+	const size_t nr_kinds = run->o->plug ? sizeof(plug_kinds) : run->o->contig ? sizeof(contig_kinds) : sizeof(kinds);
 	uint64_t dice = exec_mix(run->r->trace_hash, number + 77);
-	struct prog_op op = { .kind = list[dice % (run->o->contig ? sizeof(contig_kinds) : sizeof(kinds))], .ref = PROG_NO_REF };
+	struct prog_op op = { .kind = list[dice % nr_kinds], .ref = PROG_NO_REF };
 	const struct prog_kind_info *info = prog_kind(op.kind);
 
 	if (!exec_mov.mm.max_owners && info->group == PROG_GROUP_MOVE)
@@ -69,8 +77,8 @@ static bool made_volley(struct exec_run *run, uint64_t number)
 	struct exec_handle own = { .nr = 0 }, *h = info->yields ? made_newest(run, dice) : &run->handle[op.ref == PROG_NO_REF ? 0 : op.ref];
 	if (!h)
 		h = &own;
-	if (!(info->group == PROG_GROUP_CONTIG ? exec_contig(run, &op, h) : exec_movable(run, &op)) ||
-	    (own.nr && !exec_free_list(run, &own, true)))
+	if (!(info->group == PROG_GROUP_CONTIG ? exec_contig(run, &op, h) : info->group == PROG_GROUP_PLUG ? exec_plug(run, &op, h) : exec_movable(run, &op)) ||
+	    (own.nr && !exec_free_list(run, &own, op.kind == OP_CMA_ALLOC ? EXEC_BY_AREA : EXEC_BY_CONTIG)))
 		return false;
 	made->ended = true;
 	made->skipped = run->step.skipped;

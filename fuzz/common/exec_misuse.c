@@ -471,7 +471,7 @@ static pfa_pfn volley_pick(const struct exec_run *run, pfa_pfn pfn, uint64_t dic
 	size_t index;
 
 	for (pfa_pfn at = pfn; at < pfn + 256; at++)
-		if (model_zone_of(&run->m, at, &index) < run->m.nr_zones && run->m.state[index] == state)
+		if (model_zone_of(&run->m, at, &index) < run->m.nr_zones && (run->m.state[index] == state || (state == MODEL_ABSENT && run->m.state[index] == MODEL_OFFLINE)))
 			return at;
 	return pfn;
 }

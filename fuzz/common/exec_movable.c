@@ -463,6 +463,7 @@ void exec_movable_begin(struct exec_run *run)
 	model_movables_init(&exec_mov.mm, run->ops->migrate ? run->setup.cfg.max_owners : 0);
 	memset(exec_mov.owner, 0, sizeof(exec_mov.owner));
 	exec_mov.stale = 0;
+	exec_mov.stale_area = 0;
 	exec_mov.move = NULL;
 	exec_mov.list = NULL;
 	exec_mov.contig = NULL;

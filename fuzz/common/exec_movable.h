@@ -71,12 +71,13 @@ struct exec_list {
 
 /* A call of pfa/contig.h, and the moves that it makes. Which block each is of shows when its isolate() is called. */
 struct exec_contig {
-	bool ranged;              /* which pageblocks it holds is known: */
+	bool ranged;              /* which pageblocks it holds is known; else (end 0: anywhere) it looks in these: */
 	unsigned zone;
 	pfa_pfn start, end;
 	bool edges;               /* what reaches over their edges is to be moved; else what has a frame of the range */
 	bool fixed;               /* nothing is */
 	bool held;                /* nothing was in the way for good: the call holds them */
+	bool takes_bad;           /* bad frames are in nobody's way */
 	struct exec_move move;
 	bool moves;               /* that one runs, or ran last */
 	size_t nr, failed;        /* moves; those that came to nothing; */
@@ -120,6 +121,7 @@ struct exec_movables {
 	unsigned told;                /* faults that the current call, or move of compaction, must tell; */
 	unsigned nr_told;             /* and that such a move has told */
 	uint32_t kinds;
+	uint32_t stale_area;          /* handle of the CMA area that was destroyed last; 0: none was */
 	pfa_pfn extra[EXEC_EXTRAS];   /* single frames that owners allocated inside of ops */
 	unsigned nr_extra;
 	uint64_t dice;                /* deterministic choices of what owners do */
@@ -189,6 +191,8 @@ bool exec_mov_settle(struct exec_run *run, struct exec_move *move, int *expected
 void exec_contig_begins(struct exec_run *run, pfa_pfn src, enum pfa_migrate_mode mode);
 /* Calls of pfa/contig.h that are forbidden inside of ops, and one that is not. */
 void exec_contig_inside(struct exec_run *run, pfa_pfn head, unsigned which);
+/* exec_plug.c: calls of pfa/hotplug.h and pfa/cma.h that are forbidden inside of ops. */
+void exec_plug_inside(struct exec_run *run, pfa_pfn head, unsigned which);
 bool exec_migrate_raw(struct exec_run *run, const uint64_t *a);
 
 #endif

@@ -149,6 +149,8 @@ bool exec_operation(struct exec_run *run, const struct prog_op *op, unsigned ind
 		return exec_movable(run, op);
 	if (info->group == PROG_GROUP_CONTIG)
 		return exec_contig(run, op, info->yields || op->ref == PROG_NO_REF ? h : &run->handle[op->ref]);
+	if (info->group == PROG_GROUP_PLUG)
+		return exec_plug(run, op, info->yields || op->ref == PROG_NO_REF ? h : &run->handle[op->ref]);
 	if (info->yields)
 		return exec_request(run, op, h);
 	if (op->ref != PROG_NO_REF) {

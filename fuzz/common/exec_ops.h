@@ -51,10 +51,19 @@ bool exec_judge_frame(struct exec_run *run, pfa_pfn pfn, const struct pfa_frame_
 bool exec_movable(struct exec_run *run, const struct prog_op *op);
 /* exec_contig.c: the operations of ops_contig.def. h: the handle that it names or yields. */
 bool exec_contig(struct exec_run *run, const struct prog_op *op, struct exec_handle *h);
+/* exec_plug.c: the operations of ops_plug.def. h: likewise. */
+bool exec_plug(struct exec_run *run, const struct prog_op *op, struct exec_handle *h);
 /* exec_requests.c: who owns what was granted. */
 bool exec_granted(struct exec_run *run, struct exec_handle *h, const struct request *r, pfa_pfn pfn);
-/* exec_frees.c: frees a list of blocks by ranges, through pfa_free_range() or pfa_free_contig_range(). */
-bool exec_free_list(struct exec_run *run, struct exec_handle *list, bool contig);
+/* exec_frees.c: frees a list of blocks by ranges, through pfa_free_range(), pfa_free_contig_range(), or pfa_cma_release() to the area that
+ * they are in: what that refuses stays in the list. */
+enum exec_free_way { EXEC_BY_RANGE, EXEC_BY_CONTIG, EXEC_BY_AREA };
+bool exec_free_list(struct exec_run *run, struct exec_handle *list, enum exec_free_way way);
+/* Misuse of an area: under policy ABORT the call would be left by longjmp while it is in the area, which then never ends. */
+static inline bool exec_cma_may_misuse(const struct exec_run *run)
+{
+	return !run->p->config.abort_policy && !(run->ops->lacks & SUT_NO_MISUSE);
+}
 bool exec_view(struct exec_run *run, const struct prog_op *op);
 /* A pfn that no instance has. */
 pfa_pfn exec_far(const struct exec_run *run, uint64_t far);

@@ -599,13 +599,14 @@ static bool oracle_types_after(struct exec_run *run)
 bool exec_teardown(struct exec_run *run)
 {
 	size_t bad = 0;
+	bool same;
 	int code;
 
 	exec_unpoke(run, 0, SIZE_MAX, true);
 	run->step = (struct exec_step){ .index = run->p->nr_ops };
 	run->m.tag = run->p->nr_ops + 1;
 	run->m.thread = run->thread + 1u;
-	if (!exec_contig_end(run) || !exec_movable_end(run) || !oracle_free_everything(run) || !exec_refresh(run) || !oracle_give_up_reserve(run))
+	if (!exec_contig_end(run) || !exec_movable_end(run) || !exec_cma_release_all(run) || !oracle_free_everything(run) || !exec_refresh(run) || !oracle_give_up_reserve(run))
 		return false;
 	while (run->disabled && run->ops->cache_enable) {
 		EXEC_CALL(run, code, run->ops->cache_enable(run->sut));
@@ -618,7 +619,7 @@ bool exec_teardown(struct exec_run *run)
 		if (code != PFA_OK)
 			return exec_fail(run, "teardown", "the caches cannot be drained", 0, 0, (size_t)(unsigned)-code);
 	}
-	if (!exec_refresh(run) || !exec_check_full(run))
+	if (!exec_plug_end(run, &same) || !exec_refresh(run) || !exec_check_full(run))
 		return false;
 	for (unsigned zone = 0; zone < run->m.nr_zones && run->have_stats; zone++)
 		if (run->now[zone].free + run->m.zone[zone].bad != run->m.zone[zone].present)
@@ -628,7 +629,7 @@ bool exec_teardown(struct exec_run *run)
 		return false;
 	for (unsigned zone = 0; zone < run->m.nr_zones; zone++)
 		bad += run->m.zone[zone].bad;
-	if (run->p->config.check == PROG_CHECK_FULL && !bad && exec_census(run) != run->initial_hash)
+	if (run->p->config.check == PROG_CHECK_FULL && !bad && same && exec_census(run) != run->initial_hash)
 		return exec_fail(run, "teardown", "the free blocks by order are not those after init", 0,
 		                 run->initial_hash, exec_census(run));
 	EXEC_CALL(run, code, run->ops->fini(run->sut));

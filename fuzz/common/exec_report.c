@@ -46,7 +46,7 @@ static char report_frame_letter(struct exec_run *run, pfa_pfn pfn)
 		return letters[f.state];
 	if (model_zone_of(&run->m, pfn, &index) == run->m.nr_zones)
 		return ' ';
-	return ".Ht b"[run->m.state[index] % 5];
+	return ".Htg ob"[run->m.state[index] % 7];
 }
 
 /* One line a pageblock of the zone, at most three around the pfn, 64 frames a line at most four lines each. */

@@ -188,6 +188,12 @@ bool exec_movable_end(struct exec_run *run);
 bool exec_made_volleys(struct exec_run *run);         /* exec_made.c: those of exec_options.moves */
 bool exec_contig_end(struct exec_run *run);          /* every hold is given up */
 
+/* exec_plug.c, exec_cma.c: the areas of the configuration are known; what is granted of areas is released; and, when all is free, areas and
+ * frames are again those of the configuration (*same: or nearly, since something cannot be had back). */
+bool exec_cma_begin(struct exec_run *run);
+bool exec_cma_release_all(struct exec_run *run);
+bool exec_plug_end(struct exec_run *run, bool *same);
+
 /* exec_ops.c: carries out one operation. */
 bool exec_operation(struct exec_run *run, const struct prog_op *op, unsigned index);
 

@@ -173,6 +173,9 @@ bool exec_judge_frame(struct exec_run *run, pfa_pfn pfn, const struct pfa_frame_
 	case MODEL_ABSENT:
 		fits = f->state == PFA_FRAME_ABSENT;
 		break;
+	case MODEL_OFFLINE:
+		fits = f->state == PFA_FRAME_OFFLINE;
+		break;
 	case MODEL_BAD:
 		fits = f->state == PFA_FRAME_BAD || (run->m.doomed[index] == 2 && (f->state == PFA_FRAME_QUARANTINE ||
 		                                                                  f->state == PFA_FRAME_TAIL));
@@ -233,7 +236,7 @@ static bool views_pageblock(struct exec_run *run, pfa_pfn pfn)
 	for (size_t i = 0; i < z->nr; i++) {
 		if ((z->start + i) / pb != pfn / pb)
 			continue;
-		present += run->m.state[z->base + i] != MODEL_ABSENT;
+		present += run->m.state[z->base + i] != MODEL_ABSENT && run->m.state[z->base + i] != MODEL_OFFLINE;
 		unowned += run->m.state[z->base + i] == MODEL_FREE;
 	}
 	const uint32_t holder = run->m.held[z->pb_base + (pfn / pb - z->pb_first)];

@@ -55,6 +55,8 @@ static bool model_init_zone(struct model *m, struct model_zone *z, const struct 
 		memset(m->type + z->pb_base + (c->cma[i].first / pb - z->pb_first), PFA_TYPE_CMA,
 		       c->cma[i].nr_frames / pb);
 		z->present_cma += c->cma[i].nr_frames;
+		if (m->nr_areas < MODEL_ZONES)
+			m->area[m->nr_areas++] = (struct model_area){ .live = true, .configured = true, .zone = (unsigned)(z - m->zone), .run = c->cma[i] };
 	}
 	return true;
 }
@@ -77,11 +79,14 @@ bool model_init(struct model *m, const struct pfa_config *cfg)
 	memset(m->frees, 0, sizeof(m->frees));
 	m->history = cfg->history <= PFA_HISTORY_LIMIT ? cfg->history : 0;
 	m->nr_frames = 0;
+	m->nr_areas = 0;
 	if (m->nr_zones == 0 || m->nr_zones > MODEL_ZONES)
 		return false;
 	for (unsigned i = 0; i < m->nr_zones; i++)
 		if (!model_init_zone(m, &m->zone[i], &cfg->zones[i], i ? &cfg->zones[i - 1] : NULL))
 			return false;
+	for (unsigned i = 0; i < 8; i++)
+		m->area[m->nr_areas++] = (struct model_area){ .live = false };
 	memset(m->zero, (cfg->flags & PFA_CONFIG_ZEROED_POOL) ? 1 : 0, m->nr_frames);
 	return true;
 }
@@ -197,8 +202,7 @@ uint32_t model_take_exact(struct model *m, pfa_pfn pfn, size_t nr_frames)
 	return model_own(m, pfn, nr_frames);
 }
 
-/* An un-owned frame is out of use from now on. */
-static void model_bad(struct model *m, unsigned zone, pfa_pfn pfn)
+void model_bad(struct model *m, unsigned zone, pfa_pfn pfn)
 {
 	struct model_zone *z = &m->zone[zone];
 	const size_t index = z->base + (pfn - z->start);
@@ -271,7 +275,7 @@ int model_mark_bad(struct model *m, pfa_pfn pfn)
 	size_t index;
 	const unsigned zone = model_zone_of(m, pfn, &index);
 
-	if (zone == m->nr_zones || m->state[index] == MODEL_ABSENT)
+	if (zone == m->nr_zones || m->state[index] == MODEL_ABSENT || m->state[index] == MODEL_OFFLINE)
 		return PFA_ERANGE;
 	if (m->state[index] == MODEL_HEAD || m->state[index] == MODEL_TAIL || m->state[index] == MODEL_GUARD) {
 		m->doomed[index] = 1;
@@ -342,6 +346,9 @@ struct expectation model_expect_free(const struct model *m, pfa_pfn pfn, unsigne
 			break;
 		case MODEL_ABSENT:
 			e.kinds |= MODEL_KIND(HOLE);
+			break;
+		case MODEL_OFFLINE:
+			e.kinds |= MODEL_KIND(OFFLINE);
 			break;
 		case MODEL_BAD:
 			e.kinds |= MODEL_KIND(BAD);

@@ -27,6 +27,7 @@ enum model_state {
 	MODEL_TAIL,     /* another frame of one */
 	MODEL_GUARD,    /* beside a PFA_GUARD block, and owned as long as it is; order: 0 before it, 1 after it */
 	MODEL_ABSENT,   /* hole */
+	MODEL_OFFLINE,  /* doomed: bad when it is online again */
 	MODEL_BAD       /* out of use for good */
 };
 
@@ -58,6 +59,18 @@ struct model_zone {
 	size_t highatomic_frames;
 };
 
+#define MODEL_AREAS (MODEL_ZONES + 8u) /* each zone is configured with one at most */
+
+/* A CMA area (model_plug.h). */
+struct model_area {
+	bool live, configured;
+	unsigned zone;
+	struct pfa_run run;
+	uint32_t handle;
+	size_t granted;
+	size_t nr_alloc, nr_fail, nr_wait;
+};
+
 /* The last event of a frame: number seq (from 1) of those of the blocks that began at frame head. */
 struct model_event {
 	uint32_t head, seq;
@@ -82,6 +95,8 @@ struct model {
 	unsigned history;  /* config.history */
 	uint32_t tag, thread; /* of the events that follow */
 	struct model_zone zone[MODEL_ZONES];
+	unsigned nr_areas; /* places for them, those of the configuration first */
+	struct model_area area[MODEL_AREAS];
 	unsigned char state[MODEL_FRAMES];
 	unsigned char order[MODEL_FRAMES];  /* of the block, at its head */
 	unsigned char doomed[MODEL_FRAMES]; /* 1: owned, and bad once it is given back (3: and rests nowhere then); 2: bad, once it left the quarantine */

@@ -29,7 +29,7 @@ static pfa_pfn contig_first(const struct model *m, unsigned zone, pfa_pfn pfn)
 	return first > m->zone[zone].start ? first : m->zone[zone].start;
 }
 
-static pfa_pfn contig_next(const struct model *m, pfa_pfn pfn)
+pfa_pfn model_next_pb(const struct model *m, pfa_pfn pfn)
 {
 	return ((pfn >> m->pageblock_order) + 1) << m->pageblock_order;
 }
@@ -41,7 +41,7 @@ static pfa_pfn contig_zone_end(const struct model *m, unsigned zone)
 
 void model_hold(struct model *m, unsigned zone, pfa_pfn start, pfa_pfn end, uint32_t token)
 {
-	for (pfa_pfn at = start; at < end; at = contig_next(m, at)) {
+	for (pfa_pfn at = start; at < end; at = model_next_pb(m, at)) {
 		uint32_t *held = &m->held[model_pageblock(m, zone, at)];
 		m->zone[zone].held += (size_t)(token != 0) - (size_t)(*held != 0);
 		*held = token;
@@ -62,13 +62,13 @@ bool model_held_span(const struct model *m, uint32_t token, pfa_pfn *start, pfa_
 
 	for (unsigned zone = 0; zone < m->nr_zones; zone++) {
 		const pfa_pfn last = contig_zone_end(m, zone);
-		for (pfa_pfn at = m->zone[zone].start; at < last && m->zone[zone].held; at = contig_next(m, at)) {
+		for (pfa_pfn at = m->zone[zone].start; at < last && m->zone[zone].held; at = model_next_pb(m, at)) {
 			if (m->held[model_pageblock(m, zone, at)] != token)
 				continue;
 			if (!found)
 				*start = at;
 			found = true;
-			*end = contig_next(m, at) < last ? contig_next(m, at) : last;
+			*end = model_next_pb(m, at) < last ? model_next_pb(m, at) : last;
 		}
 	}
 	return found;
@@ -76,7 +76,7 @@ bool model_held_span(const struct model *m, uint32_t token, pfa_pfn *start, pfa_
 
 /* ---- what is in the way -------------------------------------------------------------------------------------------- */
 
-static struct model_answer contig_blocked(unsigned zone, int code, enum pfa_blocker_reason reason, pfa_pfn pfn)
+struct model_answer model_blocked(unsigned zone, int code, enum pfa_blocker_reason reason, pfa_pfn pfn)
 {
 	return (struct model_answer){ .code = code, .why = { reason, pfn }, .zone = zone };
 }
@@ -87,12 +87,12 @@ struct model_answer model_expect_bounds(const struct model *m, pfa_pfn start, pf
 	const unsigned zone = model_zone_of(m, start, &index);
 
 	if (start >= end)
-		return contig_blocked(zone, PFA_EINVAL, PFA_BLOCKER_NONE, start);
+		return model_blocked(zone, PFA_EINVAL, PFA_BLOCKER_NONE, start);
 	if (zone == m->nr_zones)
-		return contig_blocked(zone, PFA_ERANGE, PFA_BLOCKER_RANGE, start);
+		return model_blocked(zone, PFA_ERANGE, PFA_BLOCKER_RANGE, start);
 	if (end > contig_zone_end(m, zone))
-		return contig_blocked(zone, PFA_ERANGE, PFA_BLOCKER_RANGE, contig_zone_end(m, zone));
-	return contig_blocked(zone, PFA_OK, PFA_BLOCKER_NONE, start);
+		return model_blocked(zone, PFA_ERANGE, PFA_BLOCKER_RANGE, contig_zone_end(m, zone));
+	return model_blocked(zone, PFA_OK, PFA_BLOCKER_NONE, start);
 }
 
 pfa_pfn model_head(const struct model *m, const struct model_movables *mm, pfa_pfn pfn, unsigned *slot)
@@ -119,8 +119,7 @@ enum pfa_blocker_reason model_unmoving(const struct model_movables *mm, unsigned
 	return b->holder || b->isolated ? PFA_BLOCKER_BUSY : PFA_BLOCKER_NONE;
 }
 
-/* The frame at pfn, as far as one look at the maps goes. *next: behind its block. */
-static struct model_answer contig_look(const struct model *m, unsigned zone, pfa_pfn pfn, bool fixed, pfa_pfn *next)
+struct model_answer model_look(const struct model *m, unsigned zone, pfa_pfn pfn, bool fixed, pfa_pfn *next)
 {
 	unsigned slot;
 	size_t index;
@@ -130,40 +129,41 @@ static struct model_answer contig_look(const struct model *m, unsigned zone, pfa
 	*next = pfn + 1;
 	switch ((enum model_state)m->state[index]) {
 	case MODEL_ABSENT:
-		return contig_blocked(zone, PFA_ERANGE, PFA_BLOCKER_RANGE, pfn);
+	case MODEL_OFFLINE:
+		return model_blocked(zone, PFA_ERANGE, PFA_BLOCKER_RANGE, pfn);
 	case MODEL_BAD: {
-		struct model_answer a = contig_blocked(zone, PFA_EBUSY, PFA_BLOCKER_BAD, pfn);
+		struct model_answer a = model_blocked(zone, PFA_EBUSY, PFA_BLOCKER_BAD, pfn);
 		a.loose = m->doomed[index] == 2;
 		return a;
 	}
 	case MODEL_HEAD:
 		*next = head + model_pow2(m->order[index]);
 		if (!m->mobile[index])
-			return contig_blocked(zone, PFA_EBUSY, PFA_BLOCKER_UNMOVABLE, head);
+			return model_blocked(zone, PFA_EBUSY, PFA_BLOCKER_UNMOVABLE, head);
 		if (fixed)
-			return contig_blocked(zone, PFA_EAGAIN, PFA_BLOCKER_MOVABLE, head);
+			return model_blocked(zone, PFA_EAGAIN, PFA_BLOCKER_MOVABLE, head);
 		break;
 	default:
 		break;
 	}
-	return contig_blocked(zone, PFA_OK, PFA_BLOCKER_NONE, pfn);
+	return model_blocked(zone, PFA_OK, PFA_BLOCKER_NONE, pfn);
 }
 
-static bool contig_fixed(uint32_t flags)
+bool model_fixed(uint32_t flags)
 {
 	return (flags & (PFA_NOMIGRATE | PFA_NOWAIT)) != 0;
 }
 
-static struct model_answer contig_holders(const struct model *m, unsigned zone, pfa_pfn start, pfa_pfn end, bool cma)
+struct model_answer model_holders(const struct model *m, unsigned zone, pfa_pfn start, pfa_pfn end, bool cma)
 {
-	for (pfa_pfn at = start; at < end; at = contig_next(m, at)) {
+	for (pfa_pfn at = start; at < end; at = model_next_pb(m, at)) {
 		const size_t pb = model_pageblock(m, zone, at);
 		if (m->held[pb])
-			return contig_blocked(zone, PFA_EBUSY, PFA_BLOCKER_HELD, contig_first(m, zone, at));
+			return model_blocked(zone, PFA_EBUSY, PFA_BLOCKER_HELD, contig_first(m, zone, at));
 		if (!cma && m->type[pb] == PFA_TYPE_CMA)
-			return contig_blocked(zone, PFA_EBUSY, PFA_BLOCKER_TYPE, contig_first(m, zone, at));
+			return model_blocked(zone, PFA_EBUSY, PFA_BLOCKER_TYPE, contig_first(m, zone, at));
 	}
-	return contig_blocked(zone, PFA_OK, PFA_BLOCKER_NONE, start);
+	return model_blocked(zone, PFA_OK, PFA_BLOCKER_NONE, start);
 }
 
 struct model_answer model_expect_contig(const struct model *m, pfa_pfn start, pfa_pfn end, uint32_t flags)
@@ -175,16 +175,16 @@ struct model_answer model_expect_contig(const struct model *m, pfa_pfn start, pf
 		return a;
 	const unsigned zone = a.zone;
 	for (pfa_pfn at = start, next; at < end; at = next) {
-		a = contig_look(m, zone, at, contig_fixed(flags), &next);
+		a = model_look(m, zone, at, model_fixed(flags), &next);
 		loose |= a.loose;
 		if (a.code != PFA_OK && !a.loose) {
 			a.loose = loose;
 			return a;
 		}
 	}
-	a = contig_holders(m, zone, start, end, (flags & PFA_CMA) != 0);
+	a = model_holders(m, zone, start, end, (flags & PFA_CMA) != 0);
 	if (a.code == PFA_OK && loose)
-		a = contig_blocked(zone, PFA_EBUSY, PFA_BLOCKER_BAD, start);
+		a = model_blocked(zone, PFA_EBUSY, PFA_BLOCKER_BAD, start);
 	a.loose = loose;
 	return a;
 }
@@ -198,20 +198,20 @@ struct model_answer model_expect_left(const struct model *m, const struct model_
 	for (pfa_pfn at = start; at < end; at++) {
 		const pfa_pfn head = model_head(m, mm, at, &slot);
 		if (slot != MODEL_NO_BLOCK && model_unmoving(mm, slot) != PFA_BLOCKER_NONE)
-			return contig_blocked(zone, PFA_EBUSY, model_unmoving(mm, slot), head);
+			return model_blocked(zone, PFA_EBUSY, model_unmoving(mm, slot), head);
 	}
 	for (pfa_pfn at = start; at < end; at++) { /* looked for when all else is out of the way; they end with their blocks */
 		(void)model_zone_of(m, at, &index);
 		if (m->state[index] == MODEL_GUARD && (m->order[index] ? at == start : at + 1 == end))
-			return contig_blocked(zone, PFA_EBUSY, PFA_BLOCKER_UNMOVABLE, at);
+			return model_blocked(zone, PFA_EBUSY, PFA_BLOCKER_UNMOVABLE, at);
 	}
-	return contig_blocked(zone, PFA_OK, PFA_BLOCKER_NONE, start);
+	return model_blocked(zone, PFA_OK, PFA_BLOCKER_NONE, start);
 }
 
 /* A used block that reaches over the pageblocks' border at pfn. */
 static struct model_answer contig_edge(const struct model *m, const struct model_movables *mm, unsigned zone, pfa_pfn pfn, bool fixed)
 {
-	struct model_answer a = contig_blocked(zone, PFA_OK, PFA_BLOCKER_NONE, pfn);
+	struct model_answer a = model_blocked(zone, PFA_OK, PFA_BLOCKER_NONE, pfn);
 	unsigned slot;
 	size_t index;
 	pfa_pfn next;
@@ -221,11 +221,11 @@ static struct model_answer contig_edge(const struct model *m, const struct model
 	(void)model_zone_of(m, pfn, &index);
 	if (m->state[index] != MODEL_TAIL)
 		return a;
-	a = contig_look(m, zone, pfn, fixed, &next);
+	a = model_look(m, zone, pfn, fixed, &next);
 	if (a.code == PFA_OK) {
 		const pfa_pfn head = model_head(m, mm, pfn, &slot);
 		if (slot != MODEL_NO_BLOCK && model_unmoving(mm, slot) != PFA_BLOCKER_NONE)
-			a = contig_blocked(zone, PFA_EBUSY, model_unmoving(mm, slot), head);
+			a = model_blocked(zone, PFA_EBUSY, model_unmoving(mm, slot), head);
 	}
 	return a;
 }
@@ -238,11 +238,11 @@ struct model_answer model_expect_isolate(const struct model *m, const struct mod
 	if (a.code != PFA_OK)
 		return a;
 	const unsigned zone = a.zone;
-	a = contig_holders(m, zone, start, end, true);
+	a = model_holders(m, zone, start, end, true);
 	if (a.code == PFA_OK)
-		a = contig_edge(m, mm, zone, contig_first(m, zone, start), contig_fixed(flags));
+		a = contig_edge(m, mm, zone, contig_first(m, zone, start), model_fixed(flags));
 	if (a.code == PFA_OK)
-		a = contig_edge(m, mm, zone, contig_next(m, end - 1), contig_fixed(flags));
+		a = contig_edge(m, mm, zone, model_next_pb(m, end - 1), model_fixed(flags));
 	return a;
 }
 
@@ -252,9 +252,9 @@ struct model_answer model_expect_undo(const struct model *m, pfa_pfn start, pfa_
 
 	if (a.code != PFA_OK)
 		return a;
-	for (pfa_pfn at = start; at < end; at = contig_next(m, at))
+	for (pfa_pfn at = start; at < end; at = model_next_pb(m, at))
 		if (!token || m->held[model_pageblock(m, a.zone, at)] != token)
-			return contig_blocked(a.zone, PFA_EMISUSE, PFA_BLOCKER_NONE, contig_first(m, a.zone, at));
+			return model_blocked(a.zone, PFA_EMISUSE, PFA_BLOCKER_NONE, contig_first(m, a.zone, at));
 	return a;
 }
 
@@ -266,10 +266,10 @@ struct model_answer model_expect_test(const struct model *m, pfa_pfn start, pfa_
 	if (a.code != PFA_OK)
 		return a;
 	for (pfa_pfn at = start, next; at < end; at = next) {
-		struct model_answer here = contig_look(m, a.zone, at, true, &next);
+		struct model_answer here = model_look(m, a.zone, at, true, &next);
 		(void)model_zone_of(m, at, &index);
 		if (m->state[index] == MODEL_GUARD)
-			return contig_blocked(a.zone, PFA_EBUSY, PFA_BLOCKER_UNMOVABLE, at);
+			return model_blocked(a.zone, PFA_EBUSY, PFA_BLOCKER_UNMOVABLE, at);
 		if (here.code == PFA_EAGAIN)
 			here.code = PFA_EBUSY;
 		if (here.code != PFA_OK) {
@@ -290,7 +290,7 @@ static bool contig_unowned(const struct model *m, unsigned zone, pfa_pfn pfn, si
 	if (pfn < z->start || pfn - z->start > z->nr || nr > z->nr - (pfn - z->start))
 		return false;
 	return model_same(m->state + z->base + (pfn - z->start), nr, MODEL_FREE) == nr &&
-	       contig_holders(m, zone, pfn, pfn + nr, (flags & PFA_CMA) != 0).code == PFA_OK;
+	       model_holders(m, zone, pfn, pfn + nr, (flags & PFA_CMA) != 0).code == PFA_OK;
 }
 
 bool model_must_find(const struct model *m, size_t nr, size_t align, uint32_t flags, const struct pfa_zone_stats stats[])
@@ -303,9 +303,9 @@ bool model_must_find(const struct model *m, size_t nr, size_t align, uint32_t fl
 			continue;
 		if (z->fading && stats[zone].quarantined)
 			continue;
-		for (pfa_pfn at = z->start; at < contig_zone_end(m, zone); at = contig_next(m, at)) {
+		for (pfa_pfn at = z->start; at < contig_zone_end(m, zone); at = model_next_pb(m, at)) {
 			const pfa_pfn place = (at + align - 1) & ~(pfa_pfn)(align - 1);
-			if (place >= at && place < contig_next(m, at) && contig_unowned(m, zone, place, nr, flags))
+			if (place >= at && place < model_next_pb(m, at) && contig_unowned(m, zone, place, nr, flags))
 				return true;
 		}
 	}
@@ -316,7 +316,7 @@ bool model_must_find(const struct model *m, size_t nr, size_t align, uint32_t fl
 
 bool model_judge_edges(const struct model *m, unsigned zone, pfa_pfn start, pfa_pfn end, struct verdict *v)
 {
-	const pfa_pfn edges[] = { contig_first(m, zone, start), contig_next(m, end - 1) };
+	const pfa_pfn edges[] = { contig_first(m, zone, start), model_next_pb(m, end - 1) };
 	size_t index;
 
 	for (unsigned i = 0; i < 2; i++)

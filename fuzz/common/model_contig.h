@@ -23,6 +23,13 @@ struct model_answer {
 	unsigned zone; /* of the range; nr_zones: it is in none */
 };
 
+/* What the answers are made of. The frame at pfn, as far as one look at the maps goes (*next: behind its block); who holds its pageblocks,
+ * and, unless they may be, are they CMA? Do the flags forbid to move anything? And the next pageblock's first frame. */
+struct model_answer model_blocked(unsigned zone, int code, enum pfa_blocker_reason reason, pfa_pfn pfn);
+struct model_answer model_look(const struct model *m, unsigned zone, pfa_pfn pfn, bool fixed, pfa_pfn *next);
+struct model_answer model_holders(const struct model *m, unsigned zone, pfa_pfn start, pfa_pfn end, bool cma);
+bool model_fixed(uint32_t flags);
+pfa_pfn model_next_pb(const struct model *m, pfa_pfn pfn);
 /* Is the range one of a zone? */
 struct model_answer model_expect_bounds(const struct model *m, pfa_pfn start, pfa_pfn end);
 /* Whatever owners say: what is in the way of pfa_isolate_range() with these flags. */

@@ -24,6 +24,8 @@ size_t model_pageblock(const struct model *m, unsigned zone, pfa_pfn pfn);
 unsigned model_run_zone(const struct model *m, pfa_pfn pfn, size_t nr, size_t *out_index);
 /* Un-owned frames of the zone's held pageblocks; *cma: of these, in CMA ones. model_contig.c. */
 size_t model_isolated(const struct model *m, unsigned zone, size_t *cma);
+/* An un-owned frame is out of use from now on. */
+void model_bad(struct model *m, unsigned zone, pfa_pfn pfn);
 /* The first byte of [at, at + nr) that is not `state`, or nr. */
 size_t model_same(const unsigned char *at, size_t nr, unsigned char state);
 

@@ -111,6 +111,8 @@ bool model_judge_grant(const struct model *m, const struct request *r, pfa_pfn p
 	for (size_t i = 0; i < nr; i++) {
 		if (m->state[index + i] == MODEL_ABSENT)
 			return model_say(v, "I15 hole", "a granted frame lies in a hole", zone, pfn + i, 0, 1);
+		if (m->state[index + i] == MODEL_OFFLINE)
+			return model_say(v, "I15 offline", "a granted frame is offline", zone, pfn + i, 0, 1);
 		if (m->state[index + i] == MODEL_BAD)
 			return model_say(v, "I15 bad", "a granted frame is bad", zone, pfn + i, 0, 1);
 		if (m->state[index + i] == MODEL_FREE && m->held[model_pageblock(m, zone, pfn + i)])

@@ -16,8 +16,10 @@
 #include <pfa/config.h>
 #include <pfa/debug.h>
 #include <pfa/harden.h>
+#include <pfa/cma.h>
 #include <pfa/compact.h>
 #include <pfa/contig.h>
+#include <pfa/hotplug.h>
 #include <pfa/pfa.h>
 #include <pfa/stats.h>
 
@@ -106,6 +108,18 @@ struct sut_ops {
 	int (*alloc_contig_range)(struct sut *sut, pfa_pfn start, pfa_pfn end, uint32_t flags, struct pfa_blocker *why);
 	int (*alloc_contig)(struct sut *sut, size_t nr_frames, size_t align_frames, uint32_t flags, pfa_pfn *out);
 	int (*free_contig_range)(struct sut *sut, pfa_pfn start, size_t nr_frames);
+
+	/* pfa/hotplug.h and pfa/cma.h: all of them or none. */
+	int (*offline_range)(struct sut *sut, pfa_pfn start, size_t nr_frames, uint32_t flags, struct pfa_blocker *why);
+	int (*online_range)(struct sut *sut, pfa_pfn start, size_t nr_frames, struct pfa_blocker *why);
+	int (*add_range)(struct sut *sut, pfa_pfn start, size_t nr_frames, struct pfa_blocker *why);
+	int (*remove_range)(struct sut *sut, pfa_pfn start, size_t nr_frames, struct pfa_blocker *why);
+	int (*cma_create)(struct sut *sut, pfa_pfn start, size_t nr_frames, uint32_t flags, pfa_cma *out, struct pfa_blocker *why);
+	int (*cma_destroy)(struct sut *sut, pfa_cma area);
+	int (*cma_find)(struct sut *sut, pfa_pfn pfn, pfa_cma *out);
+	int (*cma_alloc)(struct sut *sut, pfa_cma area, size_t nr_frames, size_t align_frames, uint32_t flags, pfa_pfn *out);
+	int (*cma_release)(struct sut *sut, pfa_cma area, pfa_pfn start, size_t nr_frames);
+	int (*cma_stats)(struct sut *sut, pfa_cma area, struct pfa_cma_stats *out);
 
 	/* Views. Without zone_stats there is no conservation, watermark and step oracle; without check no invariants;
 	 * without frame_info no state digest; without pageblock_info no type rules. */

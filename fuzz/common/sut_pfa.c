@@ -221,6 +221,56 @@ static int sut_pfa_free_contig_range(struct sut *s, pfa_pfn start, size_t nr_fra
 	return pfa_free_contig_range(sut_pfa_of(s), start, nr_frames);
 }
 
+static int sut_pfa_offline_range(struct sut *s, pfa_pfn start, size_t nr_frames, uint32_t flags, struct pfa_blocker *why)
+{
+	return pfa_offline_range(sut_pfa_of(s), start, nr_frames, flags, why);
+}
+
+static int sut_pfa_online_range(struct sut *s, pfa_pfn start, size_t nr_frames, struct pfa_blocker *why)
+{
+	return pfa_online_range(sut_pfa_of(s), start, nr_frames, why);
+}
+
+static int sut_pfa_add_range(struct sut *s, pfa_pfn start, size_t nr_frames, struct pfa_blocker *why)
+{
+	return pfa_add_range(sut_pfa_of(s), start, nr_frames, why);
+}
+
+static int sut_pfa_remove_range(struct sut *s, pfa_pfn start, size_t nr_frames, struct pfa_blocker *why)
+{
+	return pfa_remove_range(sut_pfa_of(s), start, nr_frames, why);
+}
+
+static int sut_pfa_cma_create(struct sut *s, pfa_pfn start, size_t nr_frames, uint32_t flags, pfa_cma *out, struct pfa_blocker *why)
+{
+	return pfa_cma_create(sut_pfa_of(s), start, nr_frames, flags, out, why);
+}
+
+static int sut_pfa_cma_destroy(struct sut *s, pfa_cma area)
+{
+	return pfa_cma_destroy(sut_pfa_of(s), area);
+}
+
+static int sut_pfa_cma_find(struct sut *s, pfa_pfn pfn, pfa_cma *out)
+{
+	return pfa_cma_find(sut_pfa_of(s), pfn, out);
+}
+
+static int sut_pfa_cma_alloc(struct sut *s, pfa_cma area, size_t nr_frames, size_t align_frames, uint32_t flags, pfa_pfn *out)
+{
+	return pfa_cma_alloc(sut_pfa_of(s), area, nr_frames, align_frames, flags, out);
+}
+
+static int sut_pfa_cma_release(struct sut *s, pfa_cma area, pfa_pfn start, size_t nr_frames)
+{
+	return pfa_cma_release(sut_pfa_of(s), area, start, nr_frames);
+}
+
+static int sut_pfa_cma_stats(struct sut *s, pfa_cma area, struct pfa_cma_stats *out)
+{
+	return pfa_cma_stats(sut_pfa_of(s), area, out);
+}
+
 static int sut_pfa_stats(struct sut *s, struct pfa_stats *out, size_t size)
 {
 	return pfa_stats_get(sut_pfa_of(s), out, size);
@@ -327,6 +377,16 @@ const struct sut_ops sut_pfa = {
 	.alloc_contig_range = sut_pfa_alloc_contig_range,
 	.alloc_contig = sut_pfa_alloc_contig,
 	.free_contig_range = sut_pfa_free_contig_range,
+	.offline_range = sut_pfa_offline_range,
+	.online_range = sut_pfa_online_range,
+	.add_range = sut_pfa_add_range,
+	.remove_range = sut_pfa_remove_range,
+	.cma_create = sut_pfa_cma_create,
+	.cma_destroy = sut_pfa_cma_destroy,
+	.cma_find = sut_pfa_cma_find,
+	.cma_alloc = sut_pfa_cma_alloc,
+	.cma_release = sut_pfa_cma_release,
+	.cma_stats = sut_pfa_cma_stats,
 	.stats = sut_pfa_stats,
 	.zone_stats = sut_pfa_zone_stats,
 	.frame_info = sut_pfa_frame_info,

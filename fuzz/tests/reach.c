@@ -16,8 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <pfa/cma.h>
 #include <pfa/debug.h>
 #include <pfa/harden.h>
+#include <pfa/hotplug.h>
 #include <pfa/compact.h>
 #include <pfa/pfa.h>
 
@@ -142,6 +144,17 @@ REACH_CODE(pfa_alloc_contig_range, (struct pfa *pfa, pfa_pfn start, pfa_pfn end,
            (pfa, start, end, flags, why))
 REACH_CODE(pfa_alloc_contig, (struct pfa *pfa, size_t nr, size_t align, uint32_t flags, pfa_pfn *out), (pfa, nr, align, flags, out))
 REACH_CODE(pfa_free_contig_range, (struct pfa *pfa, pfa_pfn start, size_t nr), (pfa, start, nr))
+REACH_CODE(pfa_offline_range, (struct pfa *pfa, pfa_pfn start, size_t nr, uint32_t flags, struct pfa_blocker *why), (pfa, start, nr, flags, why))
+REACH_CODE(pfa_online_range, (struct pfa *pfa, pfa_pfn start, size_t nr, struct pfa_blocker *why), (pfa, start, nr, why))
+REACH_CODE(pfa_add_range, (struct pfa *pfa, pfa_pfn start, size_t nr, struct pfa_blocker *why), (pfa, start, nr, why))
+REACH_CODE(pfa_remove_range, (struct pfa *pfa, pfa_pfn start, size_t nr, struct pfa_blocker *why), (pfa, start, nr, why))
+REACH_CODE(pfa_cma_create, (struct pfa *pfa, pfa_pfn start, size_t nr, uint32_t flags, pfa_cma *out, struct pfa_blocker *why),
+           (pfa, start, nr, flags, out, why))
+REACH_CODE(pfa_cma_destroy, (struct pfa *pfa, pfa_cma area), (pfa, area))
+REACH_CODE(pfa_cma_find, (struct pfa *pfa, pfa_pfn pfn, pfa_cma *out), (pfa, pfn, out))
+REACH_CODE(pfa_cma_alloc, (struct pfa *pfa, pfa_cma area, size_t nr, size_t align, uint32_t flags, pfa_pfn *out), (pfa, area, nr, align, flags, out))
+REACH_CODE(pfa_cma_release, (struct pfa *pfa, pfa_cma area, pfa_pfn start, size_t nr), (pfa, area, start, nr))
+REACH_CODE(pfa_cma_stats, (struct pfa *pfa, pfa_cma area, struct pfa_cma_stats *out), (pfa, area, out))
 REACH_CODE(pfa_report_register, (struct pfa *pfa, const struct pfa_device *device), (pfa, device))
 REACH_CODE(pfa_report_unregister, (struct pfa *pfa), (pfa))
 REACH_CODE(pfa_report_suspend, (struct pfa *pfa), (pfa))
@@ -193,7 +206,7 @@ void __wrap_exec_judge_told(struct exec_run *run, const struct pfa_fault *fault)
 
 /* ---- the targets, each with its own part --------------------------------------------------------------------------- */
 
-#define REACH_TARGETS(X) X(core) X(misuse) X(config) X(migrate) X(contig) X(diff) X(text) X(repair) X(owners) X(report) X(walk)
+#define REACH_TARGETS(X) X(core) X(misuse) X(config) X(migrate) X(contig) X(hotplug) X(diff) X(text) X(repair) X(owners) X(report) X(walk)
 #define REACH_DECLARE(name) int pfa_target_##name(const uint8_t *data, size_t size);
 REACH_TARGETS(REACH_DECLARE)
 #undef REACH_DECLARE

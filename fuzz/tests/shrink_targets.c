@@ -24,6 +24,7 @@ int pfa_target_text(const uint8_t *data, size_t size);
 int pfa_target_repair(const uint8_t *data, size_t size);
 int pfa_target_owners(const uint8_t *data, size_t size);
 int pfa_target_contig(const uint8_t *data, size_t size);
+int pfa_target_hotplug(const uint8_t *data, size_t size);
 
 static struct program program;
 static unsigned granted_at[PROG_OPS_MAX], drained_at;
@@ -119,6 +120,13 @@ int pfa_target_migrate(const uint8_t *data, size_t size)
 }
 
 int pfa_target_contig(const uint8_t *data, size_t size)
+{
+	(void)data;
+	(void)size;
+	return 0;
+}
+
+int pfa_target_hotplug(const uint8_t *data, size_t size)
 {
 	(void)data;
 	(void)size;

@@ -18,6 +18,7 @@ int pfa_target_config(const uint8_t *data, size_t size);
 int pfa_target_migrate(const uint8_t *data, size_t size);
 int pfa_target_misuse(const uint8_t *data, size_t size);
 int pfa_target_contig(const uint8_t *data, size_t size);
+int pfa_target_hotplug(const uint8_t *data, size_t size);
 int pfa_target_diff(const uint8_t *data, size_t size);
 int pfa_target_text(const uint8_t *data, size_t size);
 int pfa_target_owners(const uint8_t *data, size_t size);
@@ -31,7 +32,7 @@ static const struct {
 } targets[] = {
 	{ "core", pfa_target_core }, { "config", pfa_target_config }, { "misuse", pfa_target_misuse },
 	{ "diff", pfa_target_diff }, { "text", pfa_target_text },
-	{ "repair", pfa_target_repair }, { "migrate", pfa_target_migrate }, { "contig", pfa_target_contig }, { "owners", pfa_target_owners },
+	{ "repair", pfa_target_repair }, { "migrate", pfa_target_migrate }, { "contig", pfa_target_contig }, { "hotplug", pfa_target_hotplug }, { "owners", pfa_target_owners },
 	{ "report", pfa_target_report }, { "walk", pfa_target_walk },
 };
 
@@ -47,6 +48,10 @@ bool trace_exec_options(const struct trace_options *o, const struct program *p, 
 	if (strcmp(p->target, "contig") == 0) { /* as fuzz_contig.c */
 		out->moves = 3;
 		out->contig = true;
+	}
+	if (strcmp(p->target, "hotplug") == 0) { /* as fuzz_hotplug.c */
+		out->moves = 3;
+		out->plug = true;
 	}
 	if (strcmp(p->target, "owners") == 0) /* as fuzz_owners.c */
 		out->real = true;
