@@ -107,18 +107,32 @@ static inline bool pfai_map_is(const pfai_word *map, size_t first, size_t nr, bo
 /* The same for whole words: first and nr are multiples of a word's bits. */
 static inline void pfai_words_fill(pfai_word *map, size_t first, size_t nr, bool value)
 {
-	pfai_word *at = map + (first >> PFAI_WORD_SHIFT), *end = at + (nr >> PFAI_WORD_SHIFT);
+	pfai_word *at = map + (first >> PFAI_WORD_SHIFT), *end = at + (nr >> PFAI_WORD_SHIFT), word = value ? PFAI_ONES : 0;
+	/* By four: too few for a call of memset(), which a plain loop becomes. */
+	for (; end - at >= 4; at += 4)
+		at[0] = at[1] = at[2] = at[3] = word;
 	while (at < end)
-		*at++ = value ? PFAI_ONES : 0;
+		*at++ = word;
 }
 
 static inline bool pfai_words_are(const pfai_word *map, size_t first, size_t nr, bool value)
 {
 	const pfai_word *at = map + (first >> PFAI_WORD_SHIFT), *end = at + (nr >> PFAI_WORD_SHIFT);
-	pfai_word other = 0;
+	pfai_word word = value ? PFAI_ONES : 0, other = 0;
+	for (; end - at >= 4; at += 4)
+		other |= (at[0] ^ word) | (at[1] ^ word) | (at[2] ^ word) | (at[3] ^ word);
 	while (at < end)
-		other |= *at++ ^ (value ? PFAI_ONES : 0);
+		other |= *at++ ^ word;
 	return !other;
+}
+
+/* pfai_map_is() of a block: its first is a multiple of nr, which is a power of two. */
+static inline bool pfai_map_block_is(const pfai_word *map, size_t first, size_t nr, bool value)
+{
+	if (nr >= PFAI_WORD_BITS)
+		return pfai_words_are(map, first, nr, value);
+	pfai_word mask = pfai_low_bits((unsigned)nr) << (first & PFAI_WORD_MASK);
+	return (map[first >> PFAI_WORD_SHIFT] & mask) == (value ? mask : 0);
 }
 
 static inline bool pfai_map_test(const pfai_word *map, size_t i)

@@ -17,33 +17,35 @@ size_t pfai_bitset_words(size_t nbits)
 	return words;
 }
 
-void pfai_bitset_add(pfai_word *set, size_t nbits, size_t i)
+void pfai_bitset_added(pfai_word *set, size_t nbits, size_t i)
 {
 	for (;;) {
-		pfai_word *word = &set[i >> PFAI_WORD_SHIFT], old = *word;
-		*word = old | (pfai_word)1 << (i & PFAI_WORD_MASK);
 		size_t level = bitset_level_words(nbits);
-		if (old || level == 1)
-			return; /* the levels above know already, or there are none */
+		if (level == 1)
+			return;
 		set += level;
 		nbits = level;
 		i >>= PFAI_WORD_SHIFT;
+		pfai_word *word = &set[i >> PFAI_WORD_SHIFT], old = *word;
+		*word = old | (pfai_word)1 << (i & PFAI_WORD_MASK);
+		if (old)
+			return; /* the levels above know already */
 	}
 }
 
-bool pfai_bitset_del(pfai_word *set, size_t nbits, size_t i)
+bool pfai_bitset_deleted(pfai_word *set, size_t nbits, size_t i)
 {
 	for (;;) {
-		pfai_word *word = &set[i >> PFAI_WORD_SHIFT];
-		*word &= ~((pfai_word)1 << (i & PFAI_WORD_MASK));
-		if (*word)
-			return false;
 		size_t level = bitset_level_words(nbits);
 		if (level == 1)
 			return true;
 		set += level;
 		nbits = level;
 		i >>= PFAI_WORD_SHIFT;
+		pfai_word *word = &set[i >> PFAI_WORD_SHIFT];
+		*word &= ~((pfai_word)1 << (i & PFAI_WORD_MASK));
+		if (*word)
+			return false;
 	}
 }
 
@@ -89,6 +91,9 @@ size_t pfai_bitset_next(const pfai_word *set, size_t nbits, size_t from)
 	struct bitset_levels levels;
 	if (from >= nbits)
 		return PFAI_NONE;
+	pfai_word near = set[from >> PFAI_WORD_SHIFT] & PFAI_ONES << (from & PFAI_WORD_MASK);
+	if (near) /* often, where many are gone through in turn */
+		return (from & ~(size_t)PFAI_WORD_MASK) | pfai_ctz(near);
 	bitset_find_levels(set, nbits, &levels);
 	for (unsigned level = 0; level < levels.nr; level++) {
 		size_t at = from >> PFAI_WORD_SHIFT;

@@ -19,10 +19,38 @@ static inline bool pfai_bitset_test(const pfai_word *set, size_t i)
 	return pfai_map_test(set, i);
 }
 
-void pfai_bitset_add(pfai_word *set, size_t nbits, size_t i);
+/* What is to be done above level 0, whose word became not zero; or zero: true if the set is empty now. */
+void pfai_bitset_added(pfai_word *set, size_t nbits, size_t i);
+bool pfai_bitset_deleted(pfai_word *set, size_t nbits, size_t i);
+
+static inline void pfai_bitset_add(pfai_word *set, size_t nbits, size_t i)
+{
+	pfai_word *word = &set[i >> PFAI_WORD_SHIFT], old = *word;
+	*word = old | (pfai_word)1 << (i & PFAI_WORD_MASK);
+	if (!old)
+		pfai_bitset_added(set, nbits, i);
+}
 
 /* Takes i out; true if the set is empty now. */
-bool pfai_bitset_del(pfai_word *set, size_t nbits, size_t i);
+static inline bool pfai_bitset_del(pfai_word *set, size_t nbits, size_t i)
+{
+	pfai_word *word = &set[i >> PFAI_WORD_SHIFT], left = *word & ~((pfai_word)1 << (i & PFAI_WORD_MASK));
+	*word = left;
+	return !left && pfai_bitset_deleted(set, nbits, i);
+}
+
+/* Takes out what is there of [first, first + nr); nr is a power of two, and first a multiple of it. */
+static inline void pfai_bitset_del_block(pfai_word *set, size_t nbits, size_t first, size_t nr)
+{
+	size_t end = first + nr;
+	const pfai_word mask = nr < PFAI_WORD_BITS ? pfai_low_bits((unsigned)nr) << (first & PFAI_WORD_MASK) : PFAI_ONES;
+	for (; first < end; first += PFAI_WORD_BITS) {
+		pfai_word *word = &set[first >> PFAI_WORD_SHIFT], old = *word;
+		*word = old & ~mask;
+		if (old && !(old & ~mask))
+			(void)pfai_bitset_deleted(set, nbits, first);
+	}
+}
 
 /* The smallest element; PFAI_NONE if there is none, or if the summary levels promise one that the set does not have. */
 size_t pfai_bitset_first(const pfai_word *set, size_t nbits);

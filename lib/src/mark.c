@@ -14,7 +14,7 @@ void pfai_report_request(struct pfai_report *r)
 /* Is the unit free and not wholly told? Part of it may lie outside of the zone's maps. */
 static bool mark_is_news(const struct pfa *p, const struct pfai_zone *z, size_t rel, size_t unit)
 {
-	return unit <= z->nr_rel - rel && !pfai_mark_all_told_locked(p, z, rel, unit) && pfai_map_is(z->not_free, rel, unit, false);
+	return unit <= z->nr_rel - rel && !pfai_mark_all_told_locked(p, z, rel, unit) && pfai_map_block_is(z->not_free, rel, unit, false);
 }
 
 bool pfai_mark_news_locked(const struct pfa *p, const struct pfai_zone *z, size_t rel, size_t nr)
@@ -157,15 +157,6 @@ void pfai_mark_drop_locked(struct pfa *p, struct pfai_zone *z, size_t rel, size_
 	}
 }
 
-void pfai_mark_hold_locked(struct pfai_zone *z, size_t rel, size_t nr)
-{
-	if (((rel | nr) & PFAI_WORD_MASK) == 0)
-		pfai_words_fill(z->told, rel, nr, true);
-	else
-		pfai_map_fill(z->told, rel, nr, true);
-	z->st->held_report += nr;
-}
-
 void pfai_mark_release_locked(struct pfa *p, struct pfai_zone *z, size_t rel, size_t nr, bool told)
 {
 	z->st->held_report -= nr;
@@ -173,13 +164,13 @@ void pfai_mark_release_locked(struct pfa *p, struct pfai_zone *z, size_t rel, si
 		pfai_map_fill(z->told, rel, nr, false);
 		return;
 	}
+	if (!z->st->nr_doomed && pfai_mark_whole(p, rel, nr)) {
+		for (size_t pb = rel >> p->pb_order, end = (rel + nr) >> p->pb_order; pb < end; pb++)
+			z->pb[pb].marked += 1u << p->pb_order;
+		z->st->told += nr;
+		return;
+	}
 	while (nr) {
-		if (!z->st->nr_doomed && mark_begins_whole(p, rel, nr)) {
-			mark_count(p, z, rel >> PFAI_WORD_SHIFT, 1u << p->pb_order, true);
-			rel += (size_t)1 << p->pb_order;
-			nr -= (size_t)1 << p->pb_order;
-			continue;
-		}
 		size_t word = rel >> PFAI_WORD_SHIFT;
 		pfai_word mask = mark_mask(&rel, &nr), bad = z->doomed[word] & mask; /* these do not become free */
 		z->told[word] &= ~bad;

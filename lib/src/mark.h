@@ -45,7 +45,14 @@ bool pfai_mark_news_locked(const struct pfa *p, const struct pfai_zone *z, size_
 void pfai_mark_drop_locked(struct pfa *p, struct pfai_zone *z, size_t rel, size_t nr);
 
 /* [rel, rel + nr) is held by the reporter. */
-void pfai_mark_hold_locked(struct pfai_zone *z, size_t rel, size_t nr);
+static inline void pfai_mark_hold_locked(struct pfai_zone *z, size_t rel, size_t nr)
+{
+	if (nr >= PFAI_WORD_BITS)
+		pfai_words_fill(z->told, rel, nr, true);
+	else
+		pfai_map_fill(z->told, rel, nr, true);
+	z->st->held_report += nr;
+}
 
 /* It is about to be free again: told or not. */
 void pfai_mark_release_locked(struct pfa *p, struct pfai_zone *z, size_t rel, size_t nr, bool told);
@@ -80,7 +87,7 @@ static inline bool pfai_mark_all_told_locked(const struct pfa *p, const struct p
 {
 	if (!z->st->told || !pfai_mark_whole(p, rel, nr))
 		return z->st->told && pfai_map_is(z->told, rel, nr, true);
-	for (size_t pb = rel >> p->pb_order; pb < (rel + nr) >> p->pb_order; pb++)
+	for (size_t pb = rel >> p->pb_order, end = (rel + nr) >> p->pb_order; pb < end; pb++)
 		if (z->pb[pb].marked != (size_t)1 << p->pb_order)
 			return false;
 	return true;
@@ -91,7 +98,7 @@ static inline bool pfai_mark_any_told_locked(const struct pfa *p, const struct p
 {
 	if (!z->st->told || !pfai_mark_whole(p, rel, nr))
 		return z->st->told && !pfai_map_is(z->told, rel, nr, false);
-	for (size_t pb = rel >> p->pb_order; pb < (rel + nr) >> p->pb_order; pb++)
+	for (size_t pb = rel >> p->pb_order, end = (rel + nr) >> p->pb_order; pb < end; pb++)
 		if (z->pb[pb].marked)
 			return true;
 	return false;

@@ -145,7 +145,7 @@ size_t pfai_zone_next_locked(const struct pfa *p, struct pfai_zone *z, unsigned 
 bool pfai_zone_is_free_locked(const struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order)
 {
 	size_t nr = (size_t)1 << order;
-	if (rel < z->nr_rel && nr <= z->nr_rel - rel && pfai_map_is(z->not_free, rel, nr, false) &&
+	if (rel < z->nr_rel && nr <= z->nr_rel - rel && pfai_map_block_is(z->not_free, rel, nr, false) &&
 	    pfai_block_grantable(p, z, pfai_offset_of_rel(z, rel), order))
 		return true;
 	pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);

@@ -36,7 +36,7 @@ static int report_block_at(const struct pfa *p, struct pfai_zone *z, size_t rel)
 		int order = pfai_zone_containing_locked(p, z, pfai_zone_code_locked(z, pfai_pb_at(p, z, rel)), rel);
 		return order >= (int)unit ? order : -1;
 	}
-	if (unit >= p->leaf_order || !pfai_map_is(z->not_free, rel, nr, false))
+	if (unit >= p->leaf_order || !pfai_map_block_is(z->not_free, rel, nr, false))
 		return -1;
 	return (int)pfai_leaf_grow(pfai_leaf_at(p, z, leaf), (unsigned)(rel & (((size_t)1 << p->leaf_order) - 1)), unit, z->leaf_top);
 }
@@ -53,18 +53,19 @@ static bool report_wanted(const struct pfai_report *r, const struct pfai_zone *z
 	return !room || (first >= r->device.only.first && nr <= room && first - r->device.only.first <= room - nr);
 }
 
-/* May so many frames leave the zone now? Never below the low mark. */
-static bool report_above_mark(struct pfai_zone *z, size_t rel, const struct pfa *p, unsigned order)
+/* Frames that may leave the zone now: never below the low mark. */
+static ptrdiff_t report_room(const struct pfa *p, struct pfai_zone *z, size_t rel)
 {
 	bool common = pfai_code_is_common(pfai_zone_code_locked(z, pfai_pb_at(p, z, rel)));
-	return pfai_room_fits(pfai_zone_room_locked(z, z->mark_low, !common, !common), order);
+	return pfai_zone_room_locked(z, z->mark_low, !common, !common);
 }
 
-/* Is there so much free that a batch may hold this, too? */
-static bool report_batch_fits(const struct pfai_report *r, const struct pfai_zone *z, unsigned order)
+/* Frames that a batch may hold: a quarter of what is free, or one unit. */
+static size_t report_share(const struct pfai_report *r, const struct pfai_zone *z)
 {
-	size_t held = z->st->held_report, free = (size_t)pfai_zone_room_locked(z, 0, true, true) + held;
-	return held + ((size_t)1 << order) <= free / 4 || (!r->nr && order == r->device.min_order);
+	size_t held = z->st->held_report, share = ((size_t)pfai_zone_room_locked(z, 0, true, true) + held) / 4;
+	size_t left = share > held ? share - held : 0, unit = (size_t)1 << r->device.min_order;
+	return r->nr || left > unit ? left : unit;
 }
 
 static void report_take_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order)
@@ -76,9 +77,8 @@ static void report_take_locked(struct pfa *p, struct pfai_zone *z, size_t rel, u
 	r->batch_zone = z->id;
 	r->held[r->nr] = (struct pfai_held){ rel, order };
 	/* Nothing is left in the leaves that it covers. */
-	for (size_t leaf = rel >> p->leaf_order; order >= p->leaf_order && leaf < (rel + ((size_t)1 << order)) >> p->leaf_order; leaf++)
-		if (pfai_bitset_test(z->pending, leaf))
-			(void)pfai_bitset_del(z->pending, z->nr_leaves, leaf);
+	if (order >= p->leaf_order)
+		pfai_bitset_del_block(z->pending, z->nr_leaves, rel >> p->leaf_order, (size_t)1 << (order - p->leaf_order));
 	r->runs[r->nr] = (struct pfa_run){ z->origin + rel, (size_t)1 << order };
 	r->nr++;
 }
@@ -93,20 +93,22 @@ static enum report_step report_unit_locked(struct pfa *p, struct pfai_zone *z, s
 		*rel += (size_t)1 << unit;
 		return REPORT_ON;
 	}
-	if (r->nr && !report_above_mark(z, *rel, p, unit))
+	ptrdiff_t room = report_room(p, z, *rel);
+	if (r->nr && !pfai_room_fits(room, unit))
 		return REPORT_FULL; /* with what the batch holds; not necessarily without */
-	if (z->pb[*rel >> p->pb_order].holder || !report_above_mark(z, *rel, p, unit)) {
+	if (z->pb[*rel >> p->pb_order].holder || !pfai_room_fits(room, unit)) {
 		r->left = true; /* it stays pending: neither of these tells when it ends */
 		*rel += (size_t)1 << unit;
 		return REPORT_FULL;
 	}
 	unsigned order = (unsigned)around;
+	size_t share = report_share(r, z);
 	/* What lies before *rel had its turn in this pass. */
 	while (order > unit && (report_base(*rel, order) < *rel || !report_wanted(r, z, report_base(*rel, order), order) ||
-	                        !report_batch_fits(r, z, order) || !report_above_mark(z, *rel, p, order) ||
+	                        (size_t)1 << order > share || !pfai_room_fits(room, order) ||
 	                        pfai_mark_any_told_locked(p, z, report_base(*rel, order), (size_t)1 << order)))
 		order--;
-	if (!report_batch_fits(r, z, order))
+	if ((size_t)1 << order > share)
 		return REPORT_FULL;
 	size_t base = report_base(*rel, order);
 	*rel = base + ((size_t)1 << order);
@@ -139,7 +141,7 @@ static enum report_step report_leaf_locked(struct pfa *p, struct pfai_zone *z, s
 	if (r->at < end && unit <= z->nr_rel - r->at)
 		return REPORT_FULL;
 	if (!stays)
-		(void)pfai_bitset_del(z->pending, z->nr_leaves, leaf);
+		pfai_bitset_del_block(z->pending, z->nr_leaves, leaf, 1); /* often gone with a block */
 	r->at = r->at > end ? r->at : end;
 	return REPORT_ON;
 }
@@ -176,11 +178,23 @@ static void report_return_piece(struct pfa *p, struct pfai_zone *z, size_t rel, 
 	}
 }
 
+/* Do all pageblocks of a block that is larger count as the same? */
+static bool report_uniform(const struct pfa *p, const struct pfai_zone *z, const struct pfai_held *h)
+{
+	size_t pb = h->rel >> p->pb_order, end = pb + ((size_t)1 << (h->order - p->pb_order));
+	unsigned code = pfai_pb_code(&z->pb[pb]);
+	while (++pb < end)
+		if (pfai_pb_code(&z->pb[pb]) != code)
+			return false;
+	return true;
+}
+
 /* One block of the batch. Where its byte says something else, it was decided about (by a repair), or there is damage. */
 static void report_return_locked(struct pfa *p, struct pfai_zone *z, const struct pfai_held *h, bool told)
 {
 	size_t offset = pfai_offset_of_rel(z, h->rel), nr = (size_t)1 << h->order;
 	bool changed = p->report->device.discards;
+	uint32_t reporting = z->st->reporting;
 	if (pfai_load_relaxed(&p->bytes[offset]) != (PFAI_HELD_REPORT | h->order))
 		return;
 	if (PFAI_UNLIKELY(!pfai_block_returnable(p, z, offset, h->order))) {
@@ -189,10 +203,13 @@ static void report_return_locked(struct pfa *p, struct pfai_zone *z, const struc
 	}
 	pfai_block_returns(p, offset, h->order);
 	pfai_mark_release_locked(p, z, h->rel, nr, told);
-	/* Piece by piece: its pageblocks may have become such as do not merge. */
-	unsigned piece = h->order < p->pb_order ? h->order : p->pb_order;
+	if (told && h->order >= p->pb_order)
+		z->st->reporting = 0; /* whole pageblocks: nothing in them is news, or resident */
+	/* Piece by piece where its pageblocks have become such as do not merge. */
+	unsigned piece = h->order < p->pb_order || report_uniform(p, z, h) ? h->order : p->pb_order;
 	for (size_t rel = h->rel; rel < h->rel + nr; rel += (size_t)1 << piece)
 		report_return_piece(p, z, rel, piece, told, changed);
+	z->st->reporting = reporting;
 }
 
 /* The batch is free again, the first `told` blocks as known. False: the zone's lock cannot be had, nothing was done. */

@@ -34,30 +34,30 @@ void pfai_zone_mark_corrupt(struct pfai_zone *z, enum pfai_damage damage)
 	(void)pfai_cas32_acquire(&z->st->corrupt, PFAI_DAMAGE_NONE, (uint32_t)damage);
 }
 
-ptrdiff_t pfai_zone_room_locked(const struct pfai_zone *z, size_t mark, bool high, bool cma)
-{
-	size_t free = z->st->free[PFAI_CODE_MOVABLE] + z->st->free[PFAI_CODE_UNMOVABLE] + z->st->free[PFAI_CODE_RECLAIMABLE];
-	if (high)
-		free += z->st->free[PFAI_CODE_HIGHATOMIC];
-	if (cma)
-		free += z->st->free[PFAI_CODE_CMA];
-	return (ptrdiff_t)free - (ptrdiff_t)mark;
-}
-
 /* ---- index ----------------------------------------------------------------------------------------------------- */
 
-void pfai_index_add(const struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order, size_t i)
+static inline void index_add(const struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order, size_t i)
 {
 	(void)pfai_zone_must(p, z, !pfai_bitset_test(pfai_set_at(z, code, order), i));
 	pfai_bitset_add(pfai_set_at(z, code, order), pfai_set_bits(p, z, order), i);
 	z->st->nonempty[code] |= 1u << order;
 }
 
-void pfai_index_del(const struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order, size_t i)
+void pfai_index_add(const struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order, size_t i)
+{
+	index_add(p, z, code, order, i);
+}
+
+static inline void index_del(const struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order, size_t i)
 {
 	(void)pfai_zone_must(p, z, pfai_bitset_test(pfai_set_at(z, code, order), i));
 	if (pfai_bitset_del(pfai_set_at(z, code, order), pfai_set_bits(p, z, order), i))
 		z->st->nonempty[code] &= ~(1u << order);
+}
+
+void pfai_index_del(const struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order, size_t i)
+{
+	index_del(p, z, code, order, i);
 }
 
 static inline bool index_has(const struct pfa *p, const struct pfai_zone *z, unsigned code, unsigned order, size_t i)
@@ -67,9 +67,12 @@ static inline bool index_has(const struct pfa *p, const struct pfai_zone *z, uns
 
 int pfai_zone_containing_locked(const struct pfa *p, const struct pfai_zone *z, unsigned code, size_t rel)
 {
-	for (unsigned order = p->leaf_order; order <= z->top_order; order++)
-		if (z->st->nonempty[code] >> order & 1 && index_has(p, z, code, order, rel >> order))
+	uint32_t orders = z->st->nonempty[code] & ((2u << z->top_order) - 1); /* whatever else it says */
+	for (orders = orders >> p->leaf_order << p->leaf_order; orders; orders &= orders - 1) {
+		unsigned order = pfai_ctz32(orders);
+		if (index_has(p, z, code, order, rel >> order))
 			return (int)order;
+	}
 	return -1;
 }
 
@@ -121,26 +124,30 @@ static inline void leaf_reclass(const struct pfa *p, struct pfai_zone *z, unsign
 
 /* ---- counters -------------------------------------------------------------------------------------------------- */
 
-/* Frames [rel, rel + nr) leave (or join) the free memory of type code. */
-static void zone_account(struct pfa *p, struct pfai_zone *z, unsigned code, size_t rel, size_t nr, bool take)
+/* Level 2: are there so many to take, or to give back? */
+static void PFAI_NOINLINE zone_verify_counts(const struct pfa *p, struct pfai_zone *z, unsigned code, size_t rel, size_t nr, bool take)
 {
+	const size_t size = (size_t)1 << p->pb_order;
 	(void)pfai_zone_must(p, z, take ? nr <= z->st->free[code] : nr <= z->st->present - z->st->free[code]);
-	if (take)
-		z->st->free[code] -= nr;
-	else
-		z->st->free[code] += nr;
-	while (nr) {
-		size_t left = ((size_t)1 << p->pb_order) - (rel & (((size_t)1 << p->pb_order) - 1));
-		size_t here = nr < left ? nr : left;
-		struct pfai_pb *pb = pfai_pb_at(p, z, rel);
-		(void)pfai_zone_must(p, z, here <= (take ? ((size_t)1 << p->pb_order) - pb->used : pb->used));
-		if (take)
-			pb->used += (uint32_t)here;
-		else
-			pb->used -= (uint32_t)here;
+	for (const struct pfai_pb *pb = pfai_pb_at(p, z, rel); nr; pb++) {
+		size_t left = size - (rel & (size - 1)), here = nr < left ? nr : left;
+		(void)pfai_zone_must(p, z, here <= (take ? size - pb->used : pb->used));
 		rel += here;
 		nr -= here;
 	}
+}
+
+/* The block [rel, rel + nr) leaves (or joins) the free memory of type code. */
+static inline void zone_account(const struct pfa *p, struct pfai_zone *z, unsigned code, size_t rel, size_t nr, bool take)
+{
+	const size_t size = (size_t)1 << p->pb_order;
+	const uint32_t each = (uint32_t)(nr < size ? nr : size);
+	if (pfai_level(p, 2))
+		zone_verify_counts(p, z, code, rel, nr, take);
+	z->st->free[code] += take ? 0 - nr : nr;
+	struct pfai_pb *pb = pfai_pb_at(p, z, rel);
+	for (size_t left = nr; left; left -= each, pb++)
+		pb->used += take ? each : 0 - each;
 }
 
 /* The same for what is taken out of one pageblock. */
@@ -200,7 +207,7 @@ void pfai_zone_take_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsig
 {
 	unsigned code = pfai_zone_code_locked(z, pfai_pb_at(p, z, rel));
 	zone_account(p, z, code, rel, (size_t)1 << order, true);
-	if (PFAI_UNLIKELY(z->st->told))
+	if (PFAI_UNLIKELY(z->st->told) && (order < p->pb_order || pfai_mark_any_told_locked(p, z, rel, (size_t)1 << order)))
 		pfai_mark_drop_locked(p, z, rel, (size_t)1 << order);
 	if (order < p->leaf_order) {
 		zone_take_in_leaf(p, z, code, rel, order);
@@ -210,7 +217,7 @@ void pfai_zone_take_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsig
 	if (PFAI_UNLIKELY(from < (int)order)) {
 		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
 	} else {
-		pfai_index_del(p, z, code, (unsigned)from, rel >> from);
+		index_del(p, z, code, (unsigned)from, rel >> from);
 		zone_split_down(p, z, code, rel, (unsigned)from, order);
 	}
 	pfai_words_fill(z->not_free, rel, (size_t)1 << order, true);
@@ -299,7 +306,7 @@ static void zone_merge_up(struct pfa *p, struct pfai_zone *z, size_t rel, unsign
 		pb = pfai_pb_at(p, z, rel);
 		order++;
 	}
-	pfai_index_add(p, z, code, order, rel >> order);
+	index_add(p, z, code, order, rel >> order);
 }
 
 /* The leaf has gained a free block of this order: reclass, or hand it on if it is wholly free now. Never refolds. */

@@ -106,7 +106,15 @@ void pfai_zone_hold_locked(struct pfa *p, struct pfai_zone *z, size_t pb, uint32
 void pfai_zone_unhold_locked(struct pfa *p, struct pfai_zone *z, size_t pb);
 
 /* Watermark: frames that a request may still take. See lib/docs/architecture.md (Marks). */
-ptrdiff_t pfai_zone_room_locked(const struct pfai_zone *z, size_t mark, bool high, bool cma);
+static inline ptrdiff_t pfai_zone_room_locked(const struct pfai_zone *z, size_t mark, bool high, bool cma)
+{
+	size_t free = z->st->free[PFAI_CODE_MOVABLE] + z->st->free[PFAI_CODE_UNMOVABLE] + z->st->free[PFAI_CODE_RECLAIMABLE];
+	if (high)
+		free += z->st->free[PFAI_CODE_HIGHATOMIC];
+	if (cma)
+		free += z->st->free[PFAI_CODE_CMA];
+	return (ptrdiff_t)free - (ptrdiff_t)mark;
+}
 
 /* Damage was met: this zone refuses from now on. Whoever gets out of all locks next tells it (pfai_tell). */
 void pfai_zone_mark_corrupt(struct pfai_zone *z, enum pfai_damage damage);
