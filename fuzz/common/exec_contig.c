@@ -16,6 +16,8 @@ bool exec_contig_settle(struct exec_run *run, struct exec_contig *c)
 	if (!c->moves)
 		return true;
 	c->moves = false;
+	if (exec_mov.broken) /* a finding was made in the middle of it */
+		return false;
 	if (!exec_mov_settle(run, &c->move, &result)) {
 		exec_mov.broken = true;
 		return false;

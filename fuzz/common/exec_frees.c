@@ -168,7 +168,6 @@ static bool frees_stretch(struct exec_run *run, enum exec_free_way way, pfa_pfn 
 		return way == EXEC_BY_AREA || exec_fail(run, "harness", "a block of the program is not its own", first, 0, (size_t)(unsigned)-code);
 	if (area)
 		area->granted -= nr;
-	run->must_be_unchanged = false; /* whatever became of the stretch before */
 	frees_released(run, first, nr);
 	return true;
 }
@@ -176,6 +175,7 @@ static bool frees_stretch(struct exec_run *run, enum exec_free_way way, pfa_pfn 
 bool exec_free_list(struct exec_run *run, struct exec_handle *list, enum exec_free_way way)
 {
 	struct exec_handle kept = { .nr = 0 };
+	bool any = false; /* was taken back */
 
 	while (list->nr) {
 		const struct exec_handle all = *list;
@@ -190,11 +190,13 @@ bool exec_free_list(struct exec_run *run, struct exec_handle *list, enum exec_fr
 		uint32_t at = all.first;
 		if (!frees_stretch(run, way, first, end - first, &keep))
 			return false;
+		any |= !keep;
 		for (uint32_t next; keep && nr--; at = next) {
 			next = run->next[at];
 			exec_append(run, &kept, run->pfn_of[at], run->order_of[at]);
 		}
 	}
+	run->must_be_unchanged &= !any;
 	list->first = kept.first;
 	list->last = kept.last;
 	list->nr = kept.nr;

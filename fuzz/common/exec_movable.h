@@ -78,6 +78,7 @@ struct exec_contig {
 	bool fixed;               /* nothing is */
 	bool held;                /* nothing was in the way for good: the call holds them */
 	bool takes_bad;           /* bad frames are in nobody's way */
+	bool parts;               /* it takes part after part: what it took is nobody's, and allocated, until it ends */
 	struct exec_move move;
 	bool moves;               /* that one runs, or ran last */
 	size_t nr, failed;        /* moves; those that came to nothing; */

@@ -42,7 +42,7 @@ static uint32_t plug_flags(uint64_t bits)
 bool exec_plug_offline(struct exec_run *run, pfa_pfn start, pfa_pfn end, uint64_t bits)
 {
 	const uint32_t flags = plug_flags(bits);
-	struct exec_contig c = { .ranged = true, .start = start, .end = end, .fixed = model_fixed(flags), .takes_bad = (flags & PFA_TAKE_BAD) != 0 };
+	struct exec_contig c = { .ranged = true, .start = start, .end = end, .fixed = model_fixed(flags), .takes_bad = (flags & PFA_TAKE_BAD) != 0, .parts = true };
 	struct model_answer a = model_expect_offline(&run->m, start, end, flags);
 	struct pfa_blocker why = { .reason = PFA_BLOCKER_REASONS }, *out_why = bits & 16 ? NULL : &why;
 	struct contig_census census = { .nr = 0 };
