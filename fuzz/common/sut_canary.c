@@ -47,6 +47,7 @@ static void canary_spoil(unsigned order, pfa_pfn *out)
 {
 	const struct pfa_zone_config *z = &canary_cfg.zones[0];
 
+	canary_plug_spoil(order, out);
 	switch (canary_which) {
 	case SUT_CANARY_OWNED_FRAME:
 		if (canary_has_last && order == 0)
@@ -175,6 +176,9 @@ static int canary_zone_stats(struct sut *s, unsigned zone, struct pfa_zone_stats
 			out->cached++;
 		}
 		break;
+	case SUT_CANARY_PLUG_PRESENT:
+		canary_plug_lies(out, NULL);
+		break;
 	case SUT_CANARY_HELD_STATS:
 		canary_contig_lies(out, NULL, NULL);
 		break;
@@ -238,6 +242,8 @@ static int canary_frame_info(struct sut *s, pfa_pfn pfn, struct pfa_frame_info *
 		out->state = PFA_FRAME_FREE;
 	if (code == PFA_OK)
 		canary_contig_lies(NULL, NULL, out);
+	if (code == PFA_OK)
+		canary_plug_lies(NULL, out);
 	if (canary_which == SUT_CANARY_POISON && code == PFA_OK && out->state == PFA_FRAME_BAD)
 		out->state = PFA_FRAME_FREE;
 	return code;
@@ -433,6 +439,7 @@ static int canary_create(const struct pfa_config *cfg, struct sut **out, enum pf
 	canary_calls = canary_refused = 0;
 	canary_movable_begin();
 	canary_contig_begin();
+	canary_plug_begin();
 	canary_has_last = false;
 	canary_real_fatal = platform.fatal;
 	if (canary_which == SUT_CANARY_GUARDS)
@@ -500,6 +507,7 @@ const struct sut_ops *sut_canary(enum sut_canary which)
 	canary_ops.repair = canary_repair;
 	canary_movable_ops(&canary_ops);
 	canary_contig_ops(&canary_ops);
+	canary_plug_ops(&canary_ops);
 	canary_ops.frame_text = canary_frame_text;
 	return &canary_ops;
 }

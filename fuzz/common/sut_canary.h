@@ -118,6 +118,21 @@
 	X(RANGE_GIVES_UP, "I13 contig", "does not ask an owner again that refused")                        \
 	X(SEARCH_CMA, "I11 cma", "takes CMA pageblocks for whatever run")                                  \
 	X(SEARCH_FAILS, "I11 must find", "finds no short run")                                             \
+	X(PLUG_OFFERS, "I15 offline", "grants a frame that is offline")                                    \
+	X(PLUG_REFUSED, "I11 must succeed", "takes no short range offline")                                \
+	X(PLUG_SAID, "I11 result", "says that a range went offline that is in use")                        \
+	X(PLUG_BLOCKER, "I11 blocker", "names the frame behind the one that keeps a range online")         \
+	X(PLUG_NOTHING, "view frame", "says that a range went offline, and brings it back")                \
+	X(PLUG_PRESENT, "I6 present", "counts what is offline as present")                                 \
+	X(PLUG_ZERO, "view zero", "knows the content of what is offline")                                  \
+	X(PLUG_REMOVES, "I11 result", "removes what is present")                                           \
+	X(AREA_HANDLE, "I4 area", "gives a handle twice")                                                  \
+	X(AREA_STAYS, "I3 cma type", "says that an area ended, and keeps it")                              \
+	X(AREA_FOUND, "view area", "finds another area")                                                   \
+	X(AREA_FAILS, "I11 must find", "finds no short run in an area")                                    \
+	X(AREA_OUTSIDE, "I15 area", "grants a run beside the area")                                        \
+	X(AREA_RELEASE, "model code", "releases what is not of the area")                                  \
+	X(AREA_COUNTS, "view area", "counts a frame more as granted")                                      \
 	X(RANDOM, "determinism", "decides by what it did in earlier runs")
 
 enum sut_canary {

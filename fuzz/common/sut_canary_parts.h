@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * sut_canary_parts.h - what sut_canary.c, sut_canary_movable.c and sut_canary_contig.c share.
+ * sut_canary_parts.h - what sut_canary.c, sut_canary_movable.c, sut_canary_contig.c and sut_canary_plug.c share.
  */
 #ifndef FUZZ_SUT_CANARY_PARTS_H
 #define FUZZ_SUT_CANARY_PARTS_H
@@ -18,6 +18,11 @@ void canary_contig_ops(struct sut_ops *ops);
 void canary_contig_lies(struct pfa_zone_stats *zone, struct pfa_pageblock_info *pageblock, struct pfa_frame_info *frame);
 int canary_alloc_held(struct sut *s, pfa_pfn *out);
 bool canary_asks_no_more(bool refused);
+/* sut_canary_plug.c: likewise; and a grant that is spoilt. */
+void canary_plug_begin(void);
+void canary_plug_ops(struct sut_ops *ops);
+void canary_plug_lies(struct pfa_zone_stats *zone, struct pfa_frame_info *frame);
+void canary_plug_spoil(unsigned order, pfa_pfn *out);
 /* sut_canary_movable.c: an instance begins; and its functions come into the table. */
 void canary_movable_begin(void);
 void canary_movable_ops(struct sut_ops *ops);

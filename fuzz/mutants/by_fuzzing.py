@@ -17,7 +17,7 @@ from copies import Setup, Tree, run, what
 from witness import witness
 
 # Shares of the time; the target of all operations comes first, as one who does not know the bug would do it.
-SHARES = (("core", 0.3), ("migrate", 0.1), ("contig", 0.12), ("report", 0.1), ("walk", 0.05), ("misuse", 0.08), ("repair", 0.08), ("diff", 0.06),
+SHARES = (("core", 0.3), ("migrate", 0.1), ("contig", 0.12), ("hotplug", 0.1), ("report", 0.1), ("walk", 0.05), ("misuse", 0.08), ("repair", 0.08), ("diff", 0.06),
           ("config", 0.06), ("owners", 0.05))
 # The only target that lib/owners is part of.
 OF_OWNERS = "owners"

@@ -12,7 +12,7 @@ endif()
 # A test per broken allocator, by the names in sut_canary.h.
 add_executable(test_canary ${CMAKE_CURRENT_LIST_DIR}/test_canary.c
 	${CMAKE_CURRENT_LIST_DIR}/../common/sut_canary.c ${CMAKE_CURRENT_LIST_DIR}/../common/sut_canary_movable.c
-	${CMAKE_CURRENT_LIST_DIR}/../common/sut_canary_contig.c)
+	${CMAKE_CURRENT_LIST_DIR}/../common/sut_canary_contig.c ${CMAKE_CURRENT_LIST_DIR}/../common/sut_canary_plug.c)
 target_link_libraries(test_canary PRIVATE pfa_fuzz_exec)
 set_target_properties(test_canary PROPERTIES C_STANDARD 11 C_EXTENSIONS ON)
 file(READ ${CMAKE_CURRENT_LIST_DIR}/../common/sut_canary.h canaries)
@@ -26,6 +26,9 @@ foreach(row IN LISTS rows)
 	endif()
 	if(row MATCHES "HELD_|HOLDS_|UNDO_|RANGE_|SEARCH_")
 		set(area contig)
+	endif()
+	if(row MATCHES "PLUG_|AREA_")
+		set(area hotplug)
 	endif()
 	add_test(NAME fuzz.canary.${lower} COMMAND test_canary ${name}
 		${CMAKE_CURRENT_LIST_DIR}/../../corpus/${area}/seed)

@@ -81,7 +81,7 @@ static void canary_program(unsigned number)
 /* Those of movable blocks are looked for as fuzz_migrate does. */
 static unsigned canary_moves(enum sut_canary which)
 {
-	return which >= SUT_CANARY_OP_COOKIE && which <= SUT_CANARY_SEARCH_FAILS ? 3 : 0;
+	return which >= SUT_CANARY_OP_COOKIE && which <= SUT_CANARY_AREA_COUNTS ? 3 : 0;
 }
 
 /* Those of holds and ranges as fuzz_contig does. */
@@ -90,12 +90,18 @@ static bool canary_contig(enum sut_canary which)
 	return which >= SUT_CANARY_HELD_STATS && which <= SUT_CANARY_SEARCH_FAILS;
 }
 
+/* Those of memory that comes and goes, and of areas, as fuzz_hotplug does. */
+static bool canary_plug(enum sut_canary which)
+{
+	return which >= SUT_CANARY_PLUG_OFFERS && which <= SUT_CANARY_AREA_COUNTS;
+}
+
 /* Does the oracle for this canary fire? Other oracles may fire before it on other programs: a lie shows in more than
  * one way. It is enough, and necessary, that the one that is named fires on some program. */
 static bool canary_fires(enum sut_canary which, unsigned *programs, unsigned *others)
 {
 	const struct exec_options broken = { .sut = sut_canary(which), .stop_before = SIZE_MAX, .moves = canary_moves(which),
-	                                    .contig = canary_contig(which) };
+	                                    .contig = canary_contig(which), .plug = canary_plug(which) };
 
 	*others = 0;
 	for (unsigned i = 0; i < CANARY_PROGRAMS; i++) {
@@ -120,9 +126,9 @@ static bool canary_fires(enum sut_canary which, unsigned *programs, unsigned *ot
 }
 
 /* The sound allocator is silent on the programs that were needed, and comes to the same twice. */
-static bool canary_sound(unsigned programs, unsigned moves, bool contig)
+static bool canary_sound(unsigned programs, unsigned moves, bool contig, bool plug)
 {
-	const struct exec_options sound = { .stop_before = SIZE_MAX, .moves = moves, .contig = contig };
+	const struct exec_options sound = { .stop_before = SIZE_MAX, .moves = moves, .contig = contig, .plug = plug };
 
 	for (unsigned i = 0; i < programs; i++) {
 		canary_program(i);
@@ -142,7 +148,7 @@ static bool canary_sound(unsigned programs, unsigned moves, bool contig)
 int main(int argc, char **argv)
 {
 	unsigned silent = 0, most = 0, tried = 0, moves = 0;
-	bool contig = false;
+	bool contig = false, plug = false;
 
 	if (argc > 2) {
 		const int nr = scandir(canary_folder = argv[2], &canary_seeds, canary_is_seed, alphasort);
@@ -163,6 +169,7 @@ int main(int argc, char **argv)
 		tried++;
 		moves |= canary_moves((enum sut_canary)i);
 		contig |= canary_contig((enum sut_canary)i);
+		plug |= canary_plug((enum sut_canary)i);
 		if (fires && programs > most)
 			most = programs;
 	}
@@ -171,5 +178,5 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	printf("%u canaries, %u silent\n", tried, silent);
-	return silent || !canary_sound(most, moves, contig) ? 1 : 0;
+	return silent || !canary_sound(most, moves, contig, plug) ? 1 : 0;
 }
