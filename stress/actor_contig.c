@@ -9,8 +9,7 @@
  * is held, and what is in the way of a range is there.
  */
 #include "soak_movable.h"
-
-#include <pfa/contig.h>
+#include "soak_ranges.h"
 
 struct contig {
 	pfa_pfn start, end; /* what is held; start == end: nothing */
@@ -19,44 +18,11 @@ struct contig {
 	bool clear; /* all of it was free */
 };
 
-static pfa_pfn contig_floor(pfa_pfn pfn)
-{
-	return pfn >> soak.geo.config.pageblock_order << soak.geo.config.pageblock_order;
-}
-
-/* What the range is for a call. */
-struct contig_range {
-	pfa_pfn start, end;
-	unsigned zone; /* of all its frames; SOAK_ABSENT: there is no such zone, or its ends are in holes */
-	bool holes;
-};
-
 /* Do they have a pageblock in common? One that two zones share has a holder in each. */
-static bool contig_overlap(const struct contig *c, const struct contig_range *r)
+static bool contig_overlap(const struct contig *c, const struct soak_range *r)
 {
 	return c->start < c->end && r->zone != SOAK_ABSENT && r->zone == c->zone &&
-	       contig_floor(r->start) <= contig_floor(c->end - 1) && contig_floor(c->start) <= contig_floor(r->end - 1);
-}
-
-/* Mostly within a zone; at a pageblock's border or beside it, or anywhere. */
-static struct contig_range contig_pick(struct soak_slot *slot, uint32_t most)
-{
-	struct contig_range r = {.zone = SOAK_ABSENT};
-	const uint32_t pb = 1u << soak.geo.config.pageblock_order, span = (uint32_t)soak.geo.span;
-	uint32_t rel = soak_below(&slot->rng, span), nr = 1 + soak_below(&slot->rng, most);
-	r.start = soak.geo.base + rel;
-	if (soak_chance(&slot->rng, 50) && contig_floor(r.start) >= soak.geo.base) {
-		r.start = contig_floor(r.start);
-		nr = soak_chance(&slot->rng, 70) ? (nr + pb - 1) & ~(pb - 1) : nr;
-	}
-	rel = (uint32_t)(r.start - soak.geo.base);
-	nr = nr < span - rel ? nr : span - rel;
-	r.end = r.start + nr;
-	if (soak.attr[rel] != SOAK_ABSENT && soak.attr[rel + nr - 1] != SOAK_ABSENT && soak_zone_of(r.start) == soak_zone_of(r.end - 1))
-		r.zone = soak_zone_of(r.start);
-	for (uint32_t i = rel; i < rel + nr; i++)
-		r.holes = r.holes || soak.attr[i] == SOAK_ABSENT;
-	return r;
+	       soak_floor(r->start) <= soak_floor(c->end - 1) && soak_floor(c->start) <= soak_floor(r->end - 1);
 }
 
 static uint32_t contig_flags(struct soak_slot *slot)
@@ -65,43 +31,12 @@ static uint32_t contig_flags(struct soak_slot *slot)
 	return flags | (soak_chance(&slot->rng, 10) ? PFA_NOWAIT : 0);
 }
 
-/* A refusal and its reason. */
-static void contig_judge(const char *what, const struct contig_range *r, uint32_t flags, int rc, struct pfa_blocker why)
-{
-	const bool fixed = flags & (PFA_NOMIGRATE | PFA_NOWAIT);
-	bool fits = false;
-	switch (rc) {
-	case PFA_OK:
-		fits = why.reason == PFA_BLOCKER_NONE;
-		break;
-	case PFA_EBUSY:
-		fits = why.reason == PFA_BLOCKER_HELD || why.reason == PFA_BLOCKER_TYPE || why.reason == PFA_BLOCKER_UNMOVABLE ||
-		       why.reason == PFA_BLOCKER_PINNED || why.reason == PFA_BLOCKER_REFUSED || why.reason == PFA_BLOCKER_BUSY;
-		fits = fits && (why.reason != PFA_BLOCKER_TYPE || !(flags & PFA_CMA));
-		break;
-	case PFA_EAGAIN:
-		fits = fixed && (why.reason == PFA_BLOCKER_MOVABLE || why.reason == PFA_BLOCKER_BUSY);
-		break;
-	case PFA_ENOMEM:
-		fits = !fixed && why.reason == PFA_BLOCKER_NOMEM;
-		break;
-	case PFA_ERANGE:
-		fits = why.reason == PFA_BLOCKER_RANGE && (r->holes || r->zone == SOAK_ABSENT);
-		break;
-	default:
-		break;
-	}
-	if (!fits)
-		soak_fail("isolation", "%s of [%zu, %zu), flags %#x: %s because of frame %zu, reason %d", what, r->start, r->end, flags,
-		          pfa_error_name(rc), why.pfn, (int)why.reason);
-}
-
 /* ---- holds ------------------------------------------------------------------------------------------------------ */
 
 /* All of it, or what lies before a border in it. */
 static void contig_undo(struct soak_slot *slot, struct contig *c, bool all)
 {
-	pfa_pfn end = c->end, border = contig_floor(c->start) + ((pfa_pfn)1 << soak.geo.config.pageblock_order);
+	pfa_pfn end = c->end, border = soak_floor(c->start) + ((pfa_pfn)1 << soak.geo.config.pageblock_order);
 	struct soak_record *record;
 	int rc;
 	if (!all && border < c->end && soak.attr[border - soak.geo.base] != SOAK_ABSENT &&
@@ -116,7 +51,7 @@ static void contig_undo(struct soak_slot *slot, struct contig *c, bool all)
 
 static void contig_hold(struct soak_slot *slot, struct contig *c)
 {
-	struct contig_range r = contig_pick(slot, 3u << soak.geo.config.pageblock_order);
+	struct soak_range r = soak_range_pick(slot, 3u << soak.geo.config.pageblock_order);
 	uint32_t flags = contig_flags(slot);
 	struct pfa_blocker why = {PFA_BLOCKER_REASONS, 0};
 	struct soak_record *record = soak_record(slot, SOAK_OP_isolate, r.start, r.end, flags);
@@ -128,7 +63,7 @@ static void contig_hold(struct soak_slot *slot, struct contig *c)
 	rc = pfa_isolate_range(soak.pfa, r.start, r.end, flags, &token, &why);
 	soak_may_move(slot, false);
 	soak_recorded(record, rc);
-	contig_judge("pfa_isolate_range", &r, flags, rc, why);
+	soak_judge_range("pfa_isolate_range", &r, flags, rc, why);
 	if (overlaps && (rc != PFA_EBUSY || why.reason != PFA_BLOCKER_HELD))
 		soak_fail("isolation", "[%zu, %zu) is isolated though thread %u holds [%zu, %zu): %s, reason %d", r.start, r.end, slot->id,
 		          c->start, c->end, pfa_error_name(rc), (int)why.reason);
@@ -172,7 +107,7 @@ static void contig_had(struct soak_slot *slot, pfa_pfn first, uint32_t nr, uint3
 
 static void contig_take(struct soak_slot *slot)
 {
-	struct contig_range r = contig_pick(slot, (1u << soak.geo.config.pageblock_order) + 3);
+	struct soak_range r = soak_range_pick(slot, (1u << soak.geo.config.pageblock_order) + 3);
 	uint32_t flags = contig_flags(slot) | (soak_chance(&slot->rng, 50) ? PFA_CMA : 0) | (soak_chance(&slot->rng, 15) ? PFA_ZERO : 0);
 	struct pfa_blocker why = {PFA_BLOCKER_REASONS, 0};
 	struct soak_record *record = soak_record(slot, SOAK_OP_alloc_contig_range, r.start, r.end, flags);
@@ -181,7 +116,7 @@ static void contig_take(struct soak_slot *slot)
 	rc = pfa_alloc_contig_range(soak.pfa, r.start, r.end, flags, &why);
 	soak_may_move(slot, false);
 	soak_recorded(record, rc);
-	contig_judge("pfa_alloc_contig_range", &r, flags, rc, why);
+	soak_judge_range("pfa_alloc_contig_range", &r, flags, rc, why);
 	if (rc == PFA_OK) /* which looks for holes, and for CMA frames without the flag */
 		contig_had(slot, r.start, (uint32_t)(r.end - r.start), flags);
 }
@@ -273,12 +208,12 @@ static void contig_quiet(struct soak_slot *slot)
 			          s.free_isolated);
 	}
 	for (unsigned i = 0; i < 20; i++) {
-		struct contig_range r = contig_pick(slot, 1u << soak.geo.config.pageblock_order);
+		struct soak_range r = soak_range_pick(slot, 1u << soak.geo.config.pageblock_order);
 		struct pfa_blocker why = {PFA_BLOCKER_REASONS, 0};
 		struct soak_grant grant = {.first = r.start, .nr = (uint32_t)(r.end - r.start)};
 		int rc = pfa_alloc_contig_range(soak.pfa, r.start, r.end, PFA_CMA | PFA_NOMIGRATE, &why);
 		struct pfa_movable_info info;
-		contig_judge("pfa_alloc_contig_range at rest", &r, PFA_CMA | PFA_NOMIGRATE, rc, why);
+		soak_judge_range("pfa_alloc_contig_range at rest", &r, PFA_CMA | PFA_NOMIGRATE, rc, why);
 		if (rc == PFA_OK) {
 			soak_granted(slot, &grant, PFA_MOVABLE, 0);
 			soak_give(slot, grant);

@@ -10,7 +10,8 @@ const struct soak_actor *const soak_actors[] = {
 	&soak_actor_checker, &soak_actor_service, &soak_actor_misuser, &soak_actor_churn,
 	&soak_actor_forker, &soak_actor_signals, &soak_actor_owner, &soak_actor_pinner,
 	&soak_actor_migrator, &soak_actor_compactor, &soak_actor_brief,
-	&soak_actor_balloon, &soak_actor_contig,
+	&soak_actor_balloon, &soak_actor_contig, &soak_actor_cma,
+	&soak_actor_hotplug,
 #if SOAK_ZSTORE
 	&soak_actor_zstore,
 #endif

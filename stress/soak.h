@@ -128,6 +128,16 @@ struct soak_bag {
 	X(alloc_contig_range, "start", "end", "flags")                                                                 \
 	X(alloc_contig, "nr", "align", "flags")                                                                        \
 	X(free_contig, "pfn", "nr", "tag")                                                                             \
+	X(cma_create, "start", "nr", "flags")                                                                          \
+	X(cma_destroy, "area", "", "")                                                                                 \
+	X(cma_find, "pfn", "", "")                                                                                     \
+	X(cma_alloc, "area", "nr", "flags")                                                                            \
+	X(cma_release, "area", "pfn", "nr")                                                                            \
+	X(cma_stats, "area", "", "")                                                                                   \
+	X(offline, "start", "nr", "flags")                                                                             \
+	X(online, "start", "nr", "")                                                                                   \
+	X(add, "start", "nr", "")                                                                                      \
+	X(remove, "start", "nr", "")                                                                                   \
 	X(owner_create, "id", "first", "")                                                                             \
 	X(owner_destroy, "owner", "", "")                                                                              \
 	X(op_isolate, "pfn", "cell", "mode")                                                                           \
@@ -248,7 +258,8 @@ extern const struct soak_actor soak_actor_mixed, soak_actor_remote, soak_actor_b
 	soak_actor_window, soak_actor_urgent, soak_actor_caches, soak_actor_stats, soak_actor_checker,
 	soak_actor_service, soak_actor_misuser, soak_actor_churn, soak_actor_forker, soak_actor_signals, soak_actor_owner,
 	soak_actor_pinner, soak_actor_migrator, soak_actor_compactor, soak_actor_brief, soak_actor_balloon,
-	soak_actor_zstore, soak_actor_mapped, soak_actor_contig;
+	soak_actor_zstore, soak_actor_mapped, soak_actor_contig, soak_actor_cma,
+	soak_actor_hotplug;
 
 static inline struct soak_bag *soak_bag(struct soak_slot *slot)
 {
@@ -275,7 +286,7 @@ struct soak_mailbox {
 		X(placement) X(disabled) X(coalesce) X(fini) X(liveness) X(result) X(race) X(poison) X(shadow)         \
 			X(corruption) X(marks) X(fork) X(inherit) X(handler) X(guard)            \
 				X(twice) X(copy) X(lost) X(pin) X(moves) X(dest) X(closed) X(device)      \
-					X(object) X(arena) X(held)
+					X(object) X(arena) X(held) X(area) X(lent) X(away) X(plugged)
 
 enum soak_canary {
 #define SOAK_X(name) SOAK_CANARY_##name,
@@ -353,6 +364,7 @@ struct soak {
 	_Atomic uint32_t *shadow; /* per frame of the span: tag, 0 when nobody's */
 	_Atomic size_t nr_guards[SOAK_ZONES_MAX]; /* frames that guard a block */
 	_Atomic uint8_t *moving;  /* per frame of the span: soak_movable.c's */
+	_Atomic uint8_t *marks;   /* per frame of the span: soak_ranges.c's */
 	bool poisons;             /* frames that are nobody's are poisoned by us (AddressSanitizer) */
 	size_t quota;             /* frames a worker tries to hold */
 
@@ -412,6 +424,9 @@ uint32_t soak_shadow_tag(pfa_pfn pfn);
 /* Frames change hands. */
 void soak_shadow_pass(struct soak_slot *slot, pfa_pfn first, size_t nr, uint32_t from, uint32_t to);
 void *soak_frame(pfa_pfn pfn);
+/* The content of a frame that belongs to this tag; is it still that? */
+void soak_stamp(pfa_pfn pfn, uint32_t tag);
+bool soak_stamped(pfa_pfn pfn, uint32_t tag);
 
 /* soak_api.c: the library's calls, recorded and judged. take: true when granted. */
 bool soak_take(struct soak_slot *slot, unsigned order, uint32_t flags, struct soak_grant *out);

@@ -427,6 +427,7 @@ void soak_instance_make(void)
 	soak.attr = geometry_map(geo->span);
 	soak.shadow = geometry_map(geo->span * sizeof(*soak.shadow));
 	soak.moving = geometry_map(geo->span);
+	soak.marks = geometry_map(geo->span);
 	geometry_attributes(geo, soak.attr);
 	if (!(geo->config.flags & PFA_CONFIG_ZEROED_POOL))
 		memset(soak.pool, 0x5A, soak.pool_bytes);
@@ -467,6 +468,7 @@ void soak_instance_unmap(void)
 	munmap(soak.meta, soak.meta_bytes);
 	munmap(soak.attr, soak.geo.span);
 	munmap((void *)soak.moving, soak.geo.span);
+	munmap((void *)soak.marks, soak.geo.span);
 	munmap((void *)soak.shadow, soak.geo.span * sizeof(*soak.shadow));
 	soak.pfa = NULL;
 	soak.pool = NULL;

@@ -46,10 +46,13 @@ bool soak_canary(enum soak_canary which)
 	case SOAK_CANARY_inherit:
 	case SOAK_CANARY_closed:
 	case SOAK_CANARY_lost:
+	case SOAK_CANARY_area:
+	case SOAK_CANARY_plugged:
 		nth = 0;
 		break;
 	case SOAK_CANARY_accepted:
 	case SOAK_CANARY_dest:
+	case SOAK_CANARY_away:
 		nth = 5;
 		break;
 	default:

@@ -3,6 +3,7 @@
  * The scripted owner: its ops, its blocks, and their content. See soak_movable.h.
  */
 #include "soak_movable.h"
+#include "soak_ranges.h"
 
 #include <inttypes.h>
 #include <sched.h>
@@ -453,7 +454,7 @@ void soak_judge_move(struct soak_slot *slot, pfa_pfn head, int result)
 	case PFA_EINVAL:
 		return;
 	case PFA_ERANGE:
-		if (rel >= soak.geo.span || soak.attr[rel] == SOAK_ABSENT)
+		if (rel >= soak.geo.span || soak.attr[rel] == SOAK_ABSENT || soak_marked(head, 1, SOAK_MARK_MAYBE_AWAY))
 			return;
 		break;
 	default:

@@ -2,7 +2,7 @@
  *
  * What can be judged exactly: while every worker is parked, and when a round has given everything back.
  */
-#include "soak.h"
+#include "soak_ranges.h"
 
 #include <pfa/movable.h>
 
@@ -127,6 +127,8 @@ static void quiet_frames(struct soak_slot *slot)
 		struct pfa_movable_info movable;
 		bool absent = soak.attr[rel] == SOAK_ABSENT;
 		struct pfa_frame_info info;
+		if (soak_marked(soak.geo.base + rel, 1, SOAK_MARK_AWAY)) /* actor_hotplug.c looks at them all */
+			continue;
 		soak_expect(slot, "pfa_frame_info", pfa_frame_info(soak.pfa, soak.geo.base + rel, &info), PFA_OK);
 		if (absent   ? info.state != PFA_FRAME_ABSENT
 		    : guards ? info.state != PFA_FRAME_GUARD
@@ -273,6 +275,7 @@ void soak_quiet_check(void)
 			soak_actors[a]->quiet(slot);
 	}
 	slot->actor = 0;
+	soak_marks_renew();
 	quiet_violation("after the trials at rest");
 	quiet_sums();
 	atomic_fetch_add_explicit(&soak.nr_quiesced, 1, memory_order_relaxed);

@@ -2,7 +2,7 @@
  *
  * The oracles outside of the library: who owns each frame, and what its content says.
  */
-#include "soak.h"
+#include "soak_ranges.h"
 
 #include <inttypes.h>
 
@@ -43,7 +43,7 @@ static uint64_t shadow_stamp(pfa_pfn pfn, uint32_t tag)
 	return soak_mix((uint64_t)tag << 32 ^ (uint64_t)pfn ^ soak.opt.seed);
 }
 
-static void shadow_write(pfa_pfn pfn, uint32_t tag)
+void soak_stamp(pfa_pfn pfn, uint32_t tag)
 {
 	uint64_t stamp = shadow_stamp(pfn, tag), *at[3];
 	shadow_places(pfn, stamp, at);
@@ -52,11 +52,18 @@ static void shadow_write(pfa_pfn pfn, uint32_t tag)
 	*at[2] = stamp + 1;
 }
 
+bool soak_stamped(pfa_pfn pfn, uint32_t tag)
+{
+	uint64_t stamp = shadow_stamp(pfn, tag), *at[3];
+	shadow_places(pfn, stamp, at);
+	return *at[0] == stamp && *at[1] == ~stamp && *at[2] == stamp + 1;
+}
+
 static void shadow_verify_frame(pfa_pfn pfn, uint32_t tag)
 {
 	uint64_t stamp = shadow_stamp(pfn, tag), *at[3];
 	shadow_places(pfn, stamp, at);
-	if (*at[0] != stamp || *at[1] != ~stamp || *at[2] != stamp + 1)
+	if (!soak_stamped(pfn, tag))
 		soak_fail("stamp",
 		          "frame %zu of owner %u generation %u: the content changed while it was owned: "
 		          "%016" PRIx64 " %016" PRIx64 " %016" PRIx64 ", expected %016" PRIx64 " %016" PRIx64
@@ -93,8 +100,11 @@ static void shadow_placement(const struct soak_grant *grant, uint32_t flags, uns
 			soak_fail("placement", "frame %zu is absent", grant->first + i);
 		if ((attr & ~SOAK_IN_CMA) != zone)
 			soak_fail("placement", "frames %zu + %u cross a zone", grant->first, grant->nr);
-		if ((attr & SOAK_IN_CMA) && (flags & PFA_TYPE_MASK) != PFA_MOVABLE)
+		bool area = (attr & SOAK_IN_CMA) || soak_marked(grant->first + i, 1, SOAK_MARK_AREA);
+		if ((flags & PFA_TYPE_MASK) != PFA_MOVABLE && area != soak_canary(SOAK_CANARY_lent))
 			soak_fail("placement", "CMA frame %zu for a request with flags %#x", grant->first + i, flags);
+		if (soak_marked(grant->first + i, 1, SOAK_MARK_AWAY))
+			soak_fail("placement", "frame %zu is offline or a hole", grant->first + i);
 	}
 	if (zone < from || (zone != from && (flags & PFA_EXACT_ZONE)))
 		soak_fail("placement", "frame %zu of zone %u for a request with flags %#x", grant->first, zone, flags);
@@ -125,7 +135,7 @@ void soak_granted(struct soak_slot *slot, struct soak_grant *grant, uint32_t fla
 	if (flags & PFA_ZERO)
 		shadow_verify_zero(grant);
 	for (size_t i = 0; i < grant->nr; i++)
-		shadow_write(grant->first + i, grant->tag);
+		soak_stamp(grant->first + i, grant->tag);
 	slot->held += grant->nr;
 	soak_count(&tally->grants, 1);
 	soak_count(&tally->frames, grant->nr);
@@ -177,7 +187,7 @@ void soak_shadow_pass(struct soak_slot *slot, pfa_pfn first, size_t nr, uint32_t
 		soak_fail("placement", "pfn %zu + %zu lies outside of the instance", first, nr);
 	for (size_t i = 0; i < nr; i++) {
 		uint32_t old = atomic_exchange_explicit(&soak.shadow[rel + i], to, memory_order_relaxed);
-		if (soak.attr[rel + i] == SOAK_ABSENT)
+		if (soak.attr[rel + i] == SOAK_ABSENT || soak_marked(first + i, 1, SOAK_MARK_AWAY))
 			soak_fail("placement", "frame %zu is absent", first + i);
 		if (old != from)
 			soak_fail(from ? "shadow" : "double-grant",
@@ -191,7 +201,7 @@ void soak_guarded(struct soak_slot *slot, pfa_pfn pfn, bool on)
 {
 	size_t rel = pfn - soak.geo.base;
 	uint32_t guard = SOAK_GUARD_ID << 20, from = on ? 0 : guard, old;
-	if (pfn < soak.geo.base || rel >= soak.geo.span || soak.attr[rel] == SOAK_ABSENT)
+	if (pfn < soak.geo.base || rel >= soak.geo.span || soak.attr[rel] == SOAK_ABSENT || soak_marked(pfn, 1, SOAK_MARK_AWAY))
 		soak_fail("guard", "frame %zu is to guard a block, and is absent", pfn);
 	old = atomic_exchange_explicit(&soak.shadow[rel], on ? guard : 0, memory_order_relaxed);
 	if ((old != from) != soak_canary(SOAK_CANARY_guard))
