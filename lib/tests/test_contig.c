@@ -440,6 +440,35 @@ static void test_damaged(void **state)
 	rig_drop(&rig);
 }
 
+/* Damage that is met when a part is taken already: that part is nobody's, and is free again when the zone has been repaired. */
+static void test_damaged_midway(void **state)
+{
+	struct pfa_blocker why;
+	struct pfa_repair out;
+	(void)state;
+	if (rig_level < 2) /* which does not look at it */
+		return;
+	for (unsigned at = 0; at < 2; at++) { /* a pageblock's first frame, or one in it */
+		base(PFA_EXPLICIT_0, FRAMES);
+		EXPECT(pfa_owner_destroy, PFA_OK, rig.pfa, s.owner);
+		const size_t nr_free = rig_stats(&rig, 0).free;
+		const pfa_pfn bad = 5 * PB + (at ? PB / 2 : 0);
+		*rig_frame_byte(&rig, bad) = 0x0F; /* which no frame has */
+		/* from the middle of a pageblock, so that each is taken in pieces */
+		EXPECT(pfa_alloc_contig_range, PFA_ECORRUPT, rig.pfa, 3 * PB + 1, 6 * PB - 1, 0, &why);
+		assert_int_equal(why.reason, PFA_BLOCKER_CORRUPT);
+		EXPECT(pfa_repair, PFA_OK, rig.pfa, PFA_REPAIR_QUIESCENT, &out);
+		struct pfa_zone_stats now = rig_stats(&rig, 0);
+		assert_int_equal(now.allocated, 0);
+		assert_int_equal(now.free + now.bad, nr_free);
+		assert_true(now.bad <= 1);
+		rig_check(&rig);
+		EXPECT(pfa_alloc_contig_range, PFA_OK, rig.pfa, 3 * PB + 1, 5 * PB, 0, &why);
+		EXPECT(pfa_free_contig_range, PFA_OK, rig.pfa, 3 * PB + 1, 2 * PB - 1);
+		rig_drop(&rig);
+	}
+}
+
 /* Who holds what outlives a repair: the index knows it, or the route; a holder that neither knows does not. */
 static void test_repaired(void **state)
 {
@@ -485,6 +514,7 @@ static const struct unit_test tests[] = {
 	TEST(test_search_aligned),
 	TEST(test_search_zones),
 	TEST(test_damaged),
+	TEST(test_damaged_midway),
 	TEST(test_repaired),
 	TEST_CONTENT(test_zeroed, "zeroing"),
 };
