@@ -14,7 +14,7 @@
 
 #define CONTIG_FLAGS (PFA_ZERO | PFA_NOWAIT | PFA_NOMIGRATE | PFA_CMA)
 
-/* Rels [lo, hi) of one pageblock become frames of order 0. False: one is not free; nothing was taken. */
+/* Rels [lo, hi) of one pageblock become frames of order 0. False: one is not free, or damage was met; nothing was taken. */
 static bool contig_take_locked(struct pfa *p, struct pfai_zone *z, size_t lo, size_t hi, bool *zero)
 {
 	size_t nr = hi - lo, offset = pfai_offset_of_rel(z, lo);
@@ -23,9 +23,12 @@ static bool contig_take_locked(struct pfa *p, struct pfai_zone *z, size_t lo, si
 	*zero = *zero && pfai_zone_known_zero_locked(p, z, lo, nr);
 	for (size_t at = lo; at < hi;) {
 		unsigned order = pfai_natural_order(at, hi - at, z->top_order);
-		if (!pfai_zone_is_free_locked(p, z, at, order))
-			return false; /* damage */
-		pfai_zone_take_locked(p, z, at, order);
+		if (pfai_zone_is_free_locked(p, z, at, order))
+			pfai_zone_take_locked(p, z, at, order);
+		if (PFAI_UNLIKELY(pfai_load_relaxed(&z->st->corrupt))) {
+			pfai_map_fill(z->not_free, lo, nr, false); /* as pfai_contig_give_back(); the bytes are as they were */
+			return false;
+		}
 		at += (size_t)1 << order;
 	}
 	for (size_t i = 0; i < nr; i++)
@@ -44,7 +47,10 @@ void pfai_contig_give_back(struct pfa *p, struct pfai_zone *z, size_t lo, size_t
 			return; /* cannot be: it could be had before (pfai_zone_lockable()) */
 		for (size_t rel = lo; rel < stop; rel++)
 			pfai_store_relaxed(&p->bytes[pfai_offset_of_rel(z, rel)], PFAI_NOTHING);
-		pfai_zone_put_run_locked(p, z, lo, stop - lo, false);
+		if (PFAI_UNLIKELY(pfai_load_relaxed(&z->st->corrupt)))
+			pfai_map_fill(z->not_free, lo, stop - lo, false); /* for a repair, which derives the rest: the zone refuses meanwhile */
+		else
+			pfai_zone_put_run_locked(p, z, lo, stop - lo, false);
 		z->st->direct_frees += stop - lo;
 		pfai_zone_unlock(p, z);
 		lo = stop;
@@ -70,8 +76,10 @@ static int contig_take(struct pfai_evacuation *e, size_t lo, size_t hi, bool *ze
 			result = PFA_EBUSY;
 		else
 			at = stop;
-		if (PFAI_UNLIKELY(pfai_load_relaxed(&z->st->corrupt)))
+		if (PFAI_UNLIKELY(pfai_load_relaxed(&z->st->corrupt))) {
+			pfai_contig_give_back(p, z, lo, at);
 			return PFA_ECORRUPT;
+		}
 		if (!taken) {
 			pfai_contig_give_back(p, z, lo, at);
 			result = pfai_evacuated(e, lo, hi);

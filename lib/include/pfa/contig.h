@@ -105,7 +105,8 @@ PFA_NODISCARD PFA_API int pfa_test_isolated(struct pfa *pfa, pfa_pfn start, pfa_
  *         wait; PFA_EAGAIN: the flags forbid what would help; PFA_ENOMEM: no place for a block that has to be moved; PFA_ERANGE:
  *         start or the frame before end is in no zone, they are in different ones, or a hole is between them; PFA_EINVAL:
  *         start >= end, or other flags; PFA_ENOTSUP: PFA_ZERO and no way to; PFA_EDEADLK: inside an op; PFA_ECORRUPT: damage was
- *         met, or a frame was written to after its free: as pfa_alloc().
+ *         met (what was taken so far is free again once pfa_repair() has repaired the zone, which refuses until then), or a frame was
+ *         written to after its free: as pfa_alloc().
  * @context as pfa_migrate(). @cost O(frames), and the moves; PFA_CONTIG_TRIES times at most.
  */
 PFA_NODISCARD PFA_API int pfa_alloc_contig_range(struct pfa *pfa, pfa_pfn start, pfa_pfn end, uint32_t flags,
