@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * rows_contig.c - contiguous ranges in a zone half full of movable frames at random: what emptying and taking one costs, and how often
- * it succeeds; what it costs to hold a pageblock and give it up; how long the answer takes that there is no range.
+ * it succeeds; what it costs to hold a pageblock and give it up; how long the answer takes that there is no range; the same for CMA areas; memory that
+ * goes and comes back.
  */
 #include "field.h"
 
-#include <pfa/contig.h>
+#include <pfa/cma.h>
+#include <pfa/hotplug.h>
 #include <pfa/movable.h>
 #include <pfa/pfa.h>
 
@@ -14,6 +16,7 @@
 #define PAGEBLOCK 512u /* the default's */
 #define RUNS 32u
 #define HOLDS 64u /* in a chunk */
+#define PLUGS 16u
 #define GIB 1073741824.0
 #define NO_RUN ((pfa_pfn)-1)
 
@@ -122,13 +125,13 @@ static bool contig_1g(const struct bench_options *o)
 	return ranges(o, rows, o->frames_small, o->frames_small / 2, 1, false);
 }
 
-/* One pageblock after the other, in a zone whose frames stay where they are. */
-static bool isolate_pageblock(const struct bench_options *o)
+/* One pageblock after the other, in a zone whose frames stay where they are: a random half of them is in use, or none. */
+static bool isolate(const struct bench_options *o, const char *row, bool half)
 {
-	struct bench_series *s = bench_series_new("isolate_pageblock");
+	struct bench_series *s = bench_series_new(row);
 	uint64_t rng = o->seed;
 	struct field f;
-	bool ok = field_open(&f, "isolate_pageblock", o->frames_small / 2, false) && field_mix(&f, &rng);
+	bool ok = field_open(&f, row, o->frames_small / 2, false) && (!half || field_mix(&f, &rng));
 	struct bench_timer timer = {.series = s};
 
 	for (size_t done = 0; ok && done < o->operations / 16; done += HOLDS) {
@@ -143,6 +146,84 @@ static bool isolate_pageblock(const struct bench_options *o)
 	}
 	ok = (ok && f.nr_moves == 0 && field_sound(&f)) || bench_fail(f.row, "a pageblock could not be held and given up");
 	finish(s);
+	return field_close(&f, ok);
+}
+
+static bool isolate_pageblock(const struct bench_options *o)
+{
+	return isolate(o, "isolate_pageblock", true);
+}
+
+static bool isolate_free(const struct bench_options *o)
+{
+	return isolate(o, "isolate_free", false);
+}
+
+/* One pageblock after the other goes and comes back, in a zone in which all is free. */
+static bool offline_online(const struct bench_options *o)
+{
+	struct bench_series *s = bench_series_new("offline_online");
+	uint64_t rng = o->seed;
+	struct field f;
+	bool ok = field_open(&f, "offline_online", o->frames_small / 2, false);
+	struct bench_timer timer = {.series = s};
+
+	for (size_t done = 0; ok && done < o->operations / 128; done += PLUGS) {
+		bench_chunk_begin(&timer);
+		for (unsigned i = 0; ok && i < PLUGS; i++) {
+			pfa_pfn at = bench_below(&rng, f.frames / PAGEBLOCK) * PAGEBLOCK;
+			ok = pfa_offline_range(f.arena.pfa, at, PAGEBLOCK, 0, NULL) == PFA_OK &&
+			     pfa_online_range(f.arena.pfa, at, PAGEBLOCK, NULL) == PFA_OK;
+		}
+		bench_chunk_end(&timer, PLUGS);
+	}
+	ok = (ok && field_sound(&f)) || bench_fail(f.row, "a pageblock did not go and come back");
+	finish(s);
+	return field_close(&f, ok);
+}
+
+/* An area of half the zone, in which movable frames are as everywhere: runs of a pageblock that are taken back from them, and released.
+ * Beside the copies that are made for them. */
+static bool cma_round(struct field *f, pfa_cma area, char *elsewhere, struct bench_series *alloc, struct bench_series *release)
+{
+	pfa_pfn at[RUNS];
+	bool ok = true;
+
+	for (size_t i = 0; ok && i < RUNS; i++) {
+		f->nr_moves = 0;
+		uint64_t start = bench_now();
+		ok = pfa_cma_alloc(f->arena.pfa, area, PAGEBLOCK, PAGEBLOCK, 0, &at[i]) == PFA_OK;
+		double ns = (double)(bench_now() - start) - bench_clock_ns;
+		if (ok && f->nr_moves > 0)
+			bench_series_add(alloc, ns / 1e6, field_copy_again(f, elsewhere) / 1e6);
+	}
+	ok = (ok && field_sound(f)) || bench_fail(f->row, "a run was not taken back");
+	for (size_t i = 0; ok && i < RUNS; i++) {
+		uint64_t start = bench_now();
+		ok = pfa_cma_release(f->arena.pfa, area, at[i], PAGEBLOCK) == PFA_OK;
+		bench_series_add(release, ((double)(bench_now() - start) - bench_clock_ns) / 1e3, 0);
+	}
+	return ok;
+}
+
+static bool cma_2m(const struct bench_options *o)
+{
+	struct bench_series *alloc = bench_series_new("cma_alloc_2m"), *release = bench_series_new("cma_release_2m");
+	const size_t frames = o->frames_small / 2;
+	char *elsewhere = bench_array(frames * FRAME);
+	uint64_t rng = o->seed;
+	pfa_cma area;
+	struct field f;
+	bool ok = field_open(&f, "cma_alloc_2m", frames, true);
+
+	memset(elsewhere, 1, frames * FRAME);
+	ok = ok && (pfa_cma_create(f.arena.pfa, frames / 2, frames / 2, 0, &area, NULL) == PFA_OK || bench_fail(f.row, "no area"));
+	for (unsigned round = 0; ok && round < o->rounds; round++)
+		ok = field_mix(&f, &rng) && cma_round(&f, area, elsewhere, alloc, release) && field_free(&f);
+	ok = ok && (pfa_cma_destroy(f.arena.pfa, area) == PFA_OK || bench_fail(f.row, "the area is in use"));
+	bench_array_free(elsewhere, frames * FRAME);
+	finish(alloc);
+	finish(release);
 	return field_close(&f, ok);
 }
 
@@ -191,7 +272,10 @@ static const struct bench_workload workloads[] = {
 	{"contig_64m", "contig_64m contig_64m_tries contig_64m_rate", 0, contig_64m, NULL},
 	{"contig_1g", "contig_1g contig_1g_tries contig_1g_rate", 0, contig_1g, NULL},
 	{"isolate_pageblock", "isolate_pageblock", 0, isolate_pageblock, NULL},
+	{"isolate_free", "isolate_free", 0, isolate_free, NULL},
 	{"contig_fail", "contig_fail", 0, contig_fail, NULL},
+	{"cma_alloc_2m", "cma_alloc_2m cma_release_2m", 0, cma_2m, NULL},
+	{"offline_online", "offline_online", 0, offline_online, NULL},
 };
 
 const struct bench_area bench_area_contig = {
