@@ -3,6 +3,8 @@
  * Memory that comes and goes, with one thread: what is offline against a model of each frame, what is in the way, and that pageblocks'
  * types, holders and all sums are as they must be before and after.
  */
+#define _GNU_SOURCE
+
 #include "scripted.h"
 #include "unit.h"
 
@@ -11,7 +13,10 @@
 #include <pfa/hotplug.h>
 #include <pfa/walk.h>
 
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 enum { PB = 64, PBS = 20, FIRST = 5, FRAMES = PBS * PB };
 
@@ -437,12 +442,64 @@ static void test_content(void **state)
 	rig_stop(&rig);
 }
 
+/* Bytes of the pages of [at, at + bytes) that are in memory. */
+static size_t resident(void *at, size_t bytes)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE), nr = (bytes + page - 1) / page;
+	unsigned char *in = calloc(nr, 1);
+	size_t pages = 0;
+	assert_non_null(in);
+	assert_int_equal(mincore(at, bytes, in), 0);
+	for (size_t i = 0; i < nr; i++)
+		pages += in[i] & 1;
+	free(in);
+	return pages * page;
+}
+
+/* 64 GiB that are to come: what their metadata takes before, and when they are there. */
+static void test_metadata(void **state)
+{
+	enum { MIB = 1 << 20, SLACK = 1 << 20 };
+	const size_t nr = (size_t)16 * MIB, here = MIB / 4; /* frames of 4 KiB */
+	const struct pfa_run hole = {here / 2, nr};
+	struct pfa_zone_config zone = {.size = sizeof(zone), .nr_frames = here + nr, .holes = &hole, .nr_holes = 1};
+	struct pfa_config cfg;
+	struct pfa_footprint need;
+	struct pfa *pfa;
+	(void)state;
+	rig_init(&rig);
+	pfa_config_init(&cfg);
+	cfg.platform = &rig.os;
+	cfg.zones = &zone;
+	cfg.nr_zones = 1;
+	cfg.hardening = rig_level;
+	cfg.poison = rig_level == 3 ? PFA_POISON_NONE : PFA_POISON_DEFAULT; /* there is no pool */
+	cfg.max_owners = sizeof(void *) == 8; /* with 32 bits there may be no room for their table */
+	cfg.flags = PFA_CONFIG_ZEROED_META;
+	EXPECT(pfa_size, PFA_OK, &cfg, &need, NULL, NULL);
+	void *meta = mmap(NULL, need.core_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	assert_true(meta != MAP_FAILED);
+	(void)madvise(meta, need.core_bytes, MADV_NOHUGEPAGE);
+	EXPECT(pfa_init, PFA_OK, meta, need.core_bytes, &cfg, &pfa, NULL, NULL);
+	const size_t before = resident(meta, need.core_bytes);
+	assert_in_range(before, nr, (here + nr) / 8 * 9 + SLACK);
+	if (cfg.max_owners)
+		assert_true(need.core_bytes > 10 * before);
+	EXPECT(pfa_add_range, PFA_OK, pfa, hole.first, nr, NULL);
+	assert_int_equal(resident(meta, need.core_bytes), before);
+	EXPECT(pfa_online_range, PFA_OK, pfa, hole.first, MIB / 4, NULL); /* 1 GiB of it */
+	assert_in_range(resident(meta, need.core_bytes), before, before + SLACK / 8);
+	EXPECT(pfa_fini, PFA_OK, pfa);
+	assert_int_equal(munmap(meta, need.core_bytes), 0);
+}
+
 static const struct unit_test tests[] = {
 	TEST(test_against_model),
 	TEST(test_seen),
 	TEST(test_refused),
 	TEST(test_inside),
 	TEST(test_damaged),
+	TEST(test_metadata),
 	TEST_CONTENT(test_content, "zeroing"),
 };
 UNIT_MAIN(tests)
