@@ -110,6 +110,8 @@ static enum pfa_config_problem config_check_scalars(const struct pfa_config *cfg
 	                 PFA_CONFIG_GENERATIONS | PFA_CONFIG_NO_SHADOW | PFA_CONFIG_REPORTING;
 	if ((cfg->flags & ~known) || (unsigned)cfg->fatal_policy > PFA_FATAL_REPORT)
 		return PFA_CONFIG_FLAGS;
+	if (!PFAI_REPORTING && cfg->flags & PFA_CONFIG_REPORTING)
+		return PFA_CONFIG_FLAGS;
 	g->reporting = cfg->flags & PFA_CONFIG_REPORTING;
 	g->track_zero = cfg->flags & (PFA_CONFIG_ZEROED_POOL | PFA_CONFIG_TRACK_ZERO);
 	g->frame_shift = config_value(cfg->frame_shift, 12);

@@ -206,6 +206,14 @@ struct pfai_zone_state {
 	struct pfai_compaction compaction;
 };
 
+/* A library built with PFA_WITHOUT_REPORTING refuses PFA_CONFIG_REPORTING: to measure beside it what having it costs who does not
+ * use it (lib/docs/architecture.md, Free page reporting). */
+#ifdef PFA_WITHOUT_REPORTING
+#define PFAI_REPORTING 0
+#else
+#define PFAI_REPORTING 1
+#endif
+
 /* What is constant after init: platform/posix can make it read-only, as struct pfa and the capacities. */
 struct pfai_zone {
 	struct pfai_zone_state *st;

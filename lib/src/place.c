@@ -88,7 +88,7 @@ static size_t place_lowest(const struct pfa *p, struct pfai_zone *z, unsigned co
 size_t pfai_zone_first_locked(const struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order)
 {
 	size_t rel = pfai_level(p, 3) ? place_any(p, z, code, order) : place_lowest(p, z, code, order);
-	return PFAI_UNLIKELY(z->st->told != 0) && rel != PFAI_NONE ? place_prefer(p, z, code, order, rel) : rel;
+	return pfai_zone_told_some(z) && rel != PFAI_NONE ? place_prefer(p, z, code, order, rel) : rel;
 }
 
 /* One element of a set: its lowest block of `order` inside [lo, hi). */
@@ -139,7 +139,7 @@ size_t pfai_zone_next_locked(const struct pfa *p, struct pfai_zone *z, unsigned 
 	size_t rel = i << (from > p->leaf_order ? from : p->leaf_order);
 	if (pfai_level(p, 3))
 		rel += place_any_part(p, z, from, order > p->leaf_order ? order : p->leaf_order);
-	return PFAI_UNLIKELY(z->st->told != 0) ? place_prefer(p, z, code, order, rel) : rel;
+	return pfai_zone_told_some(z) ? place_prefer(p, z, code, order, rel) : rel;
 }
 
 bool pfai_zone_is_free_locked(const struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order)

@@ -207,7 +207,7 @@ void pfai_zone_take_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsig
 {
 	unsigned code = pfai_zone_code_locked(z, pfai_pb_at(p, z, rel));
 	zone_account(p, z, code, rel, (size_t)1 << order, true);
-	if (PFAI_UNLIKELY(z->st->told) && (order < p->pb_order || pfai_mark_any_told_locked(p, z, rel, (size_t)1 << order)))
+	if (pfai_zone_told_some(z) && (order < p->pb_order || pfai_mark_any_told_locked(p, z, rel, (size_t)1 << order)))
 		pfai_mark_drop_locked(p, z, rel, (size_t)1 << order);
 	if (order < p->leaf_order) {
 		zone_take_in_leaf(p, z, code, rel, order);
@@ -235,7 +235,7 @@ static unsigned zone_grab_in_leaf(struct pfa *p, struct pfai_zone *z, unsigned c
 	unsigned got = pfai_leaf_grab(words, pfai_leaf_words(p), order, want,
 	                              (uint32_t)pfai_offset_of_rel(z, rel), out);
 	zone_count_out(p, z, code, pfai_pb_at(p, z, rel), got << order);
-	for (unsigned i = 0; PFAI_UNLIKELY(z->st->told) && i < got; i++)
+	for (unsigned i = 0; pfai_zone_told_some(z) && i < got; i++)
 		pfai_mark_drop_locked(p, z, out[i] + z->delta, (size_t)1 << order);
 	/* Of single frames there are none left, if these were not enough. */
 	leaf_reclass(p, z, code, leaf, leaf_order_of(z, leaf),
@@ -377,12 +377,10 @@ static inline unsigned zone_count_back(struct pfa *p, struct pfai_zone *z, struc
 	return code;
 }
 
-void pfai_zone_put_word_locked(struct pfa *p, struct pfai_zone *z, size_t word, pfai_word mask, pfai_word zero)
+/* Frames of a word of which none is free or doomed. */
+PFAI_ALWAYS_INLINE void zone_put_word(struct pfa *p, struct pfai_zone *z, size_t word, pfai_word mask, pfai_word zero)
 {
 	size_t rel = word << PFAI_WORD_SHIFT, leaf = rel >> p->leaf_order;
-	mask = zone_word_comes(p, z, word, mask);
-	if (PFAI_UNLIKELY(!mask))
-		return;
 	pfai_word used = z->not_free[word] & ~mask;
 	z->not_free[word] = used;
 	zone_set_zero(p, z, word, mask, zero);
@@ -398,8 +396,27 @@ void pfai_zone_put_word_locked(struct pfa *p, struct pfai_zone *z, size_t word, 
 	}
 	zone_leaf_gained(p, z, code, leaf, order);
 	zone_emptied(p, z, rel >> p->pb_order);
-	if (PFAI_UNLIKELY(z->st->reporting))
+}
+
+/* The same where some may be, or a device is to be told: a function of its own, so that the other has nothing to keep for it. */
+static void PFAI_NOINLINE zone_put_word_heeded(struct pfa *p, struct pfai_zone *z, size_t word, pfai_word mask, pfai_word zero)
+{
+	size_t rel = word << PFAI_WORD_SHIFT;
+	mask = zone_word_comes(p, z, word, mask);
+	if (!mask)
+		return;
+	zone_put_word(p, z, word, mask, zero);
+	if (pfai_zone_listens(z))
 		pfai_mark_freed_locked(p, z, rel + pfai_ctz(mask), pfai_log2(mask) - pfai_ctz(mask) + 1);
+}
+
+void pfai_zone_put_word_locked(struct pfa *p, struct pfai_zone *z, size_t word, pfai_word mask, pfai_word zero)
+{
+	size_t heed = z->st->nr_doomed | (PFAI_REPORTING ? z->st->reporting : 0);
+	if (PFAI_UNLIKELY((z->not_free[word] & mask) != mask || heed))
+		zone_put_word_heeded(p, z, word, mask, zero);
+	else
+		zone_put_word(p, z, word, mask, zero);
 }
 
 /* The largest order that a leaf offers, of whose words these gained something; `old`: that it offered before. */
@@ -433,7 +450,7 @@ void pfai_zone_put_leaf_locked(struct pfa *p, struct pfai_zone *z, size_t leaf, 
 	unsigned code = zone_count_back(p, z, pfai_pb_at(p, z, rel), nr);
 	zone_leaf_gained(p, z, code, leaf, zone_words_offer(p, z, leaf, words, leaf_order_of(z, leaf)));
 	zone_emptied(p, z, rel >> p->pb_order);
-	if (PFAI_UNLIKELY(z->st->reporting))
+	if (pfai_zone_listens(z))
 		pfai_mark_freed_locked(p, z, rel, (size_t)1 << p->leaf_order);
 }
 
@@ -460,7 +477,7 @@ static void zone_put_block(struct pfa *p, struct pfai_zone *z, size_t rel, unsig
 	if (z->zero)
 		pfai_words_fill(z->zero, rel, nr, zero != (p->zero_invert != 0));
 	zone_account(p, z, code, rel, nr, false);
-	if (PFAI_UNLIKELY(z->st->reporting))
+	if (pfai_zone_listens(z))
 		pfai_mark_freed_locked(p, z, rel, nr);
 	if (order < p->leaf_order) {
 		size_t leaf = rel >> p->leaf_order;
@@ -550,7 +567,7 @@ static void zone_change_end(struct pfa *p, struct pfai_zone *z, size_t pb, unsig
 		pfai_index_add(p, z, code, p->pb_order, pb);
 	else if (block)
 		zone_merge_up(p, z, rel, p->pb_order);
-	if (block && PFAI_UNLIKELY(z->st->reporting))
+	if (block && pfai_zone_listens(z))
 		pfai_mark_joined_locked(p, z, pb);
 	if (block)
 		return;

@@ -39,6 +39,18 @@ static inline void pfai_zone_steps(struct pfai_zone *z, size_t steps)
 		z->st->events.lock_steps = steps;
 }
 
+/* Has what is freed to be noted for a device? */
+static inline bool pfai_zone_listens(const struct pfai_zone *z)
+{
+	return PFAI_REPORTING && PFAI_UNLIKELY(z->st->reporting != 0);
+}
+
+/* Does the device know any frame? */
+static inline bool pfai_zone_told_some(const struct pfai_zone *z)
+{
+	return PFAI_REPORTING && PFAI_UNLIKELY(z->st->told != 0);
+}
+
 /* Words of one leaf; the leaf of a rel. */
 static inline unsigned pfai_leaf_words(const struct pfa *p)
 {
@@ -84,7 +96,7 @@ unsigned pfai_zone_grab_locked(struct pfa *p, struct pfai_zone *z, unsigned code
  * in pieces, each to its own pageblock. O(orders + leaf words + 2^order / word). */
 void pfai_zone_put_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order, bool zero);
 
-/* Gives back the frames `mask` of one word of the free map at once; `zero`: those of them known to be zero. */
+/* Gives back the frames `mask` (not 0) of one word of the free map at once; `zero`: those of them known to be zero. */
 void pfai_zone_put_word_locked(struct pfa *p, struct pfai_zone *z, size_t word, pfai_word mask, pfai_word zero);
 
 /* Gives back frames of one leaf at once: a mask for each of its words that `words` has a bit for; zero: all of them are known to
