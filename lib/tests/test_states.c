@@ -14,9 +14,9 @@
 
 /* ---- what is seen ------------------------------------------------------------------------------------------------ */
 
-enum section { BYTE, ENTRY, TYPE, ROUTE, SECTIONS };
+enum section { BYTE, ENTRY, TYPE, ROUTE, REPORTER, SECTIONS };
 static const char *const headings[SECTIONS] = { "## Frame byte", "## Entry of a movable block", "## Type of a pageblock",
-	                                        "## Route of a pageblock" };
+	                                        "## Route of a pageblock", "## Reporter" };
 
 enum { LABELS = 16, LEVELS = 4, LABEL_MOVABLE = 11 };
 static const char *const labels[SECTIONS][LABELS] = {
@@ -28,10 +28,13 @@ static const char *const labels[SECTIONS][LABELS] = {
 	           [PFAI_CODE_RECLAIMABLE] = "RECLAIMABLE", [PFAI_CODE_CMA] = "CMA" },
 	[ROUTE] = { [PFAI_CODE_MOVABLE] = "MOVABLE", [PFAI_CODE_UNMOVABLE] = "UNMOVABLE", [PFAI_ROUTE_SLOW] = "SLOW",
 	            [PFAI_CODE_RECLAIMABLE] = "RECLAIMABLE" },
+	[REPORTER] = { "NONE", "IDLE", "REQUESTED", "ACTIVE", "AGAIN", "SUSPENDED" },
 };
 
-enum caller { BY_INIT, BY_REQUEST, BY_FREE, BY_SPLIT, BY_DRAIN, BY_MARK_BAD, BY_MOVE, BY_QUERY, CALLERS };
-static const char *const callers[CALLERS] = { "init", "request", "free", "split", "drain", "mark_bad", "move", "query" };
+enum caller { BY_INIT, BY_REQUEST, BY_FREE, BY_SPLIT, BY_DRAIN, BY_MARK_BAD, BY_MOVE, BY_REGISTER, BY_UNREGISTER, BY_SUSPEND, BY_RESUME,
+	      BY_FLUSH, BY_LEAVE, BY_QUERY, CALLERS };
+static const char *const callers[CALLERS] = { "init", "request", "free", "split", "drain", "mark_bad", "move", "register",
+	                                     "unregister", "suspend", "resume", "flush", "leave", "query" };
 
 static bool seen[LEVELS][SECTIONS][LABELS][LABELS][CALLERS], said[LEVELS][SECTIONS][LABELS][LABELS][CALLERS];
 
@@ -53,7 +56,9 @@ static void note(enum section section, unsigned from, unsigned to)
 {
 	/* Requests and pfa_service() may move blocks, too. */
 	bool moves = now == BY_MOVE || (now != BY_FREE && pfai_load_relaxed(&watched->st->nr_movers));
-	seen[level][section][from][to][moves ? BY_MOVE : now] = true;
+	/* One code for both, and what they do to a batch is rare. */
+	bool leaves = section != REPORTER && (now == BY_UNREGISTER || now == BY_SUSPEND);
+	seen[level][section][from][to][moves ? BY_MOVE : leaves ? BY_LEAVE : now] = true;
 }
 
 static void look_at_byte(size_t offset)
@@ -122,6 +127,8 @@ static void look_at_types(void *ctx, struct pfa *p, unsigned zone)
 	}
 }
 
+static void look_at_reporter(void);
+
 /* After the call: what a store did that was not shown would differ here. */
 static void look_at_all(void)
 {
@@ -133,6 +140,7 @@ static void look_at_all(void)
 		MUST_EQ(pfai_load_relaxed(&watched->routes[i]), routes[i]);
 	for (unsigned i = 0; i < 2; i++)
 		look_at_types(NULL, watched, i);
+	look_at_reporter();
 }
 
 /* A call under watch: its name's kind, then the call. */
@@ -170,6 +178,7 @@ static int guard_op(void *ctx, pfa_pfn pfn, void *ptr, size_t nr_bytes, bool on)
 
 static bool without_cpu; /* worlds that take the fast paths */
 static bool with_owner;  /* worlds in which blocks move */
+static bool with_device; /* worlds in which a device is told of free blocks */
 
 static void moving_start(void);
 
@@ -185,7 +194,7 @@ static void world_start(unsigned variant)
 	rig_zone(&rig, ZONE_FRAMES, ZONE_FRAMES)->cma = &cma;
 	rig.zones[1].nr_cma = 1;
 	rig.cfg.hardening = level;
-	rig.cfg.flags = zeroed ? PFA_CONFIG_ZEROED_POOL : 0;
+	rig.cfg.flags = (zeroed ? PFA_CONFIG_ZEROED_POOL : 0u) | (with_device ? PFA_CONFIG_REPORTING : 0u);
 	/* Without a cpu op the fast paths are taken, level 3's, too. */
 	rig_cpu_way = full && without_cpu ? RIG_CPU_NONE : RIG_CPU_OP;
 	rig.cfg.nr_cpus = rig_cpu_way == RIG_CPU_NONE ? 1 : 2;
@@ -340,6 +349,7 @@ static void step_drain(void)
 	default:
 		rig.now_ns += PFA_SERVICE_IDLE_NS;
 		CALL(BY_DRAIN, pfa_service, watched, 4, NULL);
+		zones_busy(false); /* a device may have made them so */
 	}
 }
 
@@ -348,7 +358,8 @@ static void step_query(void)
 	unsigned order;
 	CALL(BY_QUERY, pfa_would_succeed, watched, 3, PFA_MOVABLE);
 	CALL(BY_QUERY, pfa_largest_free, watched, PFA_MOVABLE, &order);
-	rig_check(&rig);
+	if (!watched->report || !watched->report->nr) /* else a batch waits for a zone that was busy: the instance is not at rest */
+		rig_check(&rig);
 	look_at_all();
 }
 
@@ -368,8 +379,19 @@ static void step_write_after_free(void)
 		memset((char *)rig.pool + (offset << rig.cfg.frame_shift), 0x11, (size_t)1 << rig.cfg.frame_shift);
 }
 
+static unsigned label_of(enum section section, const char *name, const char *line)
+{
+	for (unsigned i = 0; i < LABELS; i++)
+		if (labels[section][i] && strcmp(labels[section][i], name) == 0)
+			return i;
+	rig_fail(__FILE__, __LINE__, "unknown state %s: %s", name, line);
+}
+
+#include "states_report.h"
+
 static void world_end(void)
 {
+	reporter_stop();
 	if (with_owner)
 		moving_stop();
 	while (nr_live)
@@ -383,6 +405,8 @@ static void world_end(void)
 static void world_run(unsigned variant, unsigned steps)
 {
 	world_start(variant);
+	if (with_device)
+		batch_that_waits();
 	for (unsigned i = 0; i < steps; i++) {
 		unsigned what = (unsigned)rng_below(&rng, 100), fill = i / 200 % 2 ? 60 : 30;
 		unsigned order = (unsigned)rng_below(&rng, rng_one_in(&rng, 3) ? 9 : 3);
@@ -391,6 +415,8 @@ static void world_run(unsigned variant, unsigned steps)
 			step_request(order);
 		else if (what < 88 && with_owner && what >= 78)
 			step_movable();
+		else if (what < 88 && with_device && what >= 70)
+			step_report();
 		else if (what < 88)
 			step_free(false);
 		else if (what < 90)
@@ -412,14 +438,6 @@ static void world_run(unsigned variant, unsigned steps)
 }
 
 /* ---- what the document says -------------------------------------------------------------------------------------- */
-
-static unsigned label_of(enum section section, const char *name, const char *line)
-{
-	for (unsigned i = 0; i < LABELS; i++)
-		if (labels[section][i] && strcmp(labels[section][i], name) == 0)
-			return i;
-	rig_fail(__FILE__, __LINE__, "unknown state %s: %s", name, line);
-}
 
 /* | `FROM` | `TO` | caller caller | first level - last level | how | */
 static void read_row(enum section section, const char *line)
@@ -454,6 +472,8 @@ static void read_document(const char *path)
 				section = (enum section)i;
 		if (section != SECTIONS && strncmp(line, "| `", 3) == 0)
 			read_row(section, line);
+		else if (section == REPORTER)
+			read_answers(line);
 	}
 	fclose(f);
 }
@@ -510,6 +530,12 @@ int main(int argc, char **argv)
 			world_run(i, 4000);
 		}
 		with_owner = false;
+		with_device = true;
+		for (unsigned i = 0; i < 48; i++) {
+			rng.state = 2000 + i;
+			world_run(i, 4000);
+		}
+		with_device = false;
 	}
-	return compare() ? 1 : 0;
+	return compare() + compare_answers() ? 1 : 0;
 }
