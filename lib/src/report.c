@@ -293,8 +293,8 @@ static bool report_batch(struct pfa *p)
 		return false;
 	for (unsigned i = 0; i < done && r->device.bytes_per_s; i++)
 		r->tokens -= (int64_t)((uint64_t)r->runs[i].nr_frames * r->frame_bytes);
-	(void)report_return(p, done); /* where that cannot be now it is tried again before the next batch */
-	r->left |= done < nr;
+	bool returned = report_return(p, done);
+	r->left |= done < nr || !returned; /* what cannot go back now does so before the next batch: there must be one */
 	if (done == 0) {
 		r->failed = true;
 		return false; /* the other zones get their turn */
