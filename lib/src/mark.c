@@ -182,7 +182,8 @@ size_t pfai_mark_all_pending_locked(struct pfa *p, struct pfai_zone *z, size_t f
 {
 	unsigned order = p->report->device.min_order;
 	size_t step = order > p->leaf_order ? (size_t)1 << (order - p->leaf_order) : 1;
-	size_t last = z->nr_leaves - first > PFAI_MARK_CHUNK * step ? first + PFAI_MARK_CHUNK * step : z->nr_leaves;
+	size_t chunk = step > PFAI_MARK_CHUNK ? step : PFAI_MARK_CHUNK; /* a multiple of the other, both ways */
+	size_t last = z->nr_leaves - first > chunk ? first + chunk : z->nr_leaves;
 	for (size_t leaf = first; leaf < last; leaf += step) {
 		pfai_bitset_add(z->pending, z->nr_leaves, leaf);
 		if (step > last - leaf)

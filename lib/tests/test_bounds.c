@@ -271,7 +271,7 @@ static void begin(unsigned zones, size_t frames, unsigned max_order, unsigned pa
 {
 	static struct pfa_run holes[4];
 	rig_init(&rig);
-	rig.cfg.flags = PFA_CONFIG_TRACK_ZERO | (history ? PFA_CONFIG_GENERATIONS : 0u);
+	rig.cfg.flags = PFA_CONFIG_TRACK_ZERO | PFA_CONFIG_REPORTING | (history ? PFA_CONFIG_GENERATIONS : 0u);
 	rig.cfg.history = history;
 	rig.cfg.hardening = PFA_HARDENING ? level : 0;
 	rig.cfg.quarantine = level == 3 ? quarantine : 0;
@@ -635,6 +635,7 @@ static void held_ranges(void)
 }
 
 #include "bounds_movable.h"
+#include "bounds_report.h"
 
 static int visit(void *ctx, struct pfa_run run)
 {
@@ -664,6 +665,7 @@ static void situations(void)
 	guarded();
 	handles();
 	full_by_handle();
+	reported_blocks();
 	bad_frames();
 	movable_blocks();
 }
