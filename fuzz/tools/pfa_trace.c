@@ -35,6 +35,8 @@ static const struct {
 	{ "sched", NULL, 1, -1, "[run|bound|explore] [OPTION...] INPUT...",
 	  "A program of several threads (target=sched) under chosen schedules; run, or --sched alone, shows who ran when. "
 	  "More: pfa-trace sched --help" },
+	{ "exhaust", NULL, 1, -1, "[OPTION...] FILE...",
+	  "Every state that a small instance can be brought into (corpus/exhaust). More: pfa-trace exhaust --help" },
 	{ "ops", trace_ops, 0, 0, "[-o FILE.md]", "The operations, arguments, groups: the language's documentation." },
 	{ "dict", trace_dict, 0, 0, "[-o FILE] [--text]",
 	  "The dictionary for fuzzing engines: of binary programs, or with --text of the text form." },
@@ -276,6 +278,8 @@ int main(int argc, char **argv)
 	trace_argv = argv;
 	if (argc > 1 && (strcmp(argv[1], "sched") == 0 || strcmp(argv[1], "--sched") == 0))
 		return trace_sched(argc, argv);
+	if (argc > 1 && strcmp(argv[1], "exhaust") == 0)
+		return trace_exhaust(argc, argv);
 	for (int i = 1; i < argc; i++)
 		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0 || strcmp(argv[1], "help") == 0) {
 			help(stdout);

@@ -73,6 +73,8 @@ int trace_coverage(const struct trace_options *o);
 int trace_sched(int argc, char **argv);
 /* The same for one program, which is written to standard input. */
 int trace_sched_one(const struct program *p);
+/* Every state of a small instance; with the words after `exhaust`. */
+int trace_exhaust(int argc, char **argv);
 int trace_ops(const struct trace_options *o);
 int trace_dict(const struct trace_options *o);
 
