@@ -17,7 +17,7 @@ find_package(Python3 COMPONENTS Interpreter)
 if(TARGET pfa-trace AND Python3_FOUND AND (PFA_LONG_TESTS OR NOT PFA_SANITIZE))
 	# the same tool with targets whose findings are known
 	add_executable(pfa_trace_planted ${pfa_trace_sources} tests/shrink_targets.c)
-	target_link_libraries(pfa_trace_planted PRIVATE pfa_fuzz_exec pfa_fuzz_lang)
+	target_link_libraries(pfa_trace_planted PRIVATE pfa_exhaust pfa_fuzz_exec pfa_fuzz_lang)
 	set_target_properties(pfa_trace_planted PROPERTIES C_STANDARD 11 C_EXTENSIONS ON)
 	add_test(NAME fuzz.trace COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/tests/trace_test.py
 		$<TARGET_FILE:pfa-trace> $<TARGET_FILE:pfa_trace_planted> ${CMAKE_CURRENT_BINARY_DIR}/trace_test
