@@ -48,17 +48,20 @@ static inline bool walk_word(struct walk_batch *b, size_t rel, pfai_word free)
 			return false;
 		free &= free + 1;
 	}
-	unsigned at = b->nr;
-	for (; free && at < PFA_WALK_RUNS; at++) {
-		unsigned first = pfai_ctz(free);
-		b->runs[at] = (struct pfa_run){ rel + first, pfai_ctz(~(free >> first)) }; /* which is not 0: first is not */
-		/* A carry runs through the lowest run of ones, and takes it away. */
-		free &= free + ((pfai_word)1 << first);
+	/* The frames that runs begin and end with, one of each a run: two short chains, where taking the runs off the word is a long one. */
+	pfai_word firsts = free & ~(free << 1), lasts = free & ~(free >> 1);
+	unsigned nr = pfai_popcount(firsts), room = PFA_WALK_RUNS - b->nr;
+	struct pfa_run *run = b->runs + b->nr, *end = run + (nr < room ? nr : room);
+	for (; run < end; run++) {
+		unsigned first = pfai_ctz(firsts);
+		*run = (struct pfa_run){ rel + first, pfai_ctz(lasts) - first + 1 };
+		firsts &= firsts - 1;
+		lasts &= lasts - 1;
 	}
-	b->nr = at;
-	if (free)
-		b->at = rel + pfai_ctz(free);
-	return !free;
+	b->nr = (unsigned)(end - b->runs);
+	if (firsts)
+		b->at = rel + pfai_ctz(firsts);
+	return !firsts;
 }
 
 /* What is free, and what the reporter holds: told, and not free. */
