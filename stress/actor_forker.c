@@ -103,6 +103,7 @@ static _Noreturn void forker_child(struct soak_slot *slot, bool hangs, bool spoi
 	for (unsigned i = 0; i < soak.nr_slots; i++)
 		if (&soak.slots[i] != slot)
 			atomic_store(&soak.slots[i].state, SOAK_SLOT_GONE);
+	soak_report_child();
 	while (hangs)
 		pause();
 	if (spoils && soak_bag(slot)->nr)

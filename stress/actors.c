@@ -11,7 +11,7 @@ const struct soak_actor *const soak_actors[] = {
 	&soak_actor_forker, &soak_actor_signals, &soak_actor_owner, &soak_actor_pinner,
 	&soak_actor_migrator, &soak_actor_compactor, &soak_actor_brief,
 	&soak_actor_balloon, &soak_actor_contig, &soak_actor_cma,
-	&soak_actor_hotplug,
+	&soak_actor_hotplug, &soak_actor_report, &soak_actor_walk,
 #if SOAK_ZSTORE
 	&soak_actor_zstore,
 #endif

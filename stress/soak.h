@@ -154,6 +154,13 @@ struct soak_bag {
 	X(arena_free, "units", "", "")                                                                                 \
 	X(arena_move, "units", "pins", "mode")                                                                         \
 	X(arena_use, "units", "pins", "")                                                                              \
+	X(report_register, "min_order", "capacity", "discards")                                                        \
+	X(report_unregister, "", "", "")                                                                               \
+	X(report_suspend, "", "", "")                                                                                  \
+	X(report_resume, "", "", "")                                                                                   \
+	X(report_flush, "", "", "")                                                                                    \
+	X(told, "pfn", "nr", "")                                                                                       \
+	X(walk, "order", "zone", "next")                                                                               \
 	X(fork, "pid", "", "")                                                                                         \
 	X(thread, "slot", "", "")                                                                                      \
 	X(park, "epoch", "", "")                                                                                       \
@@ -259,7 +266,7 @@ extern const struct soak_actor soak_actor_mixed, soak_actor_remote, soak_actor_b
 	soak_actor_service, soak_actor_misuser, soak_actor_churn, soak_actor_forker, soak_actor_signals, soak_actor_owner,
 	soak_actor_pinner, soak_actor_migrator, soak_actor_compactor, soak_actor_brief, soak_actor_balloon,
 	soak_actor_zstore, soak_actor_mapped, soak_actor_contig, soak_actor_cma,
-	soak_actor_hotplug;
+	soak_actor_hotplug, soak_actor_report, soak_actor_walk;
 
 static inline struct soak_bag *soak_bag(struct soak_slot *slot)
 {
@@ -286,7 +293,8 @@ struct soak_mailbox {
 		X(placement) X(disabled) X(coalesce) X(fini) X(liveness) X(result) X(race) X(poison) X(shadow)         \
 			X(corruption) X(marks) X(fork) X(inherit) X(handler) X(guard)            \
 				X(twice) X(copy) X(lost) X(pin) X(moves) X(dest) X(closed) X(device)      \
-					X(object) X(arena) X(held) X(area) X(lent) X(away) X(plugged)
+					X(object) X(arena) X(held) X(area) X(lent) X(away) X(plugged)                            \
+						X(host) X(unmarked) X(missed) X(visited) X(unvisited)
 
 enum soak_canary {
 #define SOAK_X(name) SOAK_CANARY_##name,
@@ -324,6 +332,7 @@ struct soak_geometry {
 #define SOAK_BRIEF_ID 0xFFDu
 #define SOAK_DEST_ID 0xFFCu   /* a destination that nobody uses yet */
 #define SOAK_BALLOON_ID 0xFFBu
+#define SOAK_DEVICE_ID 0xFFAu /* the host that is told of free frames */
 
 #define SOAK_ABSENT 0xFFu
 #define SOAK_IN_CMA 0x80u
@@ -450,6 +459,8 @@ void soak_bag_empty(struct soak_slot *slot, unsigned actor);
 void soak_expect(struct soak_slot *slot, const char *what, int rc, int wanted);
 void soak_fatal_op(void *ctx, const struct pfa_fault *fault);
 size_t soak_low_memory(void *ctx, unsigned order, uint32_t flags); /* actor_balloon.c */
+
+void soak_report_child(void); /* actor_report.c */
 
 /* soak_record.c */
 struct soak_record *soak_record(struct soak_slot *slot, enum soak_op op, uintptr_t a, uintptr_t b, uintptr_t c);

@@ -237,6 +237,15 @@ static void geometry_mapped(struct soak_rng *rng, struct soak_geometry *geo, siz
 		*frames = 8192;
 }
 
+/* A reporting device may be registered: it writes to frames that are nobody's. */
+static void geometry_reporting(struct soak_geometry *geo, uint64_t seed, unsigned round)
+{
+	/* its own numbers: the other shapes of a seed stay what they were */
+	struct soak_rng rng = {soak_mix(seed) ^ soak_mix(round + UINT64_C(0x7e11))};
+	if (soak_chance(&rng, 60))
+		geo->config.flags |= PFA_CONFIG_REPORTING | PFA_CONFIG_NO_SHADOW;
+}
+
 void soak_geometry_make(struct soak_geometry *geo, uint64_t seed, unsigned round, size_t frames)
 {
 	struct soak_rng rng = {soak_mix(seed) ^ soak_mix(round + UINT64_C(0x5051))};
@@ -285,6 +294,7 @@ void soak_geometry_make(struct soak_geometry *geo, uint64_t seed, unsigned round
 	}
 	config->nr_zones = nr_zones;
 	geometry_hardening(&rng, geo);
+	geometry_reporting(geo, seed, round);
 }
 
 /* Pointers into the geometry itself: set once it lies where it stays. */

@@ -53,6 +53,8 @@ bool soak_canary(enum soak_canary which)
 	case SOAK_CANARY_accepted:
 	case SOAK_CANARY_dest:
 	case SOAK_CANARY_away:
+	case SOAK_CANARY_missed:
+	case SOAK_CANARY_unvisited:
 		nth = 5;
 		break;
 	default:
