@@ -498,20 +498,23 @@ static void zone_put_block(struct pfa *p, struct pfai_zone *z, size_t rel, unsig
 	zone_emptied(p, z, rel >> p->pb_order);
 }
 
-/* Is a block larger than a pageblock partly held? */
+/* Are the pageblocks of a block larger than one of types that do not merge? Some of them may be held, or have been in a CMA area that
+ * ended. */
 static bool zone_straddles(const struct pfa *p, const struct pfai_zone *z, size_t rel, unsigned order)
 {
 	size_t pb = rel >> p->pb_order, end = pb + ((size_t)1 << (order - p->pb_order));
 	unsigned code = pfai_pb_code(&z->pb[pb]);
-	while (++pb < end)
-		if ((pfai_pb_code(&z->pb[pb]) == PFAI_CODE_ISOLATE) != (code == PFAI_CODE_ISOLATE))
+	while (++pb < end) {
+		unsigned other = pfai_pb_code(&z->pb[pb]);
+		if ((other == PFAI_CODE_ISOLATE) != (code == PFAI_CODE_ISOLATE) || (other == PFAI_CODE_CMA) != (code == PFAI_CODE_CMA))
 			return true;
+	}
 	return false;
 }
 
 void pfai_zone_put_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order, bool zero)
 {
-	if (order > p->pb_order && PFAI_UNLIKELY(z->st->nr_held != 0) && zone_straddles(p, z, rel, order))
+	if (order > p->pb_order && zone_straddles(p, z, rel, order))
 		pfai_zone_put_run_locked(p, z, rel, (size_t)1 << order, zero);
 	else
 		zone_put_block(p, z, rel, order, zero);
