@@ -344,6 +344,9 @@ bool exec_contig_search(struct exec_run *run, struct exec_handle *h, const uint6
 	struct exec_contig c = { .fixed = (flags & (PFA_NOMIGRATE | PFA_NOWAIT)) != 0 };
 	const pfa_pfn untouched = (pfa_pfn)0x5AA5F00Du;
 	const bool must = run->have_stats && !run->stale && model_must_find(&run->m, nr, align, flags, run->now);
+	const struct pfa_zone_stats *s = &run->now[PFA_ZONE_OF(flags)];
+	const bool empty = run->have_stats && !run->stale && !s->cached && !s->quarantined && !run->nr_poked &&
+	                   model_empty_window(&run->m, PFA_ZONE_OF(flags), nr, align, flags);
 	pfa_pfn pfn = untouched;
 	int code;
 
@@ -357,6 +360,8 @@ bool exec_contig_search(struct exec_run *run, struct exec_handle *h, const uint6
 	if (code != PFA_OK && pfn != untouched)
 		return exec_fail(run, "contract out", "a refusal wrote to the out parameter", pfn, untouched, pfn);
 	const bool moved = c.nr != 0;
+	if (moved && empty)
+		return exec_fail(run, "I11 moves", "a search moves blocks, though there is an empty window", pfn, 0, c.nr);
 	if (exec_contig_settle(run, &c) && exec_contig_is_corrupt(run, &c, code))
 		return exec_corrupt(run, nr) && exec_contig_after(run, &c);
 	if (!exec_contig_after(run, &c))

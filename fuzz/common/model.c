@@ -430,16 +430,21 @@ bool model_judge_itself(const struct model *m, struct verdict *v)
 {
 	for (unsigned zone = 0; zone < m->nr_zones; zone++) {
 		const struct model_zone *z = &m->zone[zone];
-		size_t owned = 0, guards = 0;
+		size_t owned = 0, guards = 0, present_cma = 0, owned_cma = 0;
 		for (size_t i = 0; i < z->nr; i++) {
 			const unsigned char state = m->state[z->base + i];
 			const bool is_owned = state == MODEL_HEAD || state == MODEL_TAIL || state == MODEL_GUARD;
 			owned += is_owned;
 			guards += state == MODEL_GUARD;
+			const bool cma = m->type[model_pageblock(m, zone, z->start + i)] == PFA_TYPE_CMA;
+			present_cma += cma && state != MODEL_ABSENT && state != MODEL_OFFLINE;
+			owned_cma += cma && is_owned;
 			if (is_owned != (m->owner[z->base + i] != 0))
 				return model_say(v, "harness owner", "the model's maps disagree", zone, z->start + i, state,
 				                 m->owner[z->base + i]);
 		}
+		if (present_cma != z->present_cma || owned_cma != z->owned_cma)
+			return model_say(v, "harness sums", "the model's counts of CMA frames disagree", zone, z->start, owned_cma, z->owned_cma);
 		if (owned != z->owned || guards != z->guards)
 			return model_say(v, "harness sums", "the model's counts disagree", zone, z->start, owned, z->owned);
 	}

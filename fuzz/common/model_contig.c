@@ -293,6 +293,49 @@ static bool contig_unowned(const struct model *m, unsigned zone, pfa_pfn pfn, si
 	       model_holders(m, zone, pfn, pfn + nr, (flags & PFA_CMA) != 0).code == PFA_OK;
 }
 
+/* Behind the block that is in the way at pfn, but not before at + 1. */
+static pfa_pfn contig_behind(const struct model *m, pfa_pfn pfn, pfa_pfn at)
+{
+	size_t index;
+	pfa_pfn behind = pfn + 1;
+
+	if (model_zone_of(m, pfn, &index) < m->nr_zones && m->state[index] == MODEL_HEAD)
+		behind = pfn + model_pow2(m->order[index]);
+	return behind > at ? behind : at + 1;
+}
+
+/* Does one of the places that are tried in this pageblock, each behind what is in the way of the one before, begin an un-owned run? */
+static bool contig_place(const struct model *m, unsigned zone, pfa_pfn first, size_t nr, size_t align, uint32_t flags)
+{
+	pfa_pfn at = (first + (align - 1)) & ~(pfa_pfn)(align - 1);
+
+	for (unsigned tries = 0; tries < PFA_CONTIG_PLACES && at >= first && at < model_next_pb(m, first); tries++) {
+		if (contig_unowned(m, zone, at, nr, flags))
+			return true;
+		const struct model_answer a = model_expect_contig(m, at, at + nr, flags);
+		if (a.loose || (a.why.reason != PFA_BLOCKER_UNMOVABLE && a.why.reason != PFA_BLOCKER_MOVABLE && a.why.reason != PFA_BLOCKER_RANGE) ||
+		    a.why.pfn >= contig_zone_end(m, zone))
+			return false; /* what comes of this one is not known here, or lies behind the zone */
+		at = (contig_behind(m, a.why.pfn, at) + (align - 1)) & ~(pfa_pfn)(align - 1);
+	}
+	return false;
+}
+
+bool model_empty_window(const struct model *m, unsigned zone, size_t nr, size_t align, uint32_t flags)
+{
+	const struct model_zone *z = &m->zone[zone];
+	const pfa_pfn end = contig_zone_end(m, zone);
+	const size_t width = ((nr - 1) >> m->pageblock_order) + 1;
+
+	for (pfa_pfn at = z->start; at < end && nr <= z->nr; at = model_next_pb(m, at)) {
+		const pfa_pfn place = (at + align - 1) & ~(pfa_pfn)(align - 1), stop = ((at >> m->pageblock_order) + width) << m->pageblock_order;
+		if (place < at || place >= model_next_pb(m, at) || stop > end || !contig_unowned(m, zone, at, stop - at, flags))
+			continue;
+		return contig_unowned(m, zone, place, nr, flags); /* the first of them */
+	}
+	return false;
+}
+
 bool model_must_find(const struct model *m, size_t nr, size_t align, uint32_t flags, const struct pfa_zone_stats stats[])
 {
 	const unsigned first = PFA_ZONE_OF(flags), last = flags & PFA_EXACT_ZONE ? first + 1 : m->nr_zones;
@@ -304,8 +347,7 @@ bool model_must_find(const struct model *m, size_t nr, size_t align, uint32_t fl
 		if (z->fading && stats[zone].quarantined)
 			continue;
 		for (pfa_pfn at = z->start; at < contig_zone_end(m, zone); at = model_next_pb(m, at)) {
-			const pfa_pfn place = (at + align - 1) & ~(pfa_pfn)(align - 1);
-			if (place >= at && place < model_next_pb(m, at) && contig_unowned(m, zone, place, nr, flags))
+			if (contig_place(m, zone, at, nr, align, flags))
 				return true;
 		}
 	}

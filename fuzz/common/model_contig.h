@@ -42,8 +42,11 @@ struct model_answer model_expect_left(const struct model *m, const struct model_
 struct model_answer model_expect_undo(const struct model *m, pfa_pfn start, pfa_pfn end, uint32_t token);
 struct model_answer model_expect_test(const struct model *m, pfa_pfn start, pfa_pfn end, uint32_t token);
 /* Must pfa_alloc_contig() find a run, if it moves nothing? Where a free block is that the run fits into and nothing is cached, or
- * where an entirely un-owned run begins at the first place of a pageblock, in a zone of so few pageblocks that it tries all of them. */
+ * where an entirely un-owned run begins at the first place of a pageblock, or behind what is in the way there, in a zone of so few
+ * pageblocks that it tries all of them. */
 bool model_must_find(const struct model *m, size_t nr, size_t align, uint32_t flags, const struct pfa_zone_stats stats[]);
+/* Has the zone a window of entirely un-owned pageblocks in which the first place will do? Nothing is better, if nothing is cached. */
+bool model_empty_window(const struct model *m, unsigned zone, size_t nr, size_t align, uint32_t flags);
 
 /* Why the movable block in this slot is not moved, if its owner is not the reason; NONE: it could be. */
 enum pfa_blocker_reason model_unmoving(const struct model_movables *mm, unsigned slot);
