@@ -13,6 +13,7 @@
 #include "route.c"
 #include "zone.c"
 #include "place.c"
+#include "singles.c"
 #include "mark.c"
 #include "fallback.c"
 #include "history.c"

@@ -4,6 +4,7 @@
 #include "leaf.h"
 #include "mark.h"
 #include "place.h"
+#include "singles.h"
 
 bool PFAI_COLD pfai_zone_locks(struct pfa *p, struct pfai_zone *z)
 {
@@ -150,15 +151,6 @@ static inline void zone_account(const struct pfa *p, struct pfai_zone *z, unsign
 		pb->used += take ? each : 0 - each;
 }
 
-/* The same for what is taken out of one pageblock. */
-static inline void zone_count_out(struct pfa *p, struct pfai_zone *z, unsigned code, struct pfai_pb *pb, uint32_t nr)
-{
-	if (pfai_level(p, 2))
-		(void)pfai_zone_must(p, z, nr <= z->st->free[code] && nr <= ((size_t)1 << p->pb_order) - pb->used);
-	z->st->free[code] -= nr;
-	pb->used += nr;
-}
-
 bool pfai_zone_known_zero_locked(const struct pfa *p, const struct pfai_zone *z, size_t rel, size_t nr_frames)
 {
 	return z->zero && pfai_map_is(z->zero, rel, nr_frames, !p->zero_invert);
@@ -234,7 +226,7 @@ static unsigned zone_grab_in_leaf(struct pfa *p, struct pfai_zone *z, unsigned c
 		zone_open_leaf(p, z, code, leaf);
 	unsigned got = pfai_leaf_grab(words, pfai_leaf_words(p), order, want,
 	                              (uint32_t)pfai_offset_of_rel(z, rel), out);
-	zone_count_out(p, z, code, pfai_pb_at(p, z, rel), got << order);
+	pfai_zone_count_out_locked(p, z, code, pfai_pb_at(p, z, rel), got << order);
 	for (unsigned i = 0; pfai_zone_told_some(z) && i < got; i++)
 		pfai_mark_drop_locked(p, z, out[i] + z->delta, (size_t)1 << order);
 	/* Of single frames there are none left, if these were not enough. */
@@ -246,8 +238,8 @@ static unsigned zone_grab_in_leaf(struct pfa *p, struct pfai_zone *z, unsigned c
 unsigned pfai_zone_grab_locked(struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order, unsigned want,
                                uint32_t out[])
 {
-	unsigned got = 0;
-	size_t steps = 0;
+	unsigned got = order || pfai_level(p, 3) || pfai_zone_told_some(z) ? 0 : pfai_singles_grab_locked(p, z, code, want, out);
+	size_t steps = got; /* a leaf for each at most */
 	while (got < want) {
 		size_t rel = pfai_zone_next_locked(p, z, code, order);
 		if (rel == PFAI_NONE)

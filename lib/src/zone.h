@@ -148,6 +148,15 @@ static inline bool pfai_zone_must(const struct pfa *p, struct pfai_zone *z, bool
 	return false;
 }
 
+/* nr frames of one pageblock leave the free memory of type code. */
+static inline void pfai_zone_count_out_locked(const struct pfa *p, struct pfai_zone *z, unsigned code, struct pfai_pb *pb, uint32_t nr)
+{
+	if (pfai_level(p, 2))
+		(void)pfai_zone_must(p, z, nr <= z->st->free[code] && nr <= ((size_t)1 << p->pb_order) - pb->used);
+	z->st->free[code] -= nr;
+	pb->used += nr;
+}
+
 /* Does a request for 2^order frames fit into this room? */
 static inline bool pfai_room_fits(ptrdiff_t room, unsigned order)
 {
