@@ -6,62 +6,50 @@
 
 /* ---- sources ----------------------------------------------------------------------------------------------------- */
 
-/* What goes back in one section; frames of one word of the free map together. */
-struct hand_word {
-	size_t word;
-	pfai_word mask;
-	size_t frames; /* in all */
-};
-
-PFAI_ALWAYS_INLINE void hand_put_word_locked(struct pfa *p, struct pfai_zone *z, struct hand_word *w)
+/* A block that is FREEING leaves the hand for the free memory. True: it is a single frame, which says so now, and is put back with
+ * others. */
+PFAI_ALWAYS_INLINE bool hand_put_locked(struct pfa *p, struct pfai_zone *z, size_t offset, unsigned order, size_t *frames)
 {
-	if (w->mask)
-		pfai_zone_put_word_locked(p, z, w->word, w->mask, 0);
-	w->mask = 0;
-}
-
-/* A block that is FREEING goes back: with those before it, if they are of one word. */
-PFAI_ALWAYS_INLINE void hand_put_locked(struct pfa *p, struct pfai_zone *z, struct hand_word *w, size_t offset, unsigned order)
-{
-	size_t rel = offset + z->delta, word = rel >> PFAI_WORD_SHIFT;
 	if (PFAI_UNLIKELY(!pfai_block_returnable(p, z, offset, order))) {
 		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
 		pfai_store_release(&p->bytes[offset], (uint8_t)(PFAI_HEAD | order));
-		return;
+		return false;
 	}
 	pfai_block_returns(p, offset, order);
-	w->frames += (size_t)1 << order;
-	if (PFAI_UNLIKELY(order >= PFAI_WORD_SHIFT)) {
-		pfai_zone_put_locked(p, z, rel, order, false);
-		return;
-	}
-	if (word != w->word)
-		hand_put_word_locked(p, z, w);
-	w->word = word;
-	w->mask |= pfai_low_bits(1u << order) << (rel & PFAI_WORD_MASK);
+	*frames += (size_t)1 << order;
+	if (PFAI_UNLIKELY(order))
+		pfai_zone_put_locked(p, z, offset + z->delta, order, false);
+	return !order;
+}
+
+/* What was put back is counted, and the single frames among it follow. */
+static void hand_put_singles_locked(struct pfa *p, struct pfai_zone *z, const uint32_t singles[], unsigned nr, size_t frames)
+{
+	pfai_zone_put_frames_locked(p, z, singles, nr);
+	z->st->direct_frees += frames;
 }
 
 /* They become free memory; in a zone that refuses they are nobody's, until it is repaired. */
 static void hand_flush(struct pfa *p, struct pfai_hand *hand)
 {
 	struct pfai_zone *z = hand->from;
-	struct hand_word w = { 0, 0, 0 };
-	if (!hand->nr_moved)
+	unsigned nr = hand->nr_moved, singles = 0;
+	size_t frames = 0;
+	if (!nr)
 		return;
-	pfai_add_relaxed(&z->st->moves.migrated, hand->nr_moved);
+	pfai_add_relaxed(&z->st->moves.migrated, nr);
 	bool locked = pfai_zone_lock(p, z); /* it was lockable when each of them came, and so it is now */
-	for (unsigned i = 0, nr = hand->nr_moved; i < nr; i++) {
+	for (unsigned i = 0; i < nr; i++) {
 		size_t offset = hand->moved[i];
 		unsigned order = pfai_load_relaxed(&p->bytes[offset]) & PFAI_ORDER_MASK;
-		if (PFAI_LIKELY(locked && !pfai_load_relaxed(&z->st->corrupt)))
-			hand_put_locked(p, z, &w, offset, order);
-		else
+		if (PFAI_UNLIKELY(!locked || pfai_load_relaxed(&z->st->corrupt)))
 			pfai_store_release(&p->bytes[offset], (uint8_t)(PFAI_HEAD | order));
+		else if (hand_put_locked(p, z, offset, order, &frames))
+			hand->moved[singles++] = (uint32_t)offset;
 	}
 	if (locked) {
-		hand_put_word_locked(p, z, &w);
-		z->st->direct_frees += w.frames;
-		pfai_zone_steps(z, hand->nr_moved);
+		hand_put_singles_locked(p, z, hand->moved, singles, frames);
+		pfai_zone_steps(z, nr);
 		pfai_zone_unlock(p, z);
 	}
 	hand->nr_moved = 0;
@@ -113,7 +101,8 @@ static void hand_grab(struct pfa *p, struct pfai_hand *hand, unsigned code, size
 static void hand_drop(struct pfa *p, struct pfai_hand *hand)
 {
 	struct pfai_zone *z = hand->zone;
-	struct hand_word w = { 0, 0, 0 };
+	unsigned singles = 0;
+	size_t frames = 0;
 	if (hand->at == hand->n)
 		return;
 	bool locked = !pfai_load_relaxed(&z->st->corrupt) && pfai_zone_lock(p, z);
@@ -121,14 +110,13 @@ static void hand_drop(struct pfa *p, struct pfai_hand *hand)
 		size_t offset = hand->offset[hand->at];
 		if (PFAI_UNLIKELY(pfai_load_relaxed(&p->bytes[offset]) != (PFAI_FREEING | hand->order)))
 			pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
-		else if (PFAI_LIKELY(locked))
-			hand_put_locked(p, z, &w, offset, hand->order);
-		else
+		else if (PFAI_UNLIKELY(!locked))
 			pfai_store_release(&p->bytes[offset], (uint8_t)(PFAI_HEAD | hand->order));
+		else if (hand_put_locked(p, z, offset, hand->order, &frames))
+			hand->offset[singles++] = (uint32_t)offset;
 	}
 	if (locked) {
-		hand_put_word_locked(p, z, &w);
-		z->st->direct_frees += w.frames;
+		hand_put_singles_locked(p, z, hand->offset, singles, frames);
 		pfai_zone_unlock(p, z);
 	}
 }

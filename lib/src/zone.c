@@ -373,10 +373,11 @@ static inline unsigned zone_count_back(struct pfa *p, struct pfai_zone *z, struc
 PFAI_ALWAYS_INLINE void zone_put_word(struct pfa *p, struct pfai_zone *z, size_t word, pfai_word mask, pfai_word zero)
 {
 	size_t rel = word << PFAI_WORD_SHIFT, leaf = rel >> p->leaf_order;
+	struct pfai_pb *pb = pfai_pb_at(p, z, rel);
 	pfai_word used = z->not_free[word] & ~mask;
 	z->not_free[word] = used;
 	zone_set_zero(p, z, word, mask, zero);
-	unsigned code = zone_count_back(p, z, pfai_pb_at(p, z, rel), mask & (mask - 1) ? pfai_popcount(mask) : 1), order = 0;
+	unsigned code = zone_count_back(p, z, pb, mask & (mask - 1) ? pfai_popcount(mask) : 1), order = 0;
 	int old = leaf_order_of(z, leaf);
 	if (!used) {
 		order = pfai_leaf_grow(pfai_leaf_at(p, z, leaf), (unsigned)(rel & ((1u << p->leaf_order) - 1)),
@@ -386,8 +387,10 @@ PFAI_ALWAYS_INLINE void zone_put_word(struct pfa *p, struct pfai_zone *z, size_t
 		order = pfai_fold_order(~used);
 		order = order < z->leaf_top ? order : z->leaf_top;
 	}
-	zone_leaf_gained(p, z, code, leaf, order);
-	zone_emptied(p, z, rel >> p->pb_order);
+	if ((int)order > old)
+		zone_leaf_gained(p, z, code, leaf, order);
+	if (!pb->used)
+		zone_emptied(p, z, rel >> p->pb_order);
 }
 
 /* The same where some may be, or a device is to be told: a function of its own, so that the other has nothing to keep for it. */
@@ -402,13 +405,29 @@ static void PFAI_NOINLINE zone_put_word_heeded(struct pfa *p, struct pfai_zone *
 		pfai_mark_freed_locked(p, z, rel + pfai_ctz(mask), pfai_log2(mask) - pfai_ctz(mask) + 1);
 }
 
-void pfai_zone_put_word_locked(struct pfa *p, struct pfai_zone *z, size_t word, pfai_word mask, pfai_word zero)
+PFAI_ALWAYS_INLINE void zone_put_any_word(struct pfa *p, struct pfai_zone *z, size_t word, pfai_word mask, pfai_word zero)
 {
 	size_t heed = z->st->nr_doomed | (PFAI_REPORTING ? z->st->reporting : 0);
 	if (PFAI_UNLIKELY((z->not_free[word] & mask) != mask || heed))
 		zone_put_word_heeded(p, z, word, mask, zero);
 	else
 		zone_put_word(p, z, word, mask, zero);
+}
+
+void pfai_zone_put_word_locked(struct pfa *p, struct pfai_zone *z, size_t word, pfai_word mask, pfai_word zero)
+{
+	zone_put_any_word(p, z, word, mask, zero);
+}
+
+void pfai_zone_put_frames_locked(struct pfa *p, struct pfai_zone *z, const uint32_t offsets[], unsigned nr)
+{
+	for (unsigned i = 0; i < nr;) {
+		size_t rel = offsets[i] + z->delta, word = rel >> PFAI_WORD_SHIFT;
+		pfai_word mask = (pfai_word)1 << (rel & PFAI_WORD_MASK);
+		while (++i < nr && (rel = offsets[i] + z->delta) >> PFAI_WORD_SHIFT == word)
+			mask |= (pfai_word)1 << (rel & PFAI_WORD_MASK);
+		zone_put_any_word(p, z, word, mask, 0);
+	}
 }
 
 /* The largest order that a leaf offers, of whose words these gained something; `old`: that it offered before. */

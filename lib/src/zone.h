@@ -99,6 +99,9 @@ void pfai_zone_put_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsign
 /* Gives back the frames `mask` (not 0) of one word of the free map at once; `zero`: those of them known to be zero. */
 void pfai_zone_put_word_locked(struct pfa *p, struct pfai_zone *z, size_t word, pfai_word mask, pfai_word zero);
 
+/* Gives back single frames, of which nothing is known to be zero; those of one word that follow each other at once. */
+void pfai_zone_put_frames_locked(struct pfa *p, struct pfai_zone *z, const uint32_t offsets[], unsigned nr);
+
 /* Gives back frames of one leaf at once: a mask for each of its words that `words` has a bit for; zero: all of them are known to
  * be zero. */
 void pfai_zone_put_leaf_locked(struct pfa *p, struct pfai_zone *z, size_t leaf, uint32_t words, const pfai_word masks[], bool zero);
