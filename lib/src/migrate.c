@@ -113,7 +113,7 @@ static inline int move_ask(struct pfa *p, struct pfai_move *m, const struct pfai
 	return move_said(m, said);
 }
 
-int pfai_move_isolate(struct pfa *p, struct pfai_move *m)
+PFAI_ALWAYS_INLINE int move_isolate(struct pfa *p, struct pfai_move *m)
 {
 	struct pfai_entry *src = pfai_entry_at(p, m->src);
 	m->said_wrong = false;
@@ -134,6 +134,11 @@ int pfai_move_isolate(struct pfa *p, struct pfai_move *m)
 	m->held = true;
 	m->counted = false;
 	return PFA_OK;
+}
+
+int pfai_move_isolate(struct pfa *p, struct pfai_move *m)
+{
+	return move_isolate(p, m);
 }
 
 int pfai_move_unlock(struct pfa *p, struct pfai_move *m)
@@ -222,7 +227,7 @@ static inline bool move_claim(struct pfa *p, struct pfai_move *m)
 
 /* The destination becomes a movable block of the source's owner, locked and isolated by the mover. Source locked. The owner's
  * total and the zones' statistics count both as one, since one of them will remain. */
-static int move_prepare(struct pfa *p, struct pfai_move *m, const struct pfai_entry *src, struct pfai_entry *dst)
+PFAI_ALWAYS_INLINE int move_prepare(struct pfa *p, struct pfai_move *m, const struct pfai_entry *src, struct pfai_entry *dst)
 {
 	uint32_t owner = pfai_load_relaxed(&src->refs) >> PFAI_REF_OWNER_SHIFT;
 	if (PFAI_UNLIKELY(!move_claim(p, m))) {
@@ -253,7 +258,7 @@ static void PFAI_COLD move_unprepare(struct pfa *p, struct pfai_move *m)
 }
 
 /* The source has moved, and is nobody's but the mover's. word: its lock's, before the mover released it. */
-static inline void move_source(struct pfa *p, struct pfai_move *m, struct pfai_entry *src, uint32_t word)
+PFAI_ALWAYS_INLINE void move_source(struct pfa *p, struct pfai_move *m, struct pfai_entry *src, uint32_t word)
 {
 	move_uncount(m);
 	if (m->hand && pfai_claim_movable_alone(p, m->src, m->order)) {
@@ -267,7 +272,7 @@ static inline void move_source(struct pfa *p, struct pfai_move *m, struct pfai_e
 }
 
 /* The content has moved. The source is released by the mover, unless its owner was faster: then false. Both locked. */
-static inline bool move_done(struct pfa *p, struct pfai_move *m, struct pfai_entry *src, struct pfai_entry *dst)
+PFAI_ALWAYS_INLINE bool move_done(struct pfa *p, struct pfai_move *m, struct pfai_entry *src, struct pfai_entry *dst)
 {
 	uint32_t owner = pfai_load_relaxed(&src->refs) & ~(PFAI_REF_PINS | PFAI_REF_ISOLATED);
 	uint32_t word = pfai_page_release_held(src);
@@ -298,7 +303,7 @@ PFAI_ALWAYS_INLINE void move_ahead(const struct pfa *p, const struct pfai_move *
 }
 
 /* Calls migrate() once. Both are locked. */
-static inline int move_once(struct pfa *p, struct pfai_move *m, const struct pfai_entry *src)
+PFAI_ALWAYS_INLINE int move_once(struct pfa *p, struct pfai_move *m, const struct pfai_entry *src)
 {
 	const struct pfai_owner *o = move_owner(p, src);
 	pfai_op_enter(p, m->slot, m->self);
@@ -323,7 +328,7 @@ static int PFAI_COLD move_failed(struct pfa *p, struct pfai_move *m, bool prepar
 }
 
 /* Try number i, from locking the source to unlocking it or putting it back. *more: nothing is decided, src is still isolated. */
-static inline int move_try(struct pfa *p, struct pfai_move *m, unsigned i, bool *more)
+PFAI_ALWAYS_INLINE int move_try(struct pfa *p, struct pfai_move *m, unsigned i, bool *more)
 {
 	struct pfai_entry *src = pfai_entry_at(p, m->src), *dst = pfai_entry_at(p, m->dst);
 	int locked = move_lock_again(p, m), result = locked == PFA_OK ? PFA_OK : PFA_EBUSY;
@@ -347,13 +352,28 @@ static inline int move_try(struct pfa *p, struct pfai_move *m, unsigned i, bool 
 	return move_failed(p, m, prepared, locked, result);
 }
 
-int pfai_move_to(struct pfa *p, struct pfai_move *m)
+/* The tries after the first. */
+static int PFAI_COLD move_again(struct pfa *p, struct pfai_move *m)
 {
 	bool more = true;
 	int result = PFA_EBUSY;
-	for (unsigned i = 0; more; i++)
+	for (unsigned i = 1; more; i++)
 		result = move_try(p, m, i, &more);
+	return result;
+}
+
+PFAI_ALWAYS_INLINE int move_to(struct pfa *p, struct pfai_move *m)
+{
+	bool more;
+	int result = move_try(p, m, 0, &more);
+	if (PFAI_UNLIKELY(more))
+		result = move_again(p, m);
 	return move_told(p, m, result);
+}
+
+int pfai_move_to(struct pfa *p, struct pfai_move *m)
+{
+	return move_to(p, m);
 }
 
 /* ---- pfa_migrate ------------------------------------------------------------------------------------------------- */
@@ -426,10 +446,10 @@ static void PFAI_COLD dest_give(struct pfa *p, const struct pfa_dest *dest, cons
 		(void)pfai_free_block(p, p->base + m->dst, m->order, m->function);
 }
 
-/* What will be looked at when this block is moved. Its zone; NULL: it is in none. */
-static inline struct pfai_zone *migrate_ahead(const struct pfa *p, pfa_pfn head)
+/* What will be looked at when this block is moved; near: the zone of another. Its zone; NULL: it is in none. */
+static inline struct pfai_zone *migrate_ahead(const struct pfa *p, pfa_pfn head, struct pfai_zone *near)
 {
-	struct pfai_zone *z = pfai_zone_of(p, head);
+	struct pfai_zone *z = near && head - near->start < near->end - near->start ? near : pfai_zone_of(p, head);
 	if (!z)
 		return NULL;
 	pfai_prefetch(pfai_entry_at(p, head - p->base));
@@ -447,7 +467,7 @@ static inline void migrate_next(const struct pfa *p, struct pfai_migration *call
 	m->src = heads[0] - p->base;
 	m->zone = call->zone_ahead && m->ahead == m->src ? call->zone_ahead : pfai_zone_of(p, heads[0]);
 	m->ahead = PFAI_NONE;
-	call->zone_ahead = more >= MIGRATE_AHEAD ? migrate_ahead(p, heads[MIGRATE_AHEAD]) : NULL;
+	call->zone_ahead = more >= MIGRATE_AHEAD ? migrate_ahead(p, heads[MIGRATE_AHEAD], m->zone) : NULL;
 	if (call->zone_ahead)
 		m->ahead = heads[MIGRATE_AHEAD] - p->base;
 }
@@ -462,7 +482,7 @@ int pfai_migrate_block(struct pfa *p, const pfa_pfn heads[], size_t more, struct
 		return PFA_ECORRUPT;
 	if (!pfai_zone_lockable(p, m->zone))
 		return PFA_EBUSY;
-	int result = pfai_move_isolate(p, m);
+	int result = move_isolate(p, m);
 	if (result != PFA_OK)
 		return result;
 	if (!dest_take_held(p, call, m, more)) {
@@ -474,7 +494,7 @@ int pfai_migrate_block(struct pfa *p, const pfa_pfn heads[], size_t more, struct
 		int back = pfai_move_putback(p, m);
 		return back == PFA_OK ? result : back;
 	}
-	result = pfai_move_to(p, m);
+	result = move_to(p, m);
 	if (result != PFA_OK && m->dst != PFAI_NONE) /* what is no such block is left alone, whatever else happened */
 		dest_give(p, call->dest, m);
 	return result;

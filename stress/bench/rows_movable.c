@@ -46,8 +46,33 @@ static bool move_chunk(struct field *f, const bench_block *cookies, struct bench
 	return (result == PFA_OK && f->nr_moves == MOVE_CHUNK) || bench_fail(f->row, "a frame was not moved");
 }
 
+/* ns of mere copies between frames of which none is moved now, from those of the cookies to free ones, in the pool and in the mirror:
+ * by where their memory lies the two differ by as much as half a move costs, either way. */
+static bool copy_places(struct field *f, char *mirror, const bench_block *cookies, uint64_t *rng, struct bench_series *places)
+{
+	struct pfa_frame_info info;
+	double ns[2];
+
+	for (f->nr_moves = 0; f->nr_moves < MOVE_CHUNK; f->nr_moves++) {
+		pfa_pfn dst;
+		do {
+			dst = bench_below(rng, f->frames);
+			if (pfa_frame_info(f->arena.pfa, dst, &info) != PFA_OK)
+				return bench_fail(f->row, "frame %zu cannot be looked at", (size_t)dst);
+		} while (info.state != PFA_FRAME_FREE); /* every second one is */
+		f->trace[f->nr_moves].src = f->at[cookies[f->nr_moves]];
+		f->trace[f->nr_moves].dst = dst;
+	}
+	for (size_t i = 0; i < 2; i++) { /* in turn */
+		size_t which = (i + places->nr) & 1;
+		ns[which] = field_copy_again(f, which == 0 ? f->pool : mirror);
+	}
+	bench_series_add(places, ns[0] / MOVE_CHUNK, ns[1] / MOVE_CHUNK);
+	return true;
+}
+
 /* Random frames, again and again. mirror: as large as the pool; each chunk's copies are made there once more. */
-static bool move_rounds(struct field *f, const struct bench_options *o, char *mirror, struct bench_series *s)
+static bool move_rounds(struct field *f, const struct bench_options *o, char *mirror, struct bench_series *s, struct bench_series *places)
 {
 	struct bench_timer timer = {.series = mirror == NULL ? s : NULL};
 	uint64_t rng = o->seed;
@@ -63,6 +88,8 @@ static bool move_rounds(struct field *f, const struct bench_options *o, char *mi
 		ok = move_chunk(f, &cookies[next], &timer, &ns);
 		if (ok && mirror != NULL)
 			bench_series_add(s, ns / MOVE_CHUNK, field_copy_again(f, mirror) / MOVE_CHUNK);
+		if (ok && mirror != NULL)
+			ok = copy_places(f, mirror, &cookies[(next + f->live / 2) % (f->live - MOVE_CHUNK)], &rng, places);
 		next += MOVE_CHUNK;
 		if (next + MOVE_CHUNK > f->live) { /* what was moved one after the other lies side by side: no longer random */
 			bench_shuffle(cookies, f->live, &rng);
@@ -77,7 +104,7 @@ static bool migrate_books(const struct bench_options *o)
 {
 	struct bench_series *s = bench_series_new("migrate_books");
 	struct field f;
-	bool ok = field_open(&f, "migrate_books", MOVE_FRAMES, false) && move_rounds(&f, o, NULL, s);
+	bool ok = field_open(&f, "migrate_books", MOVE_FRAMES, false) && move_rounds(&f, o, NULL, s, NULL);
 
 	finish(s);
 	return field_close(&f, ok);
@@ -91,7 +118,7 @@ static bool instr_migrate(const struct bench_options *o, size_t n)
 	struct field f;
 
 	all.operations = n;
-	bool ok = field_open(&f, "migrate", MOVE_FRAMES, false) && move_rounds(&f, &all, NULL, none);
+	bool ok = field_open(&f, "migrate", MOVE_FRAMES, false) && move_rounds(&f, &all, NULL, none, NULL);
 	bench_series_free(none);
 	return ok;
 }
@@ -103,24 +130,33 @@ static int by_size(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* The same with the content; what is left when the copies are taken off is given once a process, since one chunk's difference
- * says nothing. */
-static bool migrate_copy(const struct bench_options *o)
+/* The median of what the values are above their bases. */
+static double median_over(const struct bench_series *s)
 {
 	static double over[BENCH_SAMPLES];
+
+	for (size_t i = 0; i < s->nr; i++)
+		over[i] = s->value[i] - s->base[i];
+	qsort(over, s->nr, sizeof(over[0]), by_size);
+	return s->nr != 0 ? over[s->nr / 2] : 0;
+}
+
+/* The same with the content; what is left when the copies are taken off, and what the places differ by, is given once a process,
+ * since one chunk's difference says nothing. */
+static bool migrate_copy(const struct bench_options *o)
+{
 	struct bench_series *s = bench_series_new("migrate_copy"), *left = bench_series_new("migrate_frame_ns");
+	struct bench_series *places = bench_series_new("places");
 	char *mirror = bench_array(MOVE_FRAMES * FRAME);
 	struct field f;
 
 	memset(mirror, 1, MOVE_FRAMES * FRAME);
-	bool ok = field_open(&f, "migrate_copy", MOVE_FRAMES, true) && move_rounds(&f, o, mirror, s);
-	for (size_t i = 0; i < s->nr; i++)
-		over[i] = s->value[i] - s->base[i];
-	qsort(over, s->nr, sizeof(over[0]), by_size);
+	bool ok = field_open(&f, "migrate_copy", MOVE_FRAMES, true) && move_rounds(&f, o, mirror, s, places);
 	if (s->nr != 0)
-		bench_series_add(left, over[s->nr / 2], 0);
+		bench_series_add(left, median_over(s) - median_over(places), 0);
 	finish(s);
 	finish(left);
+	bench_series_free(places);
 	bench_array_free(mirror, MOVE_FRAMES * FRAME);
 	return field_close(&f, ok);
 }
