@@ -7,14 +7,26 @@
  */
 #include "bench.h"
 
+#ifdef BENCH_DEVICES
+#include <pfa/devices.h>
+#endif
 #include <pfa/pfa.h>
 #include <pfa/posix.h>
 #include <pfa/report.h>
 #include <pfa/stats.h>
 #include <pfa/walk.h>
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#ifndef SYS_process_madvise
+#define SYS_process_madvise 440
+#endif
+#define PIDFD_SELF (-10000) /* Linux 6.13 and later; the calling process */
 
 #define FRAME ((size_t)1 << BENCH_FRAME_SHIFT)
 #define DEVICE_FRAMES 65536u /* 256 MiB of memory */
@@ -25,7 +37,8 @@ struct told {
 	const char *row;
 	struct pfa_posix arena;
 	size_t frames, runs;   /* told */
-	char *pool;            /* NULL: the device does nothing */
+	struct pfa_device inner; /* report is NULL: the device does nothing */
+	char *pool;            /* what it returns to the kernel */
 	struct pfa_run run[DEVICE_RUNS];
 };
 
@@ -33,25 +46,20 @@ static int told_report(void *ctx, const struct pfa_run *runs, unsigned nr, unsig
 {
 	struct told *t = ctx;
 
-	(void)out_done;
 	for (unsigned i = 0; i < nr; i++) {
 		t->frames += runs[i].nr_frames;
-		if (t->pool == NULL) {
+		if (t->inner.report == NULL)
 			t->runs++;
-			continue;
-		}
-		if (t->runs < DEVICE_RUNS)
+		else if (t->runs < DEVICE_RUNS)
 			t->run[t->runs++] = runs[i];
-		if (madvise(t->pool + runs[i].first * FRAME, runs[i].nr_frames * FRAME, MADV_DONTNEED) != 0)
-			return PFA_EDEVICE;
 	}
-	return PFA_OK;
+	return t->inner.report == NULL ? PFA_OK : t->inner.report(t->inner.ctx, runs, nr, out_done);
 }
 
-static bool told_open(struct told *t, const char *row, size_t frames, bool pool, bool device)
+static bool told_open(struct told *t, const char *row, size_t frames, bool device)
 {
 	struct pfa_zone_config zone = {.size = sizeof(zone), .nr_frames = frames};
-	const struct pfa_device d = {.size = sizeof(d), .report = told_report, .ctx = t, .min_order = 9, .discards = pool};
+	const struct pfa_device d = {.size = sizeof(d), .report = told_report, .ctx = t, .min_order = 9};
 	struct pfa_config cfg;
 
 	memset(t, 0, sizeof(*t));
@@ -61,10 +69,8 @@ static bool told_open(struct told *t, const char *row, size_t frames, bool pool,
 	cfg.nr_zones = 1;
 	cfg.cache_high = PFA_EXPLICIT_0;
 	cfg.flags |= PFA_CONFIG_REPORTING;
-	if (pfa_posix_create(&t->arena, &cfg, pool ? 0 : PFA_POSIX_NO_POOL) != PFA_OK)
+	if (pfa_posix_create(&t->arena, &cfg, PFA_POSIX_NO_POOL) != PFA_OK)
 		return bench_fail(row, "%s", t->arena.why);
-	if (pool)
-		t->pool = t->arena.pool.base;
 	return !device || pfa_report_register(t->arena.pfa, &d) == PFA_OK || bench_fail(row, "no device");
 }
 
@@ -100,7 +106,7 @@ static bool report_block(const struct bench_options *o)
 	struct bench_series *s = bench_series_new("report_block"), *idle = bench_series_new("report_idle_64g");
 	struct told t;
 	double ns;
-	bool ok = told_open(&t, "report_block", o->frames_big, false, true);
+	bool ok = told_open(&t, "report_block", o->frames_big, true);
 
 	for (unsigned round = 0; ok && round < 4 * o->rounds; round++) {
 		ok = told_flush(&t, o->frames_big, &ns);
@@ -114,28 +120,142 @@ static bool report_block(const struct bench_options *o)
 	return told_close(&t, ok, true);
 }
 
-/* The same blocks by madvise() alone, of memory that was touched again in between. */
-static bool report_madvise(const struct bench_options *o)
+/* ---- the devices of pfa/devices.h ---------------------------------------------------------------------------------- */
+
+#ifdef BENCH_DEVICES
+
+#define DEVICE_BYTES (DEVICE_FRAMES * FRAME)
+#define HUGE_PAGE ((size_t)2 << 20)
+#define DEVICE_BATCH 32u /* ranges of a call: the capacity of a device */
+
+/* What is returned to the kernel, and how. */
+struct way {
+	const char *row;
+	enum pfa_discard_way way;
+	bool many, huge;
+};
+
+/* The memory: at a huge page, so that it can consist of them. */
+static bool pool_open(struct told *t, const struct way *w, void **map, int *fd)
 {
-	struct bench_series *s = bench_series_new("report_madvise");
-	struct told t;
-	double ns;
-	bool ok = told_open(&t, "report_madvise", DEVICE_FRAMES, true, true);
+	*fd = w->way == PFA_DISCARD_PUNCH ? (int)syscall(SYS_memfd_create, "bench", 0u) : -1;
+	if (w->way == PFA_DISCARD_PUNCH && (*fd < 0 || ftruncate(*fd, (off_t)DEVICE_BYTES) != 0))
+		return bench_fail(w->row, "no memfd");
+	*map = mmap(NULL, DEVICE_BYTES + HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (*map == MAP_FAILED)
+		return bench_fail(w->row, "no memory");
+	char *at = (char *)*map + (HUGE_PAGE - (uintptr_t)*map % HUGE_PAGE) % HUGE_PAGE;
+	int kind = *fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
+	if (mmap(at, DEVICE_BYTES, PROT_READ | PROT_WRITE, kind | MAP_FIXED, *fd, 0) == MAP_FAILED)
+		return bench_fail(w->row, "no memory");
+	if (*fd < 0)
+		(void)madvise(at, DEVICE_BYTES, w->huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE); /* a kernel may know neither */
+	t->pool = at;
+	return true;
+}
+
+/* The blocks of the last pass, without the library. */
+static bool raw_calls(const struct told *t, const struct way *w, int fd, bool many)
+{
+	int advice = w->way == PFA_DISCARD_FREE ? MADV_FREE : MADV_DONTNEED;
+	struct iovec iov[DEVICE_BATCH];
+	size_t nr = 0, bytes = 0;
+
+	for (size_t i = 0; i < t->runs; i++) {
+		void *at = t->pool + t->run[i].first * FRAME;
+		size_t size = t->run[i].nr_frames * FRAME;
+		if (w->way == PFA_DISCARD_PUNCH) {
+			if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(t->run[i].first * FRAME), (off_t)size) != 0)
+				return false;
+			continue;
+		}
+		if (!many) {
+			if (madvise(at, size, advice) != 0)
+				return false;
+			continue;
+		}
+		iov[nr++] = (struct iovec){at, size};
+		bytes += size;
+		if (nr < DEVICE_BATCH && i + 1 < t->runs)
+			continue;
+		if (syscall(SYS_process_madvise, PIDFD_SELF, iov, nr, advice, 0u) != (long)bytes)
+			return false;
+		nr = bytes = 0;
+	}
+	return true;
+}
+
+static bool way_rounds(const struct bench_options *o, struct told *t, const struct way *w, int fd, bool many, struct bench_series *s)
+{
+	double ns = 0, raw = 0;
+	bool ok = true;
 
 	for (unsigned round = 0; ok && round < 4 * o->rounds; round++) {
-		memset(t.pool, 1, DEVICE_FRAMES * FRAME);
-		ok = told_flush(&t, DEVICE_FRAMES, &ns);
-		memset(t.pool, 1, DEVICE_FRAMES * FRAME);
-		uint64_t start = bench_now();
-		for (size_t i = 0; ok && i < t.runs; i++)
-			ok = madvise(t.pool + t.run[i].first * FRAME, t.run[i].nr_frames * FRAME, MADV_DONTNEED) == 0;
-		double raw = (double)(bench_now() - start) - bench_clock_ns;
-		bench_series_add(s, ns / (double)t.runs, raw / (double)t.runs);
-		ok = ok && pfa_report_suspend(t.arena.pfa) == PFA_OK && pfa_report_resume(t.arena.pfa) == PFA_OK;
+		bool second = round % 2 == 0; /* by turns: the first pass tells what the blocks are */
+		for (unsigned turn = 0; ok && turn < 2; turn++) {
+			memset(t->pool, 1, DEVICE_BYTES);
+			if ((turn == 1) != second) {
+				ok = told_flush(t, DEVICE_FRAMES, &ns);
+				continue;
+			}
+			uint64_t start = bench_now();
+			ok = raw_calls(t, w, fd, many) || bench_fail(w->row, "the calls fail");
+			raw = (double)(bench_now() - start) - bench_clock_ns;
+		}
+		bench_series_add(s, ns / (double)t->runs, raw / (double)t->runs);
+		ok = ok && pfa_report_suspend(t->arena.pfa) == PFA_OK && pfa_report_resume(t->arena.pfa) == PFA_OK;
 	}
-	finish(s);
-	return told_close(&t, ok, true);
+	return ok;
 }
+
+/* Blocks told to a device, and the same calls alone, of memory that was touched again in between. */
+static bool report_way(const struct bench_options *o, const struct way *w)
+{
+	struct pfa_discard_config cfg = {.size = sizeof(cfg), .way = w->way, .pool_bytes = DEVICE_BYTES, .one_by_one = !w->many};
+	struct bench_series *s = bench_series_new(w->row);
+	struct pfa_discard_stats stats = {.many = false};
+	struct pfa_discard discard;
+	struct pfa_device device;
+	struct told t;
+	void *map = MAP_FAILED;
+	bool ok = told_open(&t, w->row, DEVICE_FRAMES, false), registered = false;
+
+	ok = ok && pool_open(&t, w, &map, &cfg.fd);
+	cfg.pool = t.pool;
+	ok = ok && (pfa_discard_init(&discard, &cfg) == PFA_OK || bench_fail(w->row, "no device"));
+	if (ok) {
+		pfa_discard_stats_get(&discard, &stats);
+		pfa_discard_device(&discard, &device);
+		t.inner = device;
+		device.report = told_report;
+		device.ctx = &t;
+		ok = registered = pfa_report_register(t.arena.pfa, &device) == PFA_OK || bench_fail(w->row, "not registered");
+	}
+	ok = ok && way_rounds(o, &t, w, cfg.fd, stats.many, s);
+	finish(s);
+	ok = told_close(&t, ok, registered);
+	if (map != MAP_FAILED)
+		(void)munmap(map, DEVICE_BYTES + HUGE_PAGE);
+	if (cfg.fd >= 0)
+		(void)close(cfg.fd);
+	return ok;
+}
+
+#define WAY(name, how, in_batches, of_huge_pages)                                                                     \
+	static bool name(const struct bench_options *o)                                                               \
+	{                                                                                                             \
+		static const struct way w = {#name, how, in_batches, of_huge_pages};                                  \
+		return report_way(o, &w);                                                                             \
+	}
+WAY(report_madvise, PFA_DISCARD_DONTNEED, false, false)
+WAY(report_madvise_huge, PFA_DISCARD_DONTNEED, false, true)
+WAY(report_lazy, PFA_DISCARD_FREE, false, false)
+WAY(report_lazy_huge, PFA_DISCARD_FREE, false, true)
+WAY(report_batch, PFA_DISCARD_DONTNEED, true, false)
+WAY(report_batch_huge, PFA_DISCARD_DONTNEED, true, true)
+WAY(report_punch, PFA_DISCARD_PUNCH, false, false)
+
+#endif
 
 /* ---- the walk ------------------------------------------------------------------------------------------------------ */
 
@@ -171,7 +291,7 @@ static bool walk_half(const struct bench_options *o)
 	uint64_t rng = o->seed;
 	struct told t;
 	size_t nr = 0;
-	bool ok = told_open(&t, "walk_half", frames, false, false);
+	bool ok = told_open(&t, "walk_half", frames, false);
 
 	while (ok && nr < frames && pfa_alloc(t.arena.pfa, 0, PFA_MOVABLE, &taken[nr]) == PFA_OK)
 		nr++;
@@ -190,7 +310,7 @@ static bool walk_free(const struct bench_options *o)
 {
 	struct bench_series *s = bench_series_new("walk_free");
 	struct told t;
-	bool ok = told_open(&t, "walk_free", o->frames_small, false, false) && walk_rounds(&t, o, o->frames_small, s);
+	bool ok = told_open(&t, "walk_free", o->frames_small, false) && walk_rounds(&t, o, o->frames_small, s);
 
 	finish(s);
 	return told_close(&t, ok, false);
@@ -198,7 +318,15 @@ static bool walk_free(const struct bench_options *o)
 
 static const struct bench_workload workloads[] = {
 	{"report_block", "report_block report_idle_64g", 0, report_block, NULL},
+#ifdef BENCH_DEVICES
 	{"report_madvise", "report_madvise", 0, report_madvise, NULL},
+	{"report_madvise_huge", "report_madvise_huge", 0, report_madvise_huge, NULL},
+	{"report_lazy", "report_lazy", 0, report_lazy, NULL},
+	{"report_lazy_huge", "report_lazy_huge", 0, report_lazy_huge, NULL},
+	{"report_batch", "report_batch", 0, report_batch, NULL},
+	{"report_batch_huge", "report_batch_huge", 0, report_batch_huge, NULL},
+	{"report_punch", "report_punch", 0, report_punch, NULL},
+#endif
 	{"walk_half", "walk_half", 0, walk_half, NULL},
 	{"walk_free", "walk_free", 0, walk_free, NULL},
 };
