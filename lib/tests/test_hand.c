@@ -54,7 +54,7 @@ static void see_what_is_away(struct scripted *sc, enum scripted_op op, uint64_t 
 static unsigned move_all(struct rig *rig, enum pfa_migrate_mode mode, uint32_t flags, unsigned nr, int other)
 {
 	struct pfa_dest dest = { .size = sizeof(dest), .mode = mode, .flags = flags };
-	pfa_pfn heads[NR], before[NR];
+	pfa_pfn heads[NR] = {0}, before[NR];
 	int results[NR];
 	unsigned moved = 0;
 	for (unsigned i = 0; i < nr; i++)
