@@ -49,7 +49,7 @@ static int evac_prepare(struct pfai_evacuation *e)
 	e->dest = (struct pfa_dest){ .size = sizeof(e->dest), .mode = PFA_MIGRATE_SYNC, .flags = PFA_MOVABLE | PFA_ZONE(e->z->id) };
 	e->call = (struct pfai_migration){ .dest = &e->dest, .move.function = e->function };
 	int result = pfai_request_parse(e->p, &e->call.rq, 0, e->dest.flags, e->function);
-	e->moves = result == PFA_OK && pfai_migration_begin(e->p, &e->call, false); /* no hand: what was moved must be free at once */
+	e->moves = result == PFA_OK && pfai_migration_begin(e->p, &e->call, true);
 	return e->moves ? PFA_OK : PFA_EBUSY;
 }
 
@@ -60,12 +60,26 @@ void pfai_evacuation_end(struct pfai_evacuation *e)
 	e->moves = false;
 }
 
-static int evac_move(struct pfai_evacuation *e, size_t rel)
+/* The block at rel is not to be moved. It may be gone since it was found, with what was moved before it. */
+static int evac_stays(struct pfai_evacuation *e, size_t rel)
 {
+	switch (evac_byte(e, rel) & PFAI_STATE_MASK) {
+	case PFAI_MOVABLE:
+		return evac_blocked(e, rel, evac_reason(e, rel), PFA_EBUSY);
+	case PFAI_HEAD:
+		return evac_blocked(e, rel, PFA_BLOCKER_UNMOVABLE, PFA_EBUSY);
+	default:
+		return PFA_OK; /* free, or soon: the last look will see */
+	}
+}
+
+/* The first of these blocks, after which `more` are to be moved. */
+static int evac_move(struct pfai_evacuation *e, const pfa_pfn heads[], size_t more)
+{
+	size_t rel = heads[0] - e->z->origin;
 	if (evac_prepare(e) != PFA_OK)
 		return evac_blocked(e, rel, PFA_BLOCKER_BUSY, PFA_EBUSY);
-	pfa_pfn head = e->z->origin + rel;
-	int result = pfai_migrate_block(e->p, &head, 0, &e->call);
+	int result = pfai_migrate_block(e->p, heads, more, &e->call);
 	switch (result) {
 	case PFA_OK:
 	case PFA_ESTOP: /* released: free, or as soon as its last pin is gone, which the last look will see */
@@ -77,11 +91,33 @@ static int evac_move(struct pfai_evacuation *e, size_t rel)
 	case PFA_EAGAIN:
 		return evac_blocked(e, rel, PFA_BLOCKER_REFUSED, PFA_EBUSY);
 	default:
-		return evac_blocked(e, rel, evac_reason(e, rel), PFA_EBUSY);
+		return evac_stays(e, rel);
 	}
 }
 
-/* The frame at rel, where a block begins or none is. look: nothing is to be moved. */
+/* Moves what was found, up to the first that stays. */
+static int evac_group(struct pfai_evacuation *e)
+{
+	unsigned nr = e->nr_heads;
+	int result = PFA_OK;
+	e->nr_heads = 0;
+	for (unsigned i = 0; i < nr && result == PFA_OK; i++)
+		result = evac_move(e, e->heads + i, nr - i - 1);
+	return result;
+}
+
+/* A walk has ended so: what it found last is moved, and what has moved is free. What stays of that lies before what ended it. */
+static int evac_finish(struct pfai_evacuation *e, int result)
+{
+	int moved = evac_group(e);
+	if (moved != PFA_OK)
+		result = moved;
+	if (e->moves && pfai_hand_empty(e->p, &e->call.hand) != PFA_OK)
+		result = evac_blocked(e, e->z->start - e->z->origin, PFA_BLOCKER_CORRUPT, PFA_ECORRUPT);
+	return result;
+}
+
+/* The frame at rel, where a block begins or none is. look: nothing is to be moved; else what can be is moved, or will be with others. */
 static int evac_one(struct pfai_evacuation *e, size_t rel, uint8_t byte, bool look)
 {
 	bool fixed = e->flags & (PFA_NOMIGRATE | PFA_NOWAIT);
@@ -89,7 +125,10 @@ static int evac_one(struct pfai_evacuation *e, size_t rel, uint8_t byte, bool lo
 	case PFAI_MOVABLE:
 		if (fixed)
 			return evac_blocked(e, rel, PFA_BLOCKER_MOVABLE, PFA_EAGAIN);
-		return look ? PFA_OK : evac_move(e, rel);
+		if (look)
+			return PFA_OK;
+		e->heads[e->nr_heads++] = e->z->origin + rel;
+		return e->nr_heads == PFAI_EVACUATION_GROUP ? evac_group(e) : PFA_OK;
 	case PFAI_HEAD:
 		return evac_blocked(e, rel, PFA_BLOCKER_UNMOVABLE, PFA_EBUSY);
 	case 0:
@@ -123,7 +162,7 @@ int pfai_evacuable(struct pfai_evacuation *e, size_t lo, size_t hi)
 
 int pfai_evacuate(struct pfai_evacuation *e, size_t lo, size_t hi)
 {
-	return evac_walk(e, lo, hi, false);
+	return evac_finish(e, evac_walk(e, lo, hi, false));
 }
 
 /* Where the block begins that has the frames on both sides of rel; rel: there is none. */
@@ -138,7 +177,7 @@ static size_t evac_edge(const struct pfai_evacuation *e, size_t rel)
 int pfai_evacuate_edge(struct pfai_evacuation *e, size_t rel)
 {
 	size_t head = evac_edge(e, rel);
-	return head < rel ? evac_one(e, head, evac_byte(e, head), false) : PFA_OK;
+	return head < rel ? evac_finish(e, evac_one(e, head, evac_byte(e, head), false)) : PFA_OK;
 }
 
 /* A frame that is not free after all that could be done. */

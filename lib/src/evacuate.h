@@ -10,6 +10,9 @@
 
 #include "migrate.h"
 
+/* Blocks that are found before the first of them is moved: its move asks for the content of the next, and for places for all. */
+#define PFAI_EVACUATION_GROUP 64u
+
 struct pfai_evacuation {
 	struct pfa *p;
 	struct pfai_zone *z;
@@ -22,6 +25,8 @@ struct pfai_evacuation {
 	bool moves;           /* `call` is prepared */
 	struct pfa_dest dest;
 	struct pfai_migration call;
+	pfa_pfn heads[PFAI_EVACUATION_GROUP]; /* to be moved, lowest first */
+	unsigned nr_heads;
 };
 
 /* Is there anything in rels [lo, hi) that will not go, and cannot be moved? Nothing is moved yet. @return as pfai_evacuate(). */
