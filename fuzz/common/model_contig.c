@@ -166,15 +166,21 @@ struct model_answer model_holders(const struct model *m, unsigned zone, pfa_pfn 
 	return model_blocked(zone, PFA_OK, PFA_BLOCKER_NONE, start);
 }
 
-struct model_answer model_expect_contig(const struct model *m, pfa_pfn start, pfa_pfn end, uint32_t flags)
+pfa_pfn model_first(const struct model *m, unsigned zone, pfa_pfn at, pfa_pfn end, unsigned states, bool in)
 {
-	struct model_answer a = model_expect_bounds(m, start, end);
+	const struct model_zone *z = &m->zone[zone];
+
+	while (at < end && ((states >> m->state[z->base + (at - z->start)] & 1u) != 0) != in)
+		at++;
+	return at;
+}
+
+struct model_answer model_expect_emptied(const struct model *m, unsigned zone, pfa_pfn start, pfa_pfn end, uint32_t flags, unsigned passed)
+{
+	struct model_answer a;
 	bool loose = false;
 
-	if (a.code == PFA_EINVAL || a.code == PFA_ERANGE)
-		return a;
-	const unsigned zone = a.zone;
-	for (pfa_pfn at = start, next; at < end; at = next) {
+	for (pfa_pfn at = model_first(m, zone, start, end, passed, false), next; at < end; at = model_first(m, zone, next, end, passed, false)) {
 		a = model_look(m, zone, at, model_fixed(flags), &next);
 		loose |= a.loose;
 		if (a.code != PFA_OK && !a.loose) {
@@ -187,6 +193,13 @@ struct model_answer model_expect_contig(const struct model *m, pfa_pfn start, pf
 		a = model_blocked(zone, PFA_EBUSY, PFA_BLOCKER_BAD, start);
 	a.loose = loose;
 	return a;
+}
+
+struct model_answer model_expect_contig(const struct model *m, pfa_pfn start, pfa_pfn end, uint32_t flags)
+{
+	const struct model_answer a = model_expect_bounds(m, start, end);
+
+	return a.code == PFA_EINVAL || a.code == PFA_ERANGE ? a : model_expect_emptied(m, a.zone, start, end, flags, 0);
 }
 
 struct model_answer model_expect_left(const struct model *m, const struct model_movables *mm, pfa_pfn start, pfa_pfn end)

@@ -29,6 +29,10 @@ struct model_answer model_blocked(unsigned zone, int code, enum pfa_blocker_reas
 struct model_answer model_look(const struct model *m, unsigned zone, pfa_pfn pfn, bool fixed, pfa_pfn *next);
 struct model_answer model_holders(const struct model *m, unsigned zone, pfa_pfn start, pfa_pfn end, bool cma);
 bool model_fixed(uint32_t flags);
+/* The first frame of [at, end), which is in the zone, in one of these states (a set of enum model_state), or in none; end: there is none. */
+pfa_pfn model_first(const struct model *m, unsigned zone, pfa_pfn at, pfa_pfn end, unsigned states, bool in);
+/* What is in the way of emptying a range of the zone for good, but for frames in the states that are passed over; then who holds it. */
+struct model_answer model_expect_emptied(const struct model *m, unsigned zone, pfa_pfn start, pfa_pfn end, uint32_t flags, unsigned passed);
 pfa_pfn model_next_pb(const struct model *m, pfa_pfn pfn);
 /* Is the range one of a zone? */
 struct model_answer model_expect_bounds(const struct model *m, pfa_pfn start, pfa_pfn end);

@@ -7,16 +7,6 @@
 
 /* ---- frames that come and go --------------------------------------------------------------------------------------- */
 
-/* The first frame of [at, end) in one of these states (a set), or not; end: none. */
-static pfa_pfn plug_first(const struct model *m, unsigned zone, pfa_pfn at, pfa_pfn end, unsigned states, bool in)
-{
-	const struct model_zone *z = &m->zone[zone];
-
-	while (at < end && ((states >> m->state[z->base + (at - z->start)] & 1u) != 0) != in)
-		at++;
-	return at;
-}
-
 /* What offlining passes over. */
 static unsigned plug_passed(uint32_t flags)
 {
@@ -28,32 +18,16 @@ static struct model_answer plug_bounds(const struct model *m, pfa_pfn start, pfa
 {
 	const struct model_answer a = model_expect_bounds(m, start, end);
 
-	if (a.code == PFA_OK && plug_first(m, a.zone, start, end, 1u << MODEL_ABSENT, false) == end)
+	if (a.code == PFA_OK && model_first(m, a.zone, start, end, 1u << MODEL_ABSENT, false) == end)
 		return model_blocked(a.zone, PFA_ERANGE, PFA_BLOCKER_RANGE, start);
 	return a;
 }
 
 struct model_answer model_expect_offline(const struct model *m, pfa_pfn start, pfa_pfn end, uint32_t flags)
 {
-	struct model_answer a = plug_bounds(m, start, end);
-	const unsigned zone = a.zone, passed = plug_passed(flags);
-	bool loose = false;
+	const struct model_answer a = plug_bounds(m, start, end);
 
-	if (a.code != PFA_OK)
-		return a;
-	for (pfa_pfn at = plug_first(m, zone, start, end, passed, false), next; at < end; at = plug_first(m, zone, next, end, passed, false)) {
-		a = model_look(m, zone, at, model_fixed(flags), &next);
-		loose |= a.loose;
-		if (a.code != PFA_OK && !a.loose) {
-			a.loose = loose;
-			return a;
-		}
-	}
-	a = model_holders(m, zone, start, end, (flags & PFA_CMA) != 0);
-	if (a.code == PFA_OK && loose)
-		a = model_blocked(zone, PFA_EBUSY, PFA_BLOCKER_BAD, start);
-	a.loose = loose;
-	return a;
+	return a.code == PFA_OK ? model_expect_emptied(m, a.zone, start, end, flags, plug_passed(flags)) : a;
 }
 
 struct model_answer model_expect_offline_left(const struct model *m, const struct model_movables *mm, pfa_pfn start, pfa_pfn end, uint32_t flags)
@@ -61,10 +35,10 @@ struct model_answer model_expect_offline_left(const struct model *m, const struc
 	const unsigned zone = model_expect_bounds(m, start, end).zone, passed = plug_passed(flags);
 	struct model_answer a = model_blocked(zone, PFA_OK, PFA_BLOCKER_NONE, start);
 
-	for (pfa_pfn at = plug_first(m, zone, start, end, passed, false); at < end && a.code == PFA_OK;) {
-		const pfa_pfn stop = plug_first(m, zone, at, end, passed, true);
+	for (pfa_pfn at = model_first(m, zone, start, end, passed, false); at < end && a.code == PFA_OK;) {
+		const pfa_pfn stop = model_first(m, zone, at, end, passed, true);
 		a = model_expect_left(m, mm, at, stop);
-		at = plug_first(m, zone, stop, end, passed, false);
+		at = model_first(m, zone, stop, end, passed, false);
 	}
 	return a;
 }
@@ -82,7 +56,7 @@ static struct model_answer plug_only(const struct model *m, struct model_answer 
 	if (a.code == PFA_OK)
 		a = model_holders(m, a.zone, start, end, true);
 	if (a.code == PFA_OK) {
-		const pfa_pfn first = plug_first(m, a.zone, start, end, states, false);
+		const pfa_pfn first = model_first(m, a.zone, start, end, states, false);
 		if (first < end)
 			return model_blocked(a.zone, PFA_EBUSY, PFA_BLOCKER_PRESENT, first);
 	}
