@@ -230,8 +230,13 @@ static void record_on_stop(int signal)
 }
 
 #if SOAK_ASAN || SOAK_TSAN
+#define RECORD_LAST_SECONDS 20u /* a whole report takes less than one, on a loaded machine too */
+
 static void record_on_death(void)
 {
+	/* ThreadSanitizer calls this with locks of its own held, which what is called here may wait for, for ever. Its report has been
+	 * written: so the process is killed rather than kept, if it is not done by then. */
+	alarm(RECORD_LAST_SECONDS);
 	soak_fail("sanitizer", "a sanitizer's report, see above");
 }
 #endif
