@@ -60,13 +60,16 @@ static inline pfai_word pfai_fold(pfai_word w, unsigned order)
 	return w;
 }
 
-/* The order of the largest aligned block of set bits in w, which are neither none nor all: without a branch, since where it ends
- * cannot be predicted. */
+/* The order of the largest aligned block of set bits in w, which are neither none nor all. Whether there are pairs is much the same for
+ * all words of a zone that is nearly full, or nearly empty; beyond that no branch asks, since where it ends cannot be predicted. */
 static inline unsigned pfai_fold_order(pfai_word w)
 {
-	pfai_word pairs = pfai_fold_step(w, 0), fours = pfai_fold_step(pairs, 1), eights = pfai_fold_step(fours, 2);
+	pfai_word pairs = pfai_fold_step(w, 0);
+	if (!pairs)
+		return 0;
+	pfai_word fours = pfai_fold_step(pairs, 1), eights = pfai_fold_step(fours, 2);
 	pfai_word sixteens = pfai_fold_step(eights, 3), rest = PFAI_WORD_SHIFT == 6 ? pfai_fold_step(sixteens, 4) : 0;
-	return (unsigned)(pairs != 0) + (fours != 0) + (eights != 0) + (sixteens != 0) + (rest != 0);
+	return 1u + (fours != 0) + (eights != 0) + (sixteens != 0) + (rest != 0);
 }
 
 /* Sets or clears bits [first, first + nr) of a map. O(nr / word bits). */

@@ -15,6 +15,7 @@
 /* The value is worked out here once and kept: the compiler knows no more how, so that it cannot keep its parts instead. */
 #define pfai_in_register(value) __asm__("" : "+r"(value))
 #define pfai_prefetch(at) __builtin_prefetch(at)
+#define pfai_prefetch_once(at) __builtin_prefetch(at, 0, 0) /* read once, and not worth the place of what is in the caches */
 #define PFAI_COLD __attribute__((noinline, cold))
 #define PFAI_ALWAYS_INLINE static inline __attribute__((always_inline))
 

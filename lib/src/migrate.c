@@ -106,7 +106,7 @@ static int move_unlock(struct pfa *p, struct pfai_move *m, int result)
 
 static inline int move_ask(struct pfa *p, struct pfai_move *m, const struct pfai_entry *src)
 {
-	const struct pfai_owner *o = move_owner(p, src);
+	const struct pfai_owner *o = m->owner = move_owner(p, src);
 	pfai_op_enter(p, m->slot, m->self);
 	int said = o->ops.isolate(o->ctx, p->base + m->src, m->order, src->cookie, m->mode);
 	pfai_op_leave(p, m->slot);
@@ -297,7 +297,7 @@ PFAI_ALWAYS_INLINE void move_ahead(const struct pfa *p, const struct pfai_move *
 	const unsigned char *next = pfai_frame_at(p, p->base + m->ahead);
 	size_t frame = (size_t)1 << p->frame_shift, bytes = frame < MIGRATE_AHEAD_BYTES ? frame : MIGRATE_AHEAD_BYTES;
 	for (size_t at = 0; at < bytes; at += MIGRATE_LINE)
-		pfai_prefetch(next + at);
+		pfai_prefetch_once(next + at);
 	if (m->hand && pfai_hand_has(m->hand, m->order)) /* for its address alone: to translate it takes as long as memory does */
 		pfai_prefetch(pfai_frame_at(p, p->base + m->hand->offset[m->hand->at]));
 }
@@ -305,7 +305,7 @@ PFAI_ALWAYS_INLINE void move_ahead(const struct pfa *p, const struct pfai_move *
 /* Calls migrate() once. Both are locked. */
 PFAI_ALWAYS_INLINE int move_once(struct pfa *p, struct pfai_move *m, const struct pfai_entry *src)
 {
-	const struct pfai_owner *o = move_owner(p, src);
+	const struct pfai_owner *o = m->owner;
 	pfai_op_enter(p, m->slot, m->self);
 	int said = o->ops.migrate(o->ctx, p->base + m->dst, p->base + m->src, m->order, src->cookie, m->mode);
 	pfai_op_leave(p, m->slot);
@@ -472,7 +472,7 @@ static inline void migrate_next(const struct pfa *p, struct pfai_migration *call
 		m->ahead = heads[MIGRATE_AHEAD] - p->base;
 }
 
-int pfai_migrate_block(struct pfa *p, const pfa_pfn heads[], size_t more, struct pfai_migration *call)
+PFAI_ALWAYS_INLINE int migrate_block(struct pfa *p, const pfa_pfn heads[], size_t more, struct pfai_migration *call)
 {
 	struct pfai_move *m = &call->move;
 	migrate_next(p, call, heads, more);
@@ -500,6 +500,11 @@ int pfai_migrate_block(struct pfa *p, const pfa_pfn heads[], size_t more, struct
 	return result;
 }
 
+int pfai_migrate_block(struct pfa *p, const pfa_pfn heads[], size_t more, struct pfai_migration *call)
+{
+	return migrate_block(p, heads, more, call);
+}
+
 bool pfai_migration_begin(struct pfa *p, struct pfai_migration *call, bool many)
 {
 	struct pfai_move *m = &call->move;
@@ -524,7 +529,7 @@ int pfa_migrate(struct pfa *p, const pfa_pfn heads[], size_t nr, const struct pf
 		return PFA_EINVAL;
 	bool mover = pfai_migration_begin(p, &call, nr > 1);
 	for (size_t i = 0; i < nr; i++) {
-		out_results[i] = mover ? pfai_migrate_block(p, heads + i, nr - i - 1, &call) : PFA_EBUSY;
+		out_results[i] = mover ? migrate_block(p, heads + i, nr - i - 1, &call) : PFA_EBUSY;
 		if (out_results[i] != PFA_OK)
 			result = PFA_EAGAIN;
 	}

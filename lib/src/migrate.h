@@ -16,6 +16,7 @@ struct pfai_move {
 	enum pfa_migrate_mode mode;
 	struct pfai_hand *hand;       /* NULL, or who gives the source back when it has moved */
 	struct pfai_request *capture; /* NULL, or a request that takes what becomes free when the block has moved */
+	const struct pfai_owner *owner; /* src's, who does not change while it is isolated */
 	bool held;            /* src is isolated, and its page lock is still the mover's */
 	bool counted;         /* src counts as isolated, since the mover has given its page lock up */
 	bool taken;           /* dst is FREEING, from the hand; else it is HEAD */

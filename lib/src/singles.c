@@ -7,9 +7,15 @@ PFAI_ALWAYS_INLINE unsigned singles_of_leaf(pfai_word *words, unsigned nr_words,
 {
 	uint32_t open = 0;
 	unsigned got = 0;
-	/* Where the frame is nobody can predict, so no branch asks. */
-	for (unsigned i = nr_words; i--;)
-		open += open + (words[i] < PFAI_ONES);
+	/* Where the frame is nobody can predict, so no branch asks; a leaf has 1, 2, or a multiple of 4 words. */
+	const pfai_word *at = words + nr_words;
+	for (; at - words >= 4; at -= 4) {
+		unsigned high = 2u * (at[-1] != PFAI_ONES) + (at[-2] != PFAI_ONES);
+		unsigned low = 2u * (at[-3] != PFAI_ONES) + (at[-4] != PFAI_ONES);
+		open = open << 4 | high << 2 | low;
+	}
+	while (at > words)
+		open += open + (*--at != PFAI_ONES);
 	while (open && got < want) {
 		unsigned i = pfai_ctz32(open);
 		pfai_word used = words[i];

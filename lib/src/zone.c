@@ -39,7 +39,8 @@ void pfai_zone_mark_corrupt(struct pfai_zone *z, enum pfai_damage damage)
 
 static inline void index_add(const struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order, size_t i)
 {
-	(void)pfai_zone_must(p, z, !pfai_bitset_test(pfai_set_at(z, code, order), i));
+	if (pfai_level(p, 2))
+		(void)pfai_zone_must(p, z, !pfai_bitset_test(pfai_set_at(z, code, order), i));
 	pfai_bitset_add(pfai_set_at(z, code, order), pfai_set_bits(p, z, order), i);
 	z->st->nonempty[code] |= 1u << order;
 }
@@ -51,7 +52,8 @@ void pfai_index_add(const struct pfa *p, struct pfai_zone *z, unsigned code, uns
 
 static inline void index_del(const struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order, size_t i)
 {
-	(void)pfai_zone_must(p, z, pfai_bitset_test(pfai_set_at(z, code, order), i));
+	if (pfai_level(p, 2))
+		(void)pfai_zone_must(p, z, pfai_bitset_test(pfai_set_at(z, code, order), i));
 	if (pfai_bitset_del(pfai_set_at(z, code, order), pfai_set_bits(p, z, order), i))
 		z->st->nonempty[code] &= ~(1u << order);
 }
