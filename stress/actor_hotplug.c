@@ -14,8 +14,6 @@
 
 #include <string.h>
 
-#define HOTPLUG_ID 0xFFAu /* in stamps; nobody's in the shadow */
-
 enum hotplug_state { HOTPLUG_NONE, HOTPLUG_ONLINE, HOTPLUG_OFFLINE, HOTPLUG_REMOVED };
 
 /* A thread's range. The other threads look at claimed, first and nr, which change under hotplug_mutex; the rest is the thread's. */
@@ -94,7 +92,7 @@ static void hotplug_write(struct soak_slot *slot, struct hotplug *h)
 		return;
 	soak_shadow_poison(h->first, h->nr, false);
 	slot->generation = (slot->generation + 1) & 0xFFFFF;
-	h->tag = HOTPLUG_ID << 20 | slot->generation;
+	h->tag = SOAK_PLUG_ID << 20 | slot->generation;
 	for (size_t i = 0; i < h->nr; i++)
 		if (!hotplug_absent(h->first + i))
 			soak_stamp(h->first + i, h->tag);

@@ -333,6 +333,7 @@ struct soak_geometry {
 #define SOAK_DEST_ID 0xFFCu   /* a destination that nobody uses yet */
 #define SOAK_BALLOON_ID 0xFFBu
 #define SOAK_DEVICE_ID 0xFFAu /* the host that is told of free frames */
+#define SOAK_PLUG_ID 0xFF9u   /* in stamps only: of frames that are offline */
 
 #define SOAK_ABSENT 0xFFu
 #define SOAK_IN_CMA 0x80u

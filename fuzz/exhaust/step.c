@@ -278,6 +278,13 @@ static bool apply_split(struct ex_machine *m, struct ex_op op)
 	return m->code == PFA_OK || ex_broken(m, "a legal split is refused", 0, (size_t)(unsigned)-m->code);
 }
 
+/* A range was not had, and may not be: because of what is in the way, or for want of places to move it to; there is no other reason. */
+static bool range_refused(struct ex_machine *m)
+{
+	return m->code == PFA_EBUSY || m->code == PFA_ENOMEM ||
+	       ex_broken(m, "I11 a range is refused with another code than EBUSY, ENOMEM", 0, (size_t)(unsigned)-m->code);
+}
+
 static bool apply_isolate(struct ex_machine *m, struct ex_op op)
 {
 	const unsigned pb = 1u << m->p->config.pageblock_order;
@@ -291,9 +298,10 @@ static bool apply_isolate(struct ex_machine *m, struct ex_op op)
 	m->code = pfa_isolate_range(m->pfa, m->base + start, m->base + end, 0, &token, NULL);
 	if (m->code == PFA_OK && (taken || !token))
 		return ex_broken(m, "I4 what is held is held again", 0, token);
+	if (m->code != PFA_OK && (taken || m->answer || m->p->config.max_order > m->p->config.pageblock_order))
+		return range_refused(m);
 	if (m->code != PFA_OK)
-		return taken || m->answer || m->p->config.max_order > m->p->config.pageblock_order ||
-		       ex_broken(m, "I11 what nothing is in the way of cannot be isolated", 0, (size_t)(unsigned)-m->code);
+		return ex_broken(m, "I11 what nothing is in the way of cannot be isolated", 0, (size_t)(unsigned)-m->code);
 	for (; i && m->w.hold[i - 1].start > start; i--)
 		m->w.hold[i] = m->w.hold[i - 1];
 	m->w.hold[i] = (struct ex_hold){ (uint16_t)start, (uint16_t)end, token };
@@ -324,7 +332,7 @@ static bool apply_contig(struct ex_machine *m, struct ex_op op)
 
 	m->code = pfa_alloc_contig_range(m->pfa, m->base + op.at, m->base + op.at + op.nr, 0, NULL);
 	if (m->code != PFA_OK)
-		return !must || ex_broken(m, "I11 a range that is free cannot be had", 0, (size_t)(unsigned)-m->code);
+		return must ? ex_broken(m, "I11 a range that is free cannot be had", 0, (size_t)(unsigned)-m->code) : range_refused(m);
 	for (unsigned i = 0; i < op.nr; i++)
 		if (!map_grant(m, m->base + op.at + i, 0, zone, EX_HEAD))
 			return false;
@@ -420,7 +428,7 @@ static bool judge_frame(struct ex_machine *m, unsigned at)
 
 bool ex_judge_state(struct ex_machine *m)
 {
-	struct pfa_violation v;
+	struct pfa_violation v = {0};
 	struct pfa_zone_stats z;
 	size_t owned = 0, allocated = 0, sum = 0;
 

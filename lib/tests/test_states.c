@@ -120,7 +120,7 @@ static void look_at_types(void *ctx, struct pfa *p, unsigned zone)
 	const struct pfai_zone *z = &p->zones[zone];
 	(void)ctx;
 	for (size_t i = 0; i < z->nr_pb; i++) {
-		MUST_EQ(z->pb[i].holder, 0); /* nothing holds pageblocks yet */
+		MUST_EQ(z->pb[i].holder, 0); /* nothing that runs here holds pageblocks */
 		if (z->pb[i].code != types[zone][i])
 			note(TYPE, types[zone][i], z->pb[i].code);
 		types[zone][i] = z->pb[i].code;

@@ -211,7 +211,7 @@ static bool way_rounds(const struct bench_options *o, struct told *t, const stru
 /* Blocks told to a device, and the same calls alone, of memory that was touched again in between. */
 static bool report_way(const struct bench_options *o, const struct way *w)
 {
-	struct pfa_discard_config cfg = {.size = sizeof(cfg), .way = w->way, .pool_bytes = DEVICE_BYTES, .one_by_one = !w->many};
+	struct pfa_discard_config cfg = {.size = sizeof(cfg), .way = w->way, .pool_bytes = DEVICE_BYTES, .fd = -1, .one_by_one = !w->many};
 	struct bench_series *s = bench_series_new(w->row);
 	struct pfa_discard_stats stats = {.many = false};
 	struct pfa_discard discard;
