@@ -469,6 +469,21 @@ static void test_damaged_midway(void **state)
 	}
 }
 
+/* Damage that is met when what was moved away is freed: told as such, with a hand or, as at level 3, without. */
+static void test_damaged_moved(void **state)
+{
+	struct pfa_blocker why;
+	(void)state;
+	if (rig_level < 2) /* which does not look at it */
+		return;
+	base(PFA_EXPLICIT_0, FRAMES);
+	const pfa_pfn at = s.blocks[scripted_take(&s, 2)].at;
+	*rig_frame_byte(&rig, at + 1) = 0; /* as if free, in the midst of the block */
+	EXPECT(pfa_alloc_contig_range, PFA_ECORRUPT, rig.pfa, at, at + 4, 0, &why);
+	assert_int_equal(why.reason, PFA_BLOCKER_CORRUPT);
+	rig_drop(&rig);
+}
+
 /* Who holds what outlives a repair: the index knows it, or the route; a holder that neither knows does not. */
 static void test_repaired(void **state)
 {
@@ -515,6 +530,7 @@ static const struct unit_test tests[] = {
 	TEST(test_search_zones),
 	TEST(test_damaged),
 	TEST(test_damaged_midway),
+	TEST(test_damaged_moved),
 	TEST(test_repaired),
 	TEST_CONTENT(test_zeroed, "zeroing"),
 };
