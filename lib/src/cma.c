@@ -186,18 +186,23 @@ static int cma_unmake(struct pfa *p, struct pfai_cma *a)
 	const uint32_t generation = pfai_load_relaxed(&a->use) >> CMA_GENERATION_SHIFT << CMA_GENERATION_SHIFT;
 	const uint32_t alone = generation | PFAI_CMA_LIVE | 1u;
 	struct pfai_hold h;
+	if (pfai_load_relaxed(&a->use) != alone || pfai_load_relaxed(&a->granted))
+		return PFA_EBUSY; /* before its pageblocks are held, which those who use it would meet */
 	if (!pfai_hold_begin(p, &h, a->run.first, a->run.first + a->run.nr_frames))
 		return PFA_ECORRUPT;
 	int result = pfai_load_relaxed(&h.z->st->corrupt) ? PFA_ECORRUPT : pfai_hold(p, &h, true);
 	if (result != PFA_OK)
 		return result;
-	/* While all of it is held nobody is granted anything: who is in the area may only still have to count what he took before. So what is
-	 * granted does not become more once nobody else is in it, and the area is live until it is certain that it ends. */
-	if (pfai_load_acquire(&a->use) == alone && !pfai_load_relaxed(&a->granted) &&
-	    pfai_cas32(&a->use, alone, generation | PFAI_CMA_BUSY))
-		cma_retype(p, &h, PFAI_CODE_MOVABLE);
-	else
+	/* While all of it is held nobody is granted anything, so the area is live until it is all but certain that it ends. A release that is
+	 * refused counts its frames again, so what is granted is looked at once more when nobody can come in. */
+	if (pfai_load_relaxed(&a->granted) || !pfai_cas32(&a->use, alone, generation | PFAI_CMA_BUSY)) {
 		result = PFA_EBUSY;
+	} else if (pfai_load_relaxed(&a->granted)) {
+		pfai_store_release(&a->use, alone);
+		result = PFA_EBUSY;
+	} else {
+		cma_retype(p, &h, PFAI_CODE_MOVABLE);
+	}
 	pfai_unhold(p, &h);
 	if (result == PFA_OK)
 		pfai_store_release(&a->use, generation + (1u << CMA_GENERATION_SHIFT));

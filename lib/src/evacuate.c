@@ -95,7 +95,7 @@ static int evac_move(struct pfai_evacuation *e, const pfa_pfn heads[], size_t mo
 	}
 }
 
-/* Moves what was found, up to the first that stays. */
+/* Moves what was found, up to the first that stays; what has moved is free then. */
 static int evac_group(struct pfai_evacuation *e)
 {
 	unsigned nr = e->nr_heads;
@@ -103,18 +103,19 @@ static int evac_group(struct pfai_evacuation *e)
 	e->nr_heads = 0;
 	for (unsigned i = 0; i < nr && result == PFA_OK; i++)
 		result = evac_move(e, e->heads + i, nr - i - 1);
+	/* After each group: who empties another range meanwhile does not meet its places for long. What the free of a source met is not in
+	 * the result of its move. */
+	bool sound = !e->moves || pfai_hand_empty(e->p, &e->call.hand) == PFA_OK;
+	if (PFAI_UNLIKELY(nr && (!sound || pfai_load_relaxed(&e->z->st->corrupt))))
+		return evac_blocked(e, e->heads[0] - e->z->origin, PFA_BLOCKER_CORRUPT, PFA_ECORRUPT);
 	return result;
 }
 
-/* A walk has ended so: what it found last is moved, and what has moved is free. What stays of that lies before what ended it. */
+/* A walk has ended so: what it found last is moved, too. What stays of that lies before what ended it. */
 static int evac_finish(struct pfai_evacuation *e, int result)
 {
 	int moved = evac_group(e);
-	if (moved != PFA_OK)
-		result = moved;
-	if (e->moves && pfai_hand_empty(e->p, &e->call.hand) != PFA_OK)
-		result = evac_blocked(e, e->z->start - e->z->origin, PFA_BLOCKER_CORRUPT, PFA_ECORRUPT);
-	return result;
+	return moved != PFA_OK ? moved : result;
 }
 
 /* The frame at rel, where a block begins or none is. look: nothing is to be moved; else what can be is moved, or will be with others. */
