@@ -11,10 +11,18 @@ void pfai_report_request(struct pfai_report *r)
 	while (!(state & PFAI_REPORT_REQUESTED) && !pfai_cas32(&r->state, state, state | PFAI_REPORT_REQUESTED));
 }
 
-/* Is the unit free and not wholly told? Part of it may lie outside of the zone's maps. */
+bool pfai_mark_wanted(const struct pfa *p, const struct pfai_zone *z, size_t rel, size_t nr)
+{
+	const struct pfa_run *only = &p->report->device.only;
+	pfa_pfn first = z->origin + rel;
+	return !only->nr_frames || (first >= only->first && nr <= only->nr_frames && first - only->first <= only->nr_frames - nr);
+}
+
+/* Is the unit free, and will the device be told of it? Part of it may lie outside of the zone's maps. */
 static bool mark_is_news(const struct pfa *p, const struct pfai_zone *z, size_t rel, size_t unit)
 {
-	return unit <= z->nr_rel - rel && !pfai_mark_all_told_locked(p, z, rel, unit) && pfai_map_block_is(z->not_free, rel, unit, false);
+	return unit <= z->nr_rel - rel && !pfai_mark_all_told_locked(p, z, rel, unit) && pfai_map_block_is(z->not_free, rel, unit, false) &&
+	       pfai_mark_wanted(p, z, rel, unit);
 }
 
 bool pfai_mark_news_locked(const struct pfa *p, const struct pfai_zone *z, size_t rel, size_t nr)

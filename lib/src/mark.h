@@ -38,7 +38,10 @@ size_t pfai_mark_resident_locked(const struct pfa *p, struct pfai_zone *z, unsig
 /* An entirely free pageblock counts as another type now: where units are larger they may have become one block by that. */
 void pfai_mark_joined_locked(struct pfa *p, struct pfai_zone *z, size_t pb);
 
-/* Does a unit that has frames of [rel, rel + nr) consist of free frames, and the device does not know them all? */
+/* Are these frames in the range that the device is told of? */
+bool pfai_mark_wanted(const struct pfa *p, const struct pfai_zone *z, size_t rel, size_t nr);
+
+/* Does a unit that has frames of [rel, rel + nr) consist of free frames that the device is told of, and does not know all? */
 bool pfai_mark_news_locked(const struct pfa *p, const struct pfai_zone *z, size_t rel, size_t nr);
 
 /* [rel, rel + nr) leaves the free memory: nothing is known of it any more. */

@@ -46,13 +46,6 @@ static inline size_t report_base(size_t rel, unsigned order)
 	return rel >> order << order;
 }
 
-static bool report_wanted(const struct pfai_report *r, const struct pfai_zone *z, size_t rel, unsigned order)
-{
-	pfa_pfn first = z->origin + rel;
-	size_t nr = (size_t)1 << order, room = r->device.only.nr_frames;
-	return !room || (first >= r->device.only.first && nr <= room && first - r->device.only.first <= room - nr);
-}
-
 /* Frames that may leave the zone now: never below the low mark. */
 static ptrdiff_t report_room(const struct pfa *p, struct pfai_zone *z, size_t rel)
 {
@@ -89,7 +82,7 @@ static enum report_step report_unit_locked(struct pfa *p, struct pfai_zone *z, s
 	struct pfai_report *r = p->report;
 	unsigned unit = r->device.min_order;
 	int around = report_block_at(p, z, *rel);
-	if (around < 0 || pfai_mark_all_told_locked(p, z, *rel, (size_t)1 << unit) || !report_wanted(r, z, *rel, unit)) {
+	if (around < 0 || pfai_mark_all_told_locked(p, z, *rel, (size_t)1 << unit) || !pfai_mark_wanted(p, z, *rel, (size_t)1 << unit)) {
 		*rel += (size_t)1 << unit;
 		return REPORT_ON;
 	}
@@ -104,7 +97,7 @@ static enum report_step report_unit_locked(struct pfa *p, struct pfai_zone *z, s
 	unsigned order = (unsigned)around;
 	size_t share = report_share(r, z);
 	/* What lies before *rel had its turn in this pass. */
-	while (order > unit && (report_base(*rel, order) < *rel || !report_wanted(r, z, report_base(*rel, order), order) ||
+	while (order > unit && (report_base(*rel, order) < *rel || !pfai_mark_wanted(p, z, report_base(*rel, order), (size_t)1 << order) ||
 	                        (size_t)1 << order > share || !pfai_room_fits(room, order) ||
 	                        pfai_mark_any_told_locked(p, z, report_base(*rel, order), (size_t)1 << order)))
 		order--;
