@@ -11,6 +11,7 @@
 enum { MOVING_BLOCKS = 64 };
 
 static pfa_owner moving_owner;
+static bool moving_obeys; /* scenes: the owner does all that it is asked for */
 static struct {
 	pfa_pfn at;
 	unsigned order, pins;
@@ -31,6 +32,8 @@ static int moving_isolate(void *ctx, pfa_pfn head, unsigned order, uint64_t cook
 {
 	(void)ctx, (void)mode;
 	MUST(moving[cookie].used && moving[cookie].at == head && moving[cookie].order == order && !moving[cookie].pins);
+	if (moving_obeys)
+		return PFA_OK;
 	if (rng_one_in(&rng, 8))
 		return PFA_EBUSY;
 	if (rng_one_in(&rng, 16))
@@ -42,7 +45,7 @@ static int moving_migrate(void *ctx, pfa_pfn dst, pfa_pfn src, unsigned order, u
 {
 	(void)ctx, (void)order, (void)mode;
 	MUST(moving[cookie].used && moving[cookie].at == src);
-	switch (rng_below(&rng, 16)) {
+	switch (moving_obeys ? 16 : rng_below(&rng, 16)) {
 	case 0:
 		return PFA_EBUSY;
 	case 1:
@@ -67,7 +70,7 @@ static void moving_putback(void *ctx, pfa_pfn head, unsigned order, uint64_t coo
 {
 	(void)ctx, (void)order;
 	MUST(moving[cookie].used && moving[cookie].at == head);
-	if (rng_one_in(&rng, 8))
+	if (!moving_obeys && rng_one_in(&rng, 8))
 		moving_frees(cookie, head);
 }
 
@@ -110,11 +113,8 @@ static void moving_unpin(size_t i)
 	moving_gone(i);
 }
 
-static void moving_set(size_t i)
+static void moving_set_block(size_t i, size_t which)
 {
-	if (!nr_live)
-		return;
-	size_t which = rng_below(&rng, nr_live);
 	CALL(BY_MOVE, pfa_movable_set, watched, live[which].pfn, moving_owner, i);
 	MUST_EQ(result, PFA_OK);
 	moving[i].at = live[which].pfn;
@@ -123,6 +123,12 @@ static void moving_set(size_t i)
 	moving[i].locked = moving[i].released = false;
 	moving[i].used = true;
 	live[which] = live[--nr_live];
+}
+
+static void moving_set(size_t i)
+{
+	if (nr_live)
+		moving_set_block(i, rng_below(&rng, nr_live));
 }
 
 static void moving_clear(size_t i)

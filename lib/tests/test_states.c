@@ -14,42 +14,44 @@
 
 /* ---- what is seen ------------------------------------------------------------------------------------------------ */
 
-enum section { BYTE, ENTRY, TYPE, ROUTE, REPORTER, SECTIONS };
+enum section { BYTE, ENTRY, TYPE, ROUTE, HOLDER, REPORTER, SECTIONS };
 static const char *const headings[SECTIONS] = { "## Frame byte", "## Entry of a movable block", "## Type of a pageblock",
-	                                        "## Route of a pageblock", "## Reporter" };
+	                                        "## Route of a pageblock", "## Holder", "## Reporter" };
 
 enum { LABELS = 16, LEVELS = 4, LABEL_MOVABLE = 11 };
 static const char *const labels[SECTIONS][LABELS] = {
 	/* 0-4 are the special values of state 0, then the states */
 	[BYTE] = { "NOTHING", "ABSENT", "OFFLINE", "BAD", "TAIL", "GUARD_BELOW", "GUARD_ABOVE", "HEAD", "CACHED", "CACHED_ZERO",
-	           "HELD_REPORT", "MOVABLE", "QUARANTINE", "FREEING", "other" },
+	           "HELD_REPORT", "MOVABLE", "QUARANTINE", "FREEING", "OFFLINE_BAD", "other" },
 	[ENTRY] = { "NONE", "OWNED", "ISOLATED", "RELEASED", "LEAVING" },
 	[TYPE] = { [PFAI_CODE_MOVABLE] = "MOVABLE", [PFAI_CODE_UNMOVABLE] = "UNMOVABLE", [PFAI_CODE_HIGHATOMIC] = "HIGHATOMIC",
 	           [PFAI_CODE_RECLAIMABLE] = "RECLAIMABLE", [PFAI_CODE_CMA] = "CMA" },
 	[ROUTE] = { [PFAI_CODE_MOVABLE] = "MOVABLE", [PFAI_CODE_UNMOVABLE] = "UNMOVABLE", [PFAI_ROUTE_SLOW] = "SLOW",
 	            [PFAI_CODE_RECLAIMABLE] = "RECLAIMABLE" },
+	[HOLDER] = { "NOBODY", "HELD" },
 	[REPORTER] = { "NONE", "IDLE", "REQUESTED", "ACTIVE", "AGAIN", "SUSPENDED" },
 };
 
 enum caller { BY_INIT, BY_REQUEST, BY_FREE, BY_SPLIT, BY_DRAIN, BY_MARK_BAD, BY_MOVE, BY_REGISTER, BY_UNREGISTER, BY_SUSPEND, BY_RESUME,
-	      BY_FLUSH, BY_LEAVE, BY_QUERY, CALLERS };
+	      BY_FLUSH, BY_LEAVE, BY_RANGE, BY_PLUG, BY_QUERY, CALLERS };
 static const char *const callers[CALLERS] = { "init", "request", "free", "split", "drain", "mark_bad", "move", "register",
-	                                     "unregister", "suspend", "resume", "flush", "leave", "query" };
+	                                     "unregister", "suspend", "resume", "flush", "leave", "range", "plug", "query" };
 
 static bool seen[LEVELS][SECTIONS][LABELS][LABELS][CALLERS], said[LEVELS][SECTIONS][LABELS][LABELS][CALLERS];
 
-enum { FRAMES_LIMIT = 4096, PAGEBLOCKS_LIMIT = 256 };
+enum { FRAMES_LIMIT = 4096, PAGEBLOCKS_LIMIT = 256, ENTRY_PARTS = 16 };
 static struct rig rig;
 static struct pfa *watched; /* NULL: nothing is */
 static unsigned level;
 static enum caller now;
+static uint32_t holders[2][PAGEBLOCKS_LIMIT];
 static uint8_t bytes[FRAMES_LIMIT], routes[PAGEBLOCKS_LIMIT], types[2][PAGEBLOCKS_LIMIT], entries[FRAMES_LIMIT];
 
 static unsigned byte_label(uint8_t byte)
 {
 	if (byte & PFAI_STATE_MASK)
 		return 6u + (byte >> 5);
-	return byte <= 6 ? byte : 14;
+	return byte <= 6 ? byte : byte == PFAI_OFFLINE_BAD ? 14 : 15;
 }
 
 static void note(enum section section, unsigned from, unsigned to)
@@ -120,7 +122,11 @@ static void look_at_types(void *ctx, struct pfa *p, unsigned zone)
 	const struct pfai_zone *z = &p->zones[zone];
 	(void)ctx;
 	for (size_t i = 0; i < z->nr_pb; i++) {
-		MUST_EQ(z->pb[i].holder, 0); /* nothing that runs here holds pageblocks */
+		const uint32_t holder = z->pb[i].holder;
+		MUST(!holder || !holders[zone][i] || holder == holders[zone][i]); /* it is given up first */
+		if (holder != holders[zone][i])
+			note(HOLDER, holders[zone][i] != 0, holder != 0);
+		holders[zone][i] = holder;
 		if (z->pb[i].code != types[zone][i])
 			note(TYPE, types[zone][i], z->pb[i].code);
 		types[zone][i] = z->pb[i].code;
@@ -132,12 +138,12 @@ static void look_at_reporter(void);
 /* After the call: what a store did that was not shown would differ here. */
 static void look_at_all(void)
 {
-	for (size_t i = 0; i < watched->span; i++)
-		MUST_EQ(pfai_load_relaxed(&watched->bytes[i]), bytes[i]);
-	for (size_t i = 0; watched->table && i < watched->span; i++)
+	static unsigned turn;
+	MUST(memcmp((const void *)(uintptr_t)watched->bytes, bytes, watched->span) == 0);
+	/* An entry is looked at for longer than a byte: one of a part of them after each call, all of them in turn. */
+	for (size_t i = turn++ % ENTRY_PARTS; watched->table && i < watched->span; i += ENTRY_PARTS)
 		MUST_EQ(entry_label(&watched->table[i]), entries[i]);
-	for (size_t i = 0; i <= watched->span >> watched->pb_order; i++)
-		MUST_EQ(pfai_load_relaxed(&watched->routes[i]), routes[i]);
+	MUST(memcmp((const void *)(uintptr_t)watched->routes, routes, (watched->span >> watched->pb_order) + 1) == 0);
 	for (unsigned i = 0; i < 2; i++)
 		look_at_types(NULL, watched, i);
 	look_at_reporter();
@@ -165,6 +171,7 @@ static unsigned nr_bad, nr_guards_off;
 static bool guards;
 
 enum { PAGEBLOCK = 64, ZONE_FRAMES = 1024 };
+enum { WORLDS = 16, WORLDS_LIMIT = 400 }; /* of each kind: more as long as something that is documented was not seen */
 
 /* Now and then a guard cannot be made accessible again. */
 static int guard_op(void *ctx, pfa_pfn pfn, void *ptr, size_t nr_bytes, bool on)
@@ -179,6 +186,7 @@ static int guard_op(void *ctx, pfa_pfn pfn, void *ptr, size_t nr_bytes, bool on)
 static bool without_cpu; /* worlds that take the fast paths */
 static bool with_owner;  /* worlds in which blocks move */
 static bool with_device; /* worlds in which a device is told of free blocks */
+static bool with_ranges; /* worlds in which pageblocks are held, and memory comes and goes */
 
 static void moving_start(void);
 
@@ -213,6 +221,7 @@ static void world_start(unsigned variant)
 	memset(routes, 0, sizeof(routes));
 	memset(types, 0, sizeof(types));
 	memset(entries, 0, sizeof(entries));
+	memset(holders, 0, sizeof(holders));
 	watched = rig.pfa;
 	now = BY_INIT;
 	pfai_watch((const void *)(uintptr_t)watched->bytes, watched->span);
@@ -242,6 +251,7 @@ static void zones_busy(bool busy)
 }
 
 #include "states_movable.h"
+#include "states_ranges.h"
 
 static void step_request(unsigned order)
 {
@@ -303,6 +313,8 @@ static void step_misuse(void)
 	if (!nr_live)
 		return;
 	size_t i = rng_below(&rng, nr_live);
+	if (live[i].pfn + 1 - ranges.run < ranges.nr_run)
+		return; /* it would count as granted for ever */
 	CALL(BY_FREE, pfa_free, watched, live[i].pfn + 1, live[i].order);
 	if (result != PFA_EMISUSE) { /* the next block was the caller's, too, and of this order */
 		MUST_EQ(result, PFA_OK);
@@ -392,6 +404,8 @@ static unsigned label_of(enum section section, const char *name, const char *lin
 static void world_end(void)
 {
 	reporter_stop();
+	if (with_ranges)
+		ranges_stop();
 	if (with_owner)
 		moving_stop();
 	while (nr_live)
@@ -402,6 +416,8 @@ static void world_end(void)
 	rig_drop(&rig);
 }
 
+#include "states_scenes.h"
+
 static void world_run(unsigned variant, unsigned steps)
 {
 	world_start(variant);
@@ -411,7 +427,9 @@ static void world_run(unsigned variant, unsigned steps)
 		unsigned what = (unsigned)rng_below(&rng, 100), fill = i / 200 % 2 ? 60 : 30;
 		unsigned order = (unsigned)rng_below(&rng, rng_one_in(&rng, 3) ? 9 : 3);
 		rig.cpu = rng_one_in(&rng, 10) ? 9 : (uint32_t)rng_below(&rng, 2);
-		if (what < fill && nr_live < FRAMES_LIMIT / 4)
+		if (with_ranges && (what < 20 || (what >= 74 && what < 78)))
+			step_range();
+		else if (what < fill && nr_live < FRAMES_LIMIT / 4)
 			step_request(order);
 		else if (what < 88 && with_owner && what >= 78)
 			step_movable();
@@ -478,13 +496,28 @@ static void read_document(const char *path)
 	fclose(f);
 }
 
-/* What a move does to other frames than those that are MOVABLE is what requests, frees and drains do: their rows. */
-static bool is_others(unsigned l, enum section section, unsigned from, unsigned to)
+/* What a move does to other frames than those that are MOVABLE is what requests, frees and drains do: their rows. What memory that goes and
+ * comes does is what ranges do, too. */
+static bool is_others(unsigned l, enum section section, unsigned from, unsigned to, enum caller by)
 {
+	if (by == BY_PLUG)
+		return said[l][section][from][to][BY_RANGE];
+	if (by != BY_MOVE)
+		return false;
 	bool any = false;
 	for (unsigned who = 0; who < CALLERS; who++)
 		any |= said[l][section][from][to][who];
 	return any && section != ENTRY && !(section == BYTE && (from == LABEL_MOVABLE || to == LABEL_MOVABLE));
+}
+
+/* Is anything that the document has for this level still to be seen? */
+static bool is_missing(void)
+{
+	const bool *want = &said[level][0][0][0][0], *have = &seen[level][0][0][0][0];
+	for (size_t i = 0; i < sizeof(said[level]); i++)
+		if (want[i] && !have[i])
+			return true;
+	return false;
 }
 
 static unsigned compare(void)
@@ -495,7 +528,7 @@ static unsigned compare(void)
 			for (unsigned i = 0; i < LABELS * LABELS * CALLERS; i++) {
 				unsigned from = i / CALLERS / LABELS, to = i / CALLERS % LABELS, by = i % CALLERS;
 				bool was = seen[l][s][from][to][by], is_said = said[l][s][from][to][by];
-				if (by == BY_MOVE && was && !is_said && is_others(l, (enum section)s, from, to))
+				if (was && !is_said && is_others(l, (enum section)s, from, to, (enum caller)by))
 					continue;
 				nr += was && is_said;
 				differences += was != is_said;
@@ -508,6 +541,23 @@ static unsigned compare(void)
 	return differences;
 }
 
+/* One of each kind, in all ways to configure it after 16. */
+static void worlds(unsigned variant)
+{
+	enum kind { PLAIN, WITHOUT_CPU, OWNER, DEVICE, RANGES, KINDS };
+	for (unsigned kind = PLAIN; kind < KINDS; kind++) {
+		if (kind == WITHOUT_CPU && level < 3)
+			continue;
+		without_cpu = kind == WITHOUT_CPU;
+		with_owner = kind == OWNER || (kind == RANGES && variant % 3 == 0);
+		with_device = kind == DEVICE;
+		with_ranges = kind == RANGES;
+		rng.state = 1000 * kind + variant;
+		world_run(variant, 4000);
+	}
+	without_cpu = with_owner = with_device = with_ranges = false;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2 || strcmp(argv[1], "--help") == 0) {
@@ -518,24 +568,9 @@ int main(int argc, char **argv)
 	}
 	read_document(argv[1]);
 	for (level = 1; level <= PFA_HARDENING; level++) {
-		for (unsigned i = 0; i < (level == 3 ? 360 : 100); i++) {
-			without_cpu = i >= 320;
-			rng.state = 100 + i;
-			world_run(i, 4000);
-		}
-		with_owner = true;
-		without_cpu = false;
-		for (unsigned i = 0; i < 48; i++) {
-			rng.state = 1000 + i;
-			world_run(i, 4000);
-		}
-		with_owner = false;
-		with_device = true;
-		for (unsigned i = 0; i < 48; i++) {
-			rng.state = 2000 + i;
-			world_run(i, 4000);
-		}
-		with_device = false;
+		scenes();
+		for (unsigned i = 0; i < WORLDS || (i < WORLDS_LIMIT && is_missing()); i++)
+			worlds(i);
 	}
 	return compare() + compare_answers() ? 1 : 0;
 }
