@@ -26,6 +26,7 @@ add_library(pfa_fuzz_exec STATIC
 	common/exec_real_mapped.c
 	common/exec_real_ops.c
 	common/exec_real_report.c
+	common/exec_real_pace.c
 	common/exec_real_told.c
 	common/exec_real_walk.c
 	common/exec_real_zstore.c

@@ -31,7 +31,7 @@ struct real_calls real_calls = {
 #endif
 	.m_free = pfa_mapped_free, .m_move = pfa_mapped_move, .migrate = pfa_migrate, .check = pfa_check,
 	.alloc = pfa_alloc, .frame_info = pfa_frame_info, .zone_stats = pfa_zone_stats_get, .report = real_report,
-	.flush = pfa_report_flush, .unregister = pfa_report_unregister, .walk = pfa_walk_free,
+	.flush = pfa_report_flush, .service = pfa_service, .unregister = pfa_report_unregister, .walk = pfa_walk_free,
 };
 
 /* ---- findings ------------------------------------------------------------------------------------------------------- */

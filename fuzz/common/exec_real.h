@@ -92,6 +92,18 @@ struct real_core {
 	uint32_t stamp;
 };
 
+/* When the next pass may begin, and when it must have. Passes that failed in a row are counted from both sides: one that has nothing to
+ * tell ends the row, and is not seen. */
+struct real_pace {
+	unsigned least, most;
+	unsigned over;             /* a batch of a zone below this one is of a later pass than the last failure; nr_zones: no pass is under way */
+	bool counted;              /* the failure of the pass under way is in them */
+	bool none;                 /* the device told nothing of a batch, since this was last reset */
+	bool flushing;
+	uint64_t now;              /* as the service call under way has it */
+	uint64_t since, until;     /* the wait began between these */
+};
+
 /* The reporting device, as the model has it; see exec_real_report.c. */
 struct real_told {
 	bool has;                  /* the instance has room for a device */
@@ -105,6 +117,7 @@ struct real_told {
 	unsigned says, count, times, does;
 	bool failed;               /* the device did not do all, since this was last reset */
 	size_t calls, frames, walked;
+	struct real_pace pace;
 	pfa_token token;           /* of an isolation; 0: there is none */
 	pfa_pfn held_at;
 	struct pfa_cursor cursor;
@@ -156,6 +169,7 @@ struct real_calls {
 	int (*zone_stats)(struct pfa *pfa, unsigned zone, struct pfa_zone_stats *out, size_t size);
 	int (*report)(void *ctx, const struct pfa_run *runs, unsigned nr, unsigned *out_done);
 	int (*flush)(struct pfa *pfa);
+	int (*service)(struct pfa *pfa, unsigned budget, uint64_t *out_next_ns);
 	int (*unregister)(struct pfa *pfa);
 	int (*walk)(struct pfa *pfa, unsigned min_order, pfa_visitor *visit, void *ctx, struct pfa_cursor *cursor);
 };
@@ -205,7 +219,7 @@ bool real_mapped_free(struct real_run *r, struct real_mapped *a, size_t at, size
 bool real_mapped_pin(struct real_run *r, struct real_mapped *a, size_t at, size_t nr, bool on);
 void real_mapped_write(struct real_run *r, struct real_mapped *a, size_t at, size_t off, size_t nr);
 
-/* exec_real_report.c, _told.c, _walk.c: the reporting device, what is marked, and the walk. */
+/* exec_real_report.c, _told.c, _pace.c, _walk.c: the reporting device, what is marked, when it is told, and the walk. */
 int real_report(void *ctx, const struct pfa_run *runs, unsigned nr, unsigned *out_done);
 bool real_report_op(struct real_run *r, const struct prog_op *op);
 /* What is made up after an operation; and before the first one. */
@@ -215,7 +229,10 @@ bool real_report_end(struct real_run *r);
 bool real_told_look(struct real_run *r, bool all);
 /* These frames were granted. */
 bool told_taken(struct real_run *r, pfa_pfn pfn, size_t nr);
+/* pfa_service(), whose passes come when they may, and when they must. */
+int told_service(struct real_run *r, unsigned budget);
 /* Asked before the model knows of it. */
+bool told_judge_zero(struct real_run *r, pfa_pfn pfn, unsigned order, uint32_t flags);
 bool told_judge_grant(struct real_run *r, pfa_pfn pfn, unsigned order, uint32_t flags);
 
 /* exec_real_look.c: the oracles. all: everything there is, else what a step may cost. */

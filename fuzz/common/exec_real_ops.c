@@ -74,7 +74,7 @@ static bool core_alloc_bulk(struct real_run *r, const struct prog_op *op, unsign
 		return real_fail(r, "owners code", "a bulk was granted another number than it says", 0, nr, got);
 	r->run->step.value = got;
 	for (size_t i = 0; i < got; i++)
-		if (!core_add(r, pfns[i], (unsigned)a[0], index))
+		if (!told_judge_zero(r, pfns[i], (unsigned)a[0], flags) || !core_add(r, pfns[i], (unsigned)a[0], index))
 			return false;
 	return true;
 }
@@ -336,7 +336,6 @@ static bool op_of_the_core(struct real_run *r, const struct prog_op *op, unsigne
 {
 	const uint64_t *a = op->arg;
 	const uint32_t fine = REAL_MAY(PFA_OK);
-	uint64_t next;
 	switch (op->kind) {
 	case OP_ALLOC: return core_alloc(r, op, index);
 	case OP_ALLOC_BULK: return core_alloc_bulk(r, op, index);
@@ -351,7 +350,7 @@ static bool op_of_the_core(struct real_run *r, const struct prog_op *op, unsigne
 		r->sim.cpu = setup_cpu = a[0] == PROG_CPU_ALL ? PFA_ALL_CPUS : (uint32_t)a[0];
 		return true;
 	case OP_CLOCK_ADVANCE: pfa_sim_advance(&r->sim, a[0]); return true;
-	case OP_SERVICE: return real_may(r, pfa_service(r->pfa, 1 + (unsigned)a[0], &next), fine | REAL_MAY(PFA_EAGAIN), "pfa_service()");
+	case OP_SERVICE: return real_may(r, told_service(r, 1 + (unsigned)a[0]), fine | REAL_MAY(PFA_EAGAIN), "pfa_service()");
 	case OP_MARK_BAD: return real_may(r, pfa_mark_bad(r->pfa, (pfa_pfn)a[0]), UINT32_MAX, "pfa_mark_bad()");
 	case OP_COMPACT: return compact(r, op);
 	default: return exec_skip(r->run);

@@ -244,7 +244,7 @@ int real_report(void *ctx, const struct pfa_run *runs, unsigned nr, unsigned *ou
 		frames += runs[i].nr_frames;
 		behind = runs[i].first + runs[i].nr_frames;
 	}
-	if (r->failed || !told_judge_room(r, runs, frames))
+	if (r->failed || !told_judge_room(r, runs, frames) || !pace_batch(r, runs[0].first))
 		return PFA_EDEVICE;
 	t->calls++;
 	t->frames += frames;
@@ -265,6 +265,8 @@ int real_report(void *ctx, const struct pfa_run *runs, unsigned nr, unsigned *ou
 			t->known[real_index(r, runs[i].first + k)] = i < done;
 	}
 	t->failed |= done < nr;
+	if (!done)
+		pace_failed(r, runs[0].first);
 	if (t->times && --t->times == 0)
 		t->says = 0, t->count = 15, t->does = 0;
 	return says;
@@ -330,6 +332,7 @@ static bool told_register(struct real_run *r, const uint64_t *a)
 	r->told.registered = true;
 	r->told.suspended = false;
 	told_forget(r);
+	pace_begins(r);
 	return true;
 }
 
@@ -353,6 +356,8 @@ bool told_resume(struct real_run *r)
 	if (!real_may(r, pfa_report_resume(r->pfa), REAL_MAY(!r->told.has ? PFA_ENOTSUP : there ? PFA_OK : PFA_EINVAL), "pfa_report_resume()"))
 		return false;
 	r->told.suspended &= !there;
+	if (there)
+		pace_begins(r);
 	return true;
 }
 
@@ -375,7 +380,7 @@ bool told_flush(struct real_run *r)
 	const unsigned acted = r->acted;
 
 	t->failed = false;
-	int code = real_calls.flush(r->pfa);
+	int code = pace_flush(r);
 	if (!t->has || !there)
 		return real_may(r, code, REAL_MAY(t->has ? PFA_EINVAL : PFA_ENOTSUP), "pfa_report_flush() without a device");
 	if (!real_may(r, code, REAL_MAY(PFA_OK) | REAL_MAY(PFA_EAGAIN) | (t->failed ? REAL_MAY(PFA_EDEVICE) : 0), "pfa_report_flush()"))
@@ -386,10 +391,10 @@ bool told_flush(struct real_run *r)
 		return real_fail(r, "I13 report", "a pass tells more frames than there are", 0, told_frames(r), t->frames - frames);
 	if (code != PFA_OK || r->acted != acted)
 		return true;
-	if (!told_complete(r))
+	if (!told_complete(r, "I9 complete"))
 		return false;
 	const size_t steps = told_steps(r), told = t->calls;
-	code = real_calls.flush(r->pfa);
+	code = pace_flush(r);
 	if (t->calls != told || told_steps(r) != steps)
 		return real_fail(r, "I13 report", "a second pass at once is not free: it looks at, or tells, something", 0, 0,
 		                 told_steps(r) - steps + t->calls - told);
@@ -400,32 +405,38 @@ static bool told_serve(struct real_run *r)
 {
 	int code = PFA_EAGAIN;
 	for (unsigned i = 0; i < 4096 && code == PFA_EAGAIN; i++) {
-		code = pfa_service(r->pfa, 64, NULL);
+		code = told_service(r, 64);
 		if (!real_may(r, code, REAL_MAY(PFA_OK) | REAL_MAY(PFA_EAGAIN), "pfa_service()"))
 			return false;
 	}
 	return code == PFA_OK || real_fail(r, "I13 report", "the background work does not come to an end", 0, PFA_OK, 1);
 }
 
+bool told_can_end(const struct real_run *r)
+{
+	const struct real_told *t = &r->told;
+	for (unsigned i = 0; i < r->run->setup.cfg.nr_zones; i++)
+		if (r->run->setup.cfg.zones[i].mark_low)
+			return false;
+	return t->exact && t->registered && !t->suspended && !t->device.bytes_per_s && !t->token;
+}
+
 static bool told_settle(struct real_run *r)
 {
 	struct real_told *t = &r->told;
-	bool marks = false;
 
 	t->says = t->times = t->does = 0;
 	t->count = 15;
-	for (unsigned i = 0; i < r->run->setup.cfg.nr_zones; i++)
-		marks |= r->run->setup.cfg.zones[i].mark_low != 0;
 	for (unsigned i = 0; i < 6; i++) {
 		pfa_sim_advance(&r->sim, UINT64_C(400000000000)); /* more than any delay and back-off */
 		if (!told_serve(r))
 			return false;
 	}
-	if (!t->exact || !t->registered || t->suspended || t->device.bytes_per_s || marks || t->token)
+	if (!told_can_end(r))
 		return true;
 	const size_t calls = t->calls;
 	pfa_sim_advance(&r->sim, UINT64_C(400000000000));
-	return told_serve(r) && told_complete(r) &&
+	return told_serve(r) && told_complete(r, "I9 complete") &&
 	       (calls == t->calls || real_fail(r, "I9 complete", "at rest there is still something to tell", 0, 0, t->calls - calls));
 }
 
@@ -511,7 +522,7 @@ bool real_report_made(struct real_run *r, const struct prog_op *op, unsigned ind
 		break;
 	case 3: case 4: case 5:
 		pfa_sim_advance(&r->sim, UINT64_C(3000000000));
-		if (!real_may(r, pfa_service(r->pfa, 1 + (hash & 31), NULL), REAL_MAY(PFA_OK) | REAL_MAY(PFA_EAGAIN), "pfa_service()"))
+		if (!real_may(r, told_service(r, 1 + (hash & 31)), REAL_MAY(PFA_OK) | REAL_MAY(PFA_EAGAIN), "pfa_service()"))
 			return false;
 		break;
 	case 6: case 7:
@@ -526,6 +537,10 @@ bool real_report_made(struct real_run *r, const struct prog_op *op, unsigned ind
 		break;
 	case 9:
 		if (!(r->told.registered ? told_leave(r, hash & 1) : told_register_any(r, hash)) || (r->told.suspended && !told_resume(r)))
+			return false;
+		break;
+	case 10:
+		if (!pace_retries(r))
 			return false;
 		break;
 	default: return true;

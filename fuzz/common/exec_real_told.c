@@ -72,7 +72,7 @@ static bool told_misses(struct real_run *r, pfa_pfn first, size_t unit)
 	return marked != unit;
 }
 
-bool told_complete(struct real_run *r)
+bool told_complete(struct real_run *r, const char *monitor)
 {
 	const struct pfa_config *cfg = &r->run->setup.cfg;
 	const size_t unit = (size_t)1 << r->told.device.min_order;
@@ -80,7 +80,7 @@ bool told_complete(struct real_run *r)
 		const pfa_pfn start = cfg->zones[i].start, end = start + cfg->zones[i].nr_frames;
 		for (pfa_pfn at = (start + unit - 1) & ~(pfa_pfn)(unit - 1); at < end && unit <= end - at; at += unit)
 			if (told_misses(r, at, unit))
-				return real_fail(r, "I9 complete", "a unit is free, and the device was not told of it", at, unit, 0);
+				return real_fail(r, monitor, "a unit is free, and the device was not told of it", at, unit, 0);
 	}
 	return true;
 }
@@ -108,15 +108,18 @@ static bool told_order_of_use(struct real_run *r, pfa_pfn pfn, unsigned order)
 	return true;
 }
 
-bool told_judge_grant(struct real_run *r, pfa_pfn pfn, unsigned order, uint32_t flags)
+bool told_judge_zero(struct real_run *r, pfa_pfn pfn, unsigned order, uint32_t flags)
 {
 	const size_t bytes = (size_t)1 << (r->run->setup.cfg.frame_shift + order);
 	void *at;
-	if (!r->run->o->tells)
-		return true;
-	if ((flags & PFA_ZERO) && r->addresses && pfa_ptr(r->pfa, pfn, &at) == PFA_OK)
+	if (r->run->o->tells && (flags & PFA_ZERO) && r->addresses && pfa_ptr(r->pfa, pfn, &at) == PFA_OK)
 		for (size_t i = 0; i < bytes; i++)
 			if (((unsigned char *)at)[i])
 				return real_fail(r, "I9 zero", "a block that was asked for as zero is not", pfn, 0, ((unsigned char *)at)[i]);
-	return (flags & PFA_COMPACT) || told_order_of_use(r, pfn, order);
+	return true;
+}
+
+bool told_judge_grant(struct real_run *r, pfa_pfn pfn, unsigned order, uint32_t flags)
+{
+	return told_judge_zero(r, pfn, order, flags) && (!r->run->o->tells || (flags & PFA_COMPACT) || told_order_of_use(r, pfn, order));
 }

@@ -75,7 +75,7 @@ static void walk_does(struct real_run *r, struct pfa_run run)
 	case 9: (void)real_may(r, pfa_fini(r->pfa), REAL_MAY(PFA_EDEADLK), "pfa_fini() inside of a walk"); break;
 	case 10: (void)told_hold(r, run.first, r->told.token != 0); break;
 	case 11: (void)real_may(r, pfa_cache_drain(r->pfa, PFA_ALL_CPUS), REAL_MAY(PFA_OK), "pfa_cache_drain()"); break;
-	case 12: (void)real_may(r, pfa_service(r->pfa, 3, NULL), REAL_MAY(PFA_OK) | REAL_MAY(PFA_EAGAIN), "pfa_service()"); break;
+	case 12: (void)real_may(r, told_service(r, 3), REAL_MAY(PFA_OK) | REAL_MAY(PFA_EAGAIN), "pfa_service()"); break;
 	case 13: (void)real_may(r, pfa_mark_bad(r->pfa, run.first), any, "pfa_mark_bad()"); break;
 	case 14:
 		if (!r->told.registered)

@@ -30,6 +30,7 @@ static void break_calls(const struct real_calls *breaks)
 	BREAK(zone_stats);
 	BREAK(report);
 	BREAK(flush);
+	BREAK(service);
 	BREAK(unregister);
 	BREAK(walk);
 #undef BREAK

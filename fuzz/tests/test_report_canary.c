@@ -86,6 +86,25 @@ static int flush_twice(struct pfa *pfa)
 	return sound.flush(pfa);
 }
 
+/* The clock that it reads is far ahead, or stands still. */
+static int service_early(struct pfa *pfa, unsigned budget, uint64_t *out_next_ns)
+{
+	real_one.sim.now_ns += UINT64_C(400000000000);
+	const int code = sound.service(pfa, budget, out_next_ns);
+	real_one.sim.now_ns -= UINT64_C(400000000000);
+	return code;
+}
+
+static int service_late(struct pfa *pfa, unsigned budget, uint64_t *out_next_ns)
+{
+	const uint64_t now = real_one.sim.now_ns;
+	if (real_one.told.pace.most)
+		real_one.sim.now_ns = 0;
+	const int code = sound.service(pfa, budget, out_next_ns);
+	real_one.sim.now_ns = now;
+	return code;
+}
+
 /* It goes on. */
 static int unregister_not(struct pfa *pfa)
 {
@@ -233,6 +252,8 @@ static const struct real_canary reporting[] = {
 	{ "flush_nothing", "I9 complete", { .flush = flush_nothing } },
 	{ "flush_wrong", "owners code", { .flush = flush_wrong } },
 	{ "flush_twice", "I13 report", { .flush = flush_twice } },
+	{ "service_early", "I9 early", { .service = service_early } },
+	{ "service_late", "I9 late", { .service = service_late } },
 	{ "unregister_not", "I9 after", { .unregister = unregister_not } },
 	{ "alloc_told", "I9 order", { .alloc = alloc_told } },
 	{ "alloc_dirty", "I9 zero", { .alloc = alloc_dirty } },
