@@ -31,8 +31,7 @@ static bool contig_take_locked(struct pfa *p, struct pfai_zone *z, size_t lo, si
 		}
 		at += (size_t)1 << order;
 	}
-	for (size_t i = 0; i < nr; i++)
-		pfai_store_relaxed(&p->bytes[offset + i], PFAI_HEAD);
+	pfai_tail_fill(p, offset, nr, PFAI_HEAD);
 	z->st->direct_allocs += nr;
 	pfai_zone_steps(z, nr);
 	return true;
@@ -45,8 +44,7 @@ void pfai_contig_give_back(struct pfa *p, struct pfai_zone *z, size_t lo, size_t
 		stop = stop < hi ? stop : hi;
 		if (!pfai_zone_lock(p, z))
 			return; /* cannot be: it could be had before (pfai_zone_lockable()) */
-		for (size_t rel = lo; rel < stop; rel++)
-			pfai_store_relaxed(&p->bytes[pfai_offset_of_rel(z, rel)], PFAI_NOTHING);
+		pfai_tail_fill(p, pfai_offset_of_rel(z, lo), stop - lo, PFAI_NOTHING);
 		if (PFAI_UNLIKELY(pfai_load_relaxed(&z->st->corrupt)))
 			pfai_map_fill(z->not_free, lo, stop - lo, false); /* for a repair, which derives the rest: the zone refuses meanwhile */
 		else

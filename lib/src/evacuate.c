@@ -6,6 +6,11 @@ static uint8_t evac_byte(const struct pfai_evacuation *e, size_t rel)
 	return pfai_load_acquire(&e->p->bytes[pfai_offset_of_rel(e->z, rel)]);
 }
 
+static bool evac_fixed(const struct pfai_evacuation *e)
+{
+	return e->flags & (PFA_NOMIGRATE | PFA_NOWAIT);
+}
+
 static int evac_blocked(struct pfai_evacuation *e, size_t rel, enum pfa_blocker_reason reason, int result)
 {
 	e->why = (struct pfa_blocker){ reason, e->z->origin + rel };
@@ -121,7 +126,7 @@ static int evac_finish(struct pfai_evacuation *e, int result)
 /* The frame at rel, where a block begins or none is. look: nothing is to be moved; else what can be is moved, or will be with others. */
 static int evac_one(struct pfai_evacuation *e, size_t rel, uint8_t byte, bool look)
 {
-	bool fixed = e->flags & (PFA_NOMIGRATE | PFA_NOWAIT);
+	bool fixed = evac_fixed(e);
 	switch (byte & PFAI_STATE_MASK) {
 	case PFAI_MOVABLE:
 		if (fixed)
@@ -129,7 +134,7 @@ static int evac_one(struct pfai_evacuation *e, size_t rel, uint8_t byte, bool lo
 		if (look)
 			return PFA_OK;
 		e->heads[e->nr_heads++] = e->z->origin + rel;
-		return e->nr_heads == PFAI_EVACUATION_GROUP ? evac_group(e) : PFA_OK;
+		return PFA_OK;
 	case PFAI_HEAD:
 		return evac_blocked(e, rel, PFA_BLOCKER_UNMOVABLE, PFA_EBUSY);
 	case 0:
@@ -144,14 +149,47 @@ static int evac_one(struct pfai_evacuation *e, size_t rel, uint8_t byte, bool lo
 	return PFA_OK; /* free, inside of a block, or a guard, which goes with its block */
 }
 
+/* Several frame bytes, read in one access. */
+typedef pfai_aword __attribute__((may_alias)) evac_word;
+
+#define EVAC_STEP sizeof(evac_word)
+
+/* The frames from rel on whose bytes are one word, if each is free, or a movable block by itself: most are, and which of the two
+ * no branch asks, since nobody can predict it. False: they are to be looked at one by one. */
+static bool evac_step(struct pfai_evacuation *e, size_t rel, size_t hi, bool look)
+{
+	const pfai_a8 *at = e->p->bytes + pfai_offset_of_rel(e->z, rel);
+	if (((uintptr_t)at & (EVAC_STEP - 1)) || hi - rel < EVAC_STEP)
+		return false;
+	pfai_word bytes = pfai_load_relaxed((const evac_word *)(uintptr_t)at);
+	pfai_word used = bytes >> 7 & PFAI_ONES / 255; /* the highest bit of each byte: a movable block's has it, a free frame's has none */
+	if (bytes != used * PFAI_MOVABLE || (used && evac_fixed(e)))
+		return false;
+	if (look || !used)
+		return true;
+	pfa_pfn pfn = e->z->origin + rel, *heads = e->heads + e->nr_heads;
+	for (size_t i = 0; i < EVAC_STEP; i++) {
+		*heads = pfn + i;
+		heads += pfai_load_relaxed(&at[i]) == PFAI_MOVABLE;
+	}
+	e->nr_heads = (unsigned)(heads - e->heads);
+	return true;
+}
+
 static int evac_walk(struct pfai_evacuation *e, size_t lo, size_t hi, bool look)
 {
 	int result = PFA_OK;
 	for (size_t rel = evac_head(e, lo); rel < hi && result == PFA_OK;) {
-		uint8_t byte = evac_byte(e, rel);
-		unsigned order = byte & PFAI_STATE_MASK ? byte & PFAI_ORDER_MASK : 0;
-		result = evac_one(e, rel, byte, look);
-		rel += (size_t)1 << (order <= e->z->top_order ? order : 0);
+		if (evac_step(e, rel, hi, look)) {
+			rel += EVAC_STEP;
+		} else {
+			uint8_t byte = evac_byte(e, rel);
+			unsigned order = byte & PFAI_STATE_MASK ? byte & PFAI_ORDER_MASK : 0;
+			result = evac_one(e, rel, byte, look);
+			rel += (size_t)1 << (order <= e->z->top_order ? order : 0);
+		}
+		if (result == PFA_OK && e->nr_heads > PFAI_EVACUATION_GROUP - EVAC_STEP) /* another step may find so many */
+			result = evac_group(e);
 	}
 	return result;
 }
