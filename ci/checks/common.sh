@@ -45,14 +45,17 @@ core_sources() { # directory
 	done
 }
 
+# Where only names, packages and what runs at all are looked at: a sixth of the compiler's time.
+unoptimised='-DCMAKE_C_FLAGS_RELWITHDEBINFO=-O0 -DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O0'
+
 # Configures, builds and installs the library alone.
-build_library() { # compiler static|shared build-directory prefix
+build_library() { # compiler static|shared build-directory prefix, further CMake arguments
 	local shared=OFF
 	[ "$2" = shared ] && shared=ON
 	{
 		cmake -S "$root" -B "$3" -G Ninja --no-warn-unused-cli -DCMAKE_C_COMPILER="$1" -DBUILD_SHARED_LIBS=$shared \
 			-DPFA_BUILD_TESTS=OFF -DPFA_BUILD_FUZZ=OFF -DPFA_BUILD_STRESS=OFF -DPFA_BUILD_BENCH=OFF \
-			-DPFA_BUILD_CHECKS=OFF -DCMAKE_INSTALL_PREFIX="$4" &&
+			-DPFA_BUILD_CHECKS=OFF -DCMAKE_INSTALL_PREFIX="$4" "${@:5}" &&
 			cmake --build "$3" -j 2 && cmake --install "$3"
 	} >"$3.log" 2>&1 || { tail -n 30 "$3.log" >&2; echo "the library does not build with $1 ($2)" >&2; return 1; }
 }
