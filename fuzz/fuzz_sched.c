@@ -24,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct sched_result result;
 
 	prog_decode(data, size, &program);
-	lib_replay(&program, true, NULL, &result);
+	lib_replay(&program, true, false, NULL, &result);
 	if (result.finding != SCHED_NOTHING) {
 		lib_tell(&program, &result, stderr);
 		abort();

@@ -3,7 +3,7 @@
  * canon.c - the canonical form of a state: all of the instance's memory that is ever written, less what decides nothing. A word
  * that is not named here is part of it, so that a field that the library gets some day makes more states, never fewer.
  *
- * The only file of the harness that includes the library's own headers, as the checker does.
+ * With sched/lib_locks.c the only file of the harness that includes the library's own headers, as the checker does.
  */
 #include "exhaust.h"
 

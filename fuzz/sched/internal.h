@@ -42,7 +42,8 @@ enum sched_step {
 	SCHED_STEP_NOW,
 	SCHED_STEP_ZERO,
 	SCHED_STEP_WAIT,
-	SCHED_STEP_WAKE
+	SCHED_STEP_WAKE,
+	SCHED_STEP_PLAIN
 };
 
 struct sched_running {
@@ -52,12 +53,17 @@ struct sched_running {
 	uintptr_t constant_low, constant_bytes;
 	unsigned self;
 	bool on;             /* a logical thread runs */
-	bool weak, races;
+	bool weak, races, all_points;
 	uint32_t generation; /* of the run; tables are emptied by counting it up */
 	uint64_t hash;
 	uint64_t accesses;
 	struct clock clocks[SCHED_THREADS];
 	const void *pc;      /* of the instrumented code's last call in */
+	const void *other;   /* for sched_result */
+	/* What sched_watch() was told. */
+	uintptr_t watch_low, watch_bytes;
+	const uint32_t *watch_bits;
+	uint32_t touched;
 };
 extern struct sched_running sched_now;
 
@@ -74,11 +80,21 @@ unsigned sched_choose_stale(unsigned nr);
 /* A finding: ends the run if a thread runs. */
 void sched_found(enum sched_finding finding, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* locks.c. A lock is numbered from 1 on; 0 is none. */
+void lock_begin(const struct sched_program *program);
+void lock_taken(unsigned lock);
+void lock_released(unsigned lock); /* before others can see it */
+void lock_called(const char *what, unsigned may_hold);
+/* A plain write to what is watched. */
+void lock_touched(uintptr_t addr, size_t bytes);
+
 void race_begin(void);
 /* Notes and checks an access of the running thread. */
 void race_access(uintptr_t addr, size_t bytes, enum sched_access access);
 
 void place_begin(void);
+/* Before the threads: the word of 4 bytes is this lock. */
+void place_is_lock(uintptr_t addr, unsigned lock);
 uint64_t place_load(uintptr_t addr, unsigned bytes, int order);
 void place_store(uintptr_t addr, unsigned bytes, uint64_t value, int order);
 /* Read-modify-write: the old value; the new one is change(old, operand). */

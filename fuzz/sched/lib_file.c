@@ -163,10 +163,10 @@ static void replay_choose(const struct program *p)
 	sched_by_bytes(&chosen.bytes, bytes, p->nr_schedule);
 }
 
-void lib_replay(const struct program *p, bool lenient, FILE *out, struct sched_result *result)
+void lib_replay(const struct program *p, bool lenient, bool all_points, FILE *out, struct sched_result *result)
 {
 	/* Weak memory changes nothing where the schedule reads no older values. */
-	const struct sched_options options = { .weak = true, .watch = out ? show_event : NULL };
+	const struct sched_options options = { .weak = true, .all_points = all_points, .watch = out ? show_event : NULL };
 
 	show.nr = 0;
 	lib_on_line = out ? show_line : NULL;
@@ -175,6 +175,23 @@ void lib_replay(const struct program *p, bool lenient, FILE *out, struct sched_r
 	lib_on_line = NULL;
 	if (out)
 		show_print(p, out);
+}
+
+/* Its name in one word. */
+static const char *tell_word(enum sched_finding finding)
+{
+	switch (finding) {
+	case SCHED_LOST_WAKE:
+		return "lost-wake";
+	case SCHED_POISONED:
+		return "poisoned";
+	case SCHED_CALL_OUT:
+		return "call-out";
+	case SCHED_ORDER:
+		return "lock-order";
+	default:
+		return sched_finding_name(finding);
+	}
 }
 
 void lib_tell(const struct program *p, const struct sched_result *result, FILE *out)
@@ -187,14 +204,18 @@ void lib_tell(const struct program *p, const struct sched_result *result, FILE *
 	for (const char *c = result->text; *c; c++)
 		if (*c < '0' || *c > '9')
 			id = (id ^ (uint8_t)*c) * 16777619u;
-	fprintf(out, "pfa-finding: id=%08" PRIx32 " invariant=%s op=threads step=%" PRIu32 " message=%s\n", id,
-	        result->finding == SCHED_LOST_WAKE ? "lost-wake" : result->finding == SCHED_POISONED ? "poisoned" : sched_finding_name(result->finding),
+	fprintf(out, "pfa-finding: id=%08" PRIx32 " invariant=%s op=threads step=%" PRIu32 " message=%s\n", id, tell_word(result->finding),
 	        result->steps, result->text);
 	lib_where(result->pc, where, sizeof(where));
 	shown = *p;
 	if (!lib_set_schedule(&shown, result)) /* too long a list: as it was */
 		shown = *p;
 	prog_print(&shown, text, sizeof(text));
-	fprintf(out, "\n%s at %s\n%s", result->text, result->pc ? where : "the end", text);
+	fprintf(out, "\n%s at %s", result->text, result->pc ? where : "the end");
+	if (result->other) {
+		lib_where(result->other, where, sizeof(where));
+		fprintf(out, " and %s", where);
+	}
+	fprintf(out, "\n%s", text);
 	fflush(out);
 }

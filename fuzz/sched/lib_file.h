@@ -16,8 +16,8 @@ bool lib_set_schedule(struct program *p, const struct sched_result *result);
 /* The program's schedule as the explorer's events, and how many; SIZE_MAX: it is not a list of those, but bytes. */
 size_t lib_schedule(const struct program *p, struct sched_event events[SCHED_EVENTS]);
 
-/* Runs it as its schedule says. With out: a column for each thread, with its lines, and where who goes on instead of whom. */
-void lib_replay(const struct program *p, bool lenient, FILE *out, struct sched_result *result);
+/* Runs it as its schedule says, which is another one where plain accesses are points. With out: a column for each thread, with its lines, and where who goes on instead of whom. */
+void lib_replay(const struct program *p, bool lenient, bool all_points, FILE *out, struct sched_result *result);
 
 /* Fewer operations, then fewer deviations, that show the same finding (numbers aside). For the schedules that are tried the options
  * are those under which it was found. */

@@ -125,6 +125,15 @@ void lib_win(unsigned self, struct lib_handle *h, enum prog_kind kind);
 void lib_token(struct lib_handle *h);
 void lib_read_history(pfa_pfn pfn, unsigned max);
 
+/* ---- lib_locks.c ---- */
+
+extern const struct sched_locks lib_locks;
+/* Once an instance is made; and before each run of it. */
+void lib_find_locks(void);
+void lib_name_locks(void);
+/* The library calls us, and may hold no lock then but the reporter's. */
+void lib_called(const char *what);
+
 /* ---- lib_looks.c ---- */
 
 void lib_look(void);

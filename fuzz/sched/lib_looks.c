@@ -17,6 +17,7 @@ static void lib_written(void *ctx, const char *text, size_t nr)
 	(void)ctx;
 	(void)text;
 	(void)nr;
+	lib_called("the writer");
 }
 
 void lib_look(void)
@@ -54,6 +55,7 @@ static int lib_visit(void *ctx, struct pfa_run run)
 {
 	struct lib_walk *walk = ctx;
 
+	lib_called("a visitor");
 	if (run.first < walk->next || run.nr_frames == 0 || run.first + run.nr_frames > lib.base + lib.frames) {
 		sched_fail("a walk visits %zu frames at %zu after those below %zu", run.nr_frames, run.first, walk->next);
 		return 1;
@@ -189,6 +191,7 @@ static int lib_device(void *ctx, const struct pfa_run *runs, unsigned nr, unsign
 {
 	(void)ctx;
 	(void)out_done;
+	lib_called("the device");
 	if (!lib.now.device)
 		sched_fail("a device is told something after it was unregistered");
 	for (unsigned i = 0; i < nr; i++)

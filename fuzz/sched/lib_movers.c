@@ -16,6 +16,7 @@ void lib_takes_time(void)
 /* What an op may believe. It takes its time, as an owner's does. False: it was told nonsense. */
 static bool lib_in_op(const char *op, pfa_pfn head, uint64_t cookie)
 {
+	lib_called(op);
 	for (unsigned i = 0; i < 2; i++) {
 		if (lib.now.destroyed)
 			sched_fail("%s is called, or goes on, for an owner that is no more", op);

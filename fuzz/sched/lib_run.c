@@ -243,6 +243,8 @@ static uint32_t lib_tag(void *ctx)
 static void lib_fatal(struct pfa_sim *sim, const struct pfa_fault *fault)
 {
 	(void)sim;
+	if (fault->kind != PFA_FAULT_LOCK)
+		lib_called("fatal");
 	/* Which misuse a racing double free is told as depends on what the loser sees. */
 	if (lib.contested && fault->code == PFA_EMISUSE)
 		return;
@@ -298,6 +300,7 @@ static void lib_setup(void *ctx)
 		sim->now_ns = lib.first_sim.now_ns;
 		sim->random_state = lib.first_sim.random_state;
 		sim->frame_shift = LIB_SHIFT;
+		lib_name_locks();
 		return;
 	}
 	lib_make();
@@ -315,6 +318,8 @@ static void lib_setup(void *ctx)
 	lib.first_state = lib.now;
 	lib.first_sim = *sim;
 	lib.made = true;
+	lib_find_locks();
+	lib_name_locks();
 }
 
 /* Lines wait for lines before them only, so some line can always go on. */
@@ -397,6 +402,7 @@ const struct sched_program *lib_program(const struct program *program, bool leni
 		.nr_cpus = program->config.cpus < LIB_CPUS ? program->config.cpus : LIB_CPUS,
 		.setup = lib_setup,
 		.finish = lib_finish,
+		.locks = &lib_locks,
 		.thread = lib_thread,
 	};
 	return &lib.run;

@@ -21,10 +21,10 @@ const char *__asan_default_options(void)
 }
 
 static const char usage[] =
-	"usage: pfa-sched [explore] [--runs N] [--seed N] [--strategy NAME] [--strong] [--no-races] [--first]\n"
+	"usage: pfa-sched [explore] [--runs N] [--seed N] [--strategy NAME] [--strong] [--no-races] [--all-points] [--first]\n"
 	"                 [--hashes] [--reverse] [--out DIR] [--quiet] FILE|DIR...\n"
 	"       pfa-sched bound [--bound N] [--most N] [--threads N] FILE|DIR...\n"
-	"       pfa-sched run [--quiet] FILE...\n"
+	"       pfa-sched run [--all-points] [--quiet] FILE...\n"
 	"       pfa-sched shrink [--out DIR] FILE...\n"
 	"\n"
 	"Runs programs of several threads (.pfa.txt) on the library, under chosen schedules, and checks them.\n"
@@ -37,6 +37,7 @@ static const char usage[] =
 	"  --strategy NAME  only this: default, random, pct, starve, all\n"
 	"  --strong         no weak memory, which is on otherwise in every second exploration\n"
 	"  --no-races       races are no findings\n"
+	"  --all-points     another thread may go on at plain accesses, too; what is found so is repeated and shrunk with this option only\n"
 	"  --first          stop at the first finding; in rounds of 200 runs of each program, so that none has to wait long\n"
 	"  --hashes         print the hash of each run instead\n"
 	"  --reverse        the programs in the other order: nothing may depend on it\n"
@@ -52,7 +53,7 @@ static const char usage[] =
 static struct {
 	uint64_t runs, seed, bound, most, threads;
 	const char *strategy, *out;
-	bool strong, no_races, first, hashes, reverse, quiet, lenient, kinds;
+	bool strong, no_races, all_points, first, hashes, reverse, quiet, lenient, kinds;
 } args = { .runs = 300, .seed = 1, .bound = 2, .most = UINT64_MAX, .threads = SCHED_THREADS };
 
 /* The programs, and the name of each: that of its file. */
@@ -125,15 +126,18 @@ static void print_finding(unsigned which, const struct sched_options *options)
 	lib_shrink(&small, args.lenient, options, &result);
 	printf("\n%s, %s, %s memory: %s\n  %s\n", files[which].name, chosen.base.name, options->weak ? "weak" : "strong",
 	       sched_finding_name(result.finding), result.text);
-	if (result.pc) {
-		lib_where(result.pc, where, sizeof(where));
-		printf("  at %s\n", where);
+	for (unsigned i = 0; i < 2; i++) {
+		const void *pc = i ? result.other : result.pc;
+		if (pc) {
+			lib_where(pc, where, sizeof(where));
+			printf("  %s %s\n", i ? "and" : "at", where);
+		}
 	}
 	printf("  %u operations of %u, %zu deviations from the default schedule, shrunk from %zu\n", small.nr_ops,
 	       files[which].program->nr_ops, result.nr_events, before);
 	prog_print(&small, text, sizeof(text));
 	printf("%s", text);
-	lib_replay(&small, args.lenient, NULL, &again);
+	lib_replay(&small, args.lenient, args.all_points, NULL, &again);
 	printf("  the replay finds %s\n",
 	       again.hash == result.hash && again.finding == result.finding ? "the same" : "SOMETHING ELSE");
 	if (args.out)
@@ -143,7 +147,7 @@ static void print_finding(unsigned which, const struct sched_options *options)
 static bool run_one(unsigned which, unsigned strategy, bool weak, unsigned round, uint64_t runs)
 {
 	const struct sched_program *program = lib_program(files[which].program, args.lenient);
-	const struct sched_options options = { .weak = weak, .no_races = args.no_races };
+	const struct sched_options options = { .weak = weak, .no_races = args.no_races, .all_points = args.all_points };
 	const clock_t began = clock();
 	struct sched_sum sum;
 
@@ -160,7 +164,7 @@ static bool run_one(unsigned which, unsigned strategy, bool weak, unsigned round
 static void print_hashes(unsigned which, unsigned strategy, bool weak)
 {
 	const struct sched_program *program = lib_program(files[which].program, args.lenient);
-	const struct sched_options options = { .weak = weak };
+	const struct sched_options options = { .weak = weak, .all_points = args.all_points };
 	struct sched_strategy *s = choose(strategy, 1);
 
 	for (uint64_t i = 0; i < (strategy ? args.runs : 1); i++) {
@@ -224,7 +228,7 @@ static bool parse_flag(const char *a)
 	static const struct {
 		const char *name;
 		bool *flag;
-	} flags[] = { { "--strong", &args.strong }, { "--no-races", &args.no_races }, { "--first", &args.first }, { "--hashes", &args.hashes },
+	} flags[] = { { "--strong", &args.strong }, { "--no-races", &args.no_races }, { "--all-points", &args.all_points }, { "--first", &args.first }, { "--hashes", &args.hashes },
 		      { "--reverse", &args.reverse }, { "--quiet", &args.quiet }, { "--lenient", &args.lenient }, { "--kinds", &args.kinds } };
 
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
@@ -315,7 +319,7 @@ static int explore(void)
 /* All schedules of a program with up to so many deviations, weak memory off. False: a finding. */
 static bool bound_one(unsigned which, unsigned bound, uint64_t *out_runs, bool *out_done)
 {
-	const struct sched_options options = { .no_races = args.no_races };
+	const struct sched_options options = { .no_races = args.no_races, .all_points = args.all_points };
 	struct sched_sum sum;
 
 	sched_by_all(&chosen.all, bound);
@@ -361,7 +365,7 @@ static int replay(void)
 	unsigned found = 0;
 
 	for (unsigned which = 0; which < nr_files; which++) {
-		lib_replay(files[which].program, args.lenient, args.quiet ? NULL : stdout, &result);
+		lib_replay(files[which].program, args.lenient, args.all_points, args.quiet ? NULL : stdout, &result);
 		printf("%s: %s%s%s, %" PRIu32 " points, hash %016" PRIx64 "\n", files[which].name, sched_finding_name(result.finding),
 		       result.text[0] ? ": " : "", result.text, result.steps, result.hash);
 		if (result.finding == SCHED_NOTHING)
@@ -389,12 +393,12 @@ static bool all_kinds(void)
 /* Each finding's program with as few operations and deviations as show the same, printed. */
 static int shrink(void)
 {
-	const struct sched_options options = { .weak = true };
+	const struct sched_options options = { .weak = true, .all_points = args.all_points };
 	static char text[PROG_TEXT_MAX];
 	unsigned found = 0;
 
 	for (unsigned which = 0; which < nr_files; which++) {
-		lib_replay(files[which].program, args.lenient, NULL, &result);
+		lib_replay(files[which].program, args.lenient, args.all_points, NULL, &result);
 		if (result.finding == SCHED_NOTHING)
 			continue;
 		found++;

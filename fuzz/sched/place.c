@@ -30,6 +30,7 @@ struct place {
 	uint32_t number;  /* by first use in the run: stands for the address in the hash */
 	uint32_t nr;      /* stores so far; the last PLACE_STORES are kept */
 	uint32_t seq_cst; /* nr after the newest seq_cst store; 0: none */
+	uint32_t lock;    /* see lock_taken(); 0: it is none */
 	struct place_store stores[PLACE_STORES];
 };
 
@@ -109,9 +110,26 @@ static struct place *place_of(uintptr_t addr, unsigned bytes)
 		struct place *p = &place_all[place_nr];
 		p->addr = addr;
 		p->number = place_nr++;
+		p->lock = 0;
 		place_start(p, addr, bytes);
 		return p;
 	}
+}
+
+void place_is_lock(uintptr_t addr, unsigned lock)
+{
+	place_of(addr, 4)->lock = lock;
+}
+
+/* A lock's word changes from one value to another. */
+static inline void place_locks(const struct place *p, uint64_t from, uint64_t to)
+{
+	if (!p->lock)
+		return;
+	if (!from && to)
+		lock_taken(p->lock);
+	else if (from && !to)
+		lock_released(p->lock);
 }
 
 static bool place_acquires(int order)
@@ -211,6 +229,7 @@ void place_store(uintptr_t addr, unsigned bytes, uint64_t value, int order)
 	race_access(addr, bytes, SCHED_ATOMIC_WRITE);
 	struct place *p = place_of(addr, bytes);
 	place_hash(SCHED_STEP_STORE, p, value);
+	place_locks(p, place_newest(p)->value, value);
 	place_add(p, value, order, NULL);
 }
 
@@ -236,7 +255,9 @@ uint64_t place_change(uintptr_t addr, unsigned bytes, uint64_t (*change)(uint64_
 	place_read(s, order);
 	place_hash(SCHED_STEP_CHANGE, p, old);
 	const struct clock inherited = s->release;
-	place_add(p, place_cut(change(old, operand), bytes), order, &inherited);
+	const uint64_t new = place_cut(change(old, operand), bytes);
+	place_locks(p, old, new);
+	place_add(p, new, order, &inherited);
 	return old;
 }
 
@@ -263,6 +284,7 @@ bool place_exchange_if(uintptr_t addr, unsigned bytes, uint64_t expected, uint64
 	race_access(addr, bytes, SCHED_ATOMIC_WRITE);
 	place_read(s, order);
 	const struct clock inherited = s->release;
+	place_locks(p, expected, desired);
 	place_add(p, desired, order, &inherited);
 	return true;
 }

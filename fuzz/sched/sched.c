@@ -149,6 +149,7 @@ void sched_found(enum sched_finding finding, const char *format, ...)
 		vsnprintf(r->text, sizeof(r->text), format, args);
 		va_end(args);
 		r->pc = sched_now.on ? sched_now.pc : NULL;
+		r->other = sched_now.other;
 	}
 	if (sched_now.on)
 		run_leave();
@@ -278,9 +279,18 @@ struct pfa_sim *sched_sim(void)
 
 static void run_on_op(struct pfa_sim *sim, enum pfa_sim_op op)
 {
+	static const char *const ops[PFA_SIM_OPS] = {
+		[PFA_SIM_CPU] = "cpu",       [PFA_SIM_SELF] = "self",     [PFA_SIM_WAIT] = "wait", [PFA_SIM_WAKE] = "wake",
+		[PFA_SIM_NOW] = "now_ns",    [PFA_SIM_ZERO] = "zero",     [PFA_SIM_RANDOM] = "random",
+		[PFA_SIM_FATAL] = "fatal",   [PFA_SIM_TAG] = "tag",       [PFA_SIM_LOG] = "log",
+		[PFA_SIM_BACKTRACE] = "backtrace",
+	};
+
 	(void)sim;
 	if (!sched_now.on)
 		return;
+	if (run.program->locks)
+		lock_called(ops[op], run.program->locks->may_hold[op]);
 	switch (op) {
 	case PFA_SIM_CPU:
 		sched_point(SCHED_STEP_CPU);
@@ -383,12 +393,14 @@ static void run_begin(const struct sched_options *options)
 	}
 	sched_now.weak = options->weak;
 	sched_now.races = !options->no_races;
+	sched_now.all_points = options->all_points;
 	sched_now.generation++; /* comes round after 2^32 runs: days, and then a table would have to be full of the first */
 	sched_now.hash = 0;
 	sched_now.accesses = 0;
 	memset(sched_now.clocks, 0, sizeof(sched_now.clocks));
 	race_begin();
 	place_begin();
+	lock_begin(run.program);
 	pfa_sim_init(&run.sim, 1);
 	run.sim.on_op = run_on_op;
 	run.sim.on_wait = run_on_wait;
@@ -465,7 +477,8 @@ const char *sched_finding_name(enum sched_finding finding)
 	static const char *const names[] = {
 		[SCHED_NOTHING] = "nothing",   [SCHED_RACE] = "race",         [SCHED_DEADLOCK] = "deadlock",
 		[SCHED_LOST_WAKE] = "lost wake-up", [SCHED_LIVELOCK] = "livelock", [SCHED_POISONED] = "poisoned memory",
-		[SCHED_FAILED] = "failed",     [SCHED_LIMIT] = "limit",
+		[SCHED_FAILED] = "failed",     [SCHED_CALL_OUT] = "lock held at a call",
+		[SCHED_ORDER] = "lock order",  [SCHED_INVARIANT] = "invariant", [SCHED_LIMIT] = "limit",
 	};
 
 	return names[finding];

@@ -48,7 +48,21 @@ enum sched_finding {
 	SCHED_LIVELOCK,  /* more points than the budget allows */
 	SCHED_POISONED,  /* an access to what AddressSanitizer has poisoned */
 	SCHED_FAILED,    /* sched_fail() */
+	SCHED_CALL_OUT,  /* the code calls somebody else while it holds a lock that it may not hold then */
+	SCHED_ORDER,     /* locks are taken in several orders */
+	SCHED_INVARIANT, /* a lock is given up, and what it guards is not whole */
 	SCHED_LIMIT      /* more threads, places or events than this runtime has room for; or a standalone fence */
+};
+
+#define SCHED_LOCKS 16u
+
+/* What is checked of the locks that setup() names by sched_is_lock(). A kind is a number below 8. */
+struct sched_locks {
+	const char *const *kinds;        /* their names */
+	uint8_t may_hold[PFA_SIM_OPS];   /* mask of the kinds that may be held where the code calls this op of the platform */
+	/* The running thread is about to give the lock up: what is broken, as text, or NULL. *touched collects what sched_watch() says,
+	 * and is 0 at first; who has looked at that clears it. Runs unobserved, and may call the code under test. NULL: nothing to check. */
+	const char *(*released)(void *ctx, unsigned kind, unsigned nr, uint32_t *touched);
 };
 
 struct sched_program {
@@ -56,6 +70,7 @@ struct sched_program {
 	unsigned nr_threads; /* 1 .. SCHED_THREADS */
 	uint32_t nr_cpus;    /* thread t begins on cpu t % nr_cpus; 0 is 1 */
 	void *ctx;
+	const struct sched_locks *locks; /* NULL: there are none to check */
 	/* Before the threads and after all of them ended, in that order with them; not scheduled, not checked. */
 	void (*setup)(void *ctx);
 	void (*finish)(void *ctx);
@@ -75,6 +90,7 @@ struct sched_options {
 	void (*watch)(enum sched_watched what, unsigned thread, uint32_t n, unsigned arg, const void *pc);
 	bool weak;       /* loads may read older values than the newest one */
 	bool no_races;   /* races are no findings: to see what else comes of one */
+	bool all_points; /* plain accesses of instrumented code are points, too */
 	uint32_t budget; /* points of a run, at most; 0: 1,000,000 */
 };
 
@@ -82,6 +98,7 @@ struct sched_result {
 	enum sched_finding finding;
 	char text[SCHED_TEXT];
 	const void *pc;       /* where it was found; NULL: not in instrumented code */
+	const void *other;    /* of CALL_OUT where the lock was taken, of ORDER where they were taken in the other order; else NULL */
 	uint64_t hash;        /* of the run: which thread did what at which point, and what it read */
 	uint32_t steps;       /* points of all threads */
 	uint64_t accesses;    /* plain and atomic ones that were checked */
@@ -151,6 +168,12 @@ void sched_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* As the platform's ops; usable by code that has no platform. */
 void sched_wait(const void *addr, uint32_t value, uint64_t until_ns);
 void sched_wake(const void *addr);
+/* For setup(): the word is lock nr of this kind, and 0 where nobody holds it. */
+void sched_is_lock(const void *word, unsigned kind, unsigned nr);
+/* For setup(): a plain write of instrumented code to the i-th 8 bytes from start adds bits[i] to what `released` is told. */
+void sched_watch(const void *start, size_t bytes, const uint32_t *bits);
+/* The code under test calls somebody, who is `what`: of these kinds of locks it may hold any, of others none. */
+void sched_called(const char *what, unsigned may_hold);
 /* A plain access by code that is not instrumented, checked as if it were. */
 void sched_touch(const void *addr, size_t bytes, bool write);
 /* Everything before each call with this word is ordered with what comes after every later one: how code that is not

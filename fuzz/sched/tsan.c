@@ -45,20 +45,31 @@ static inline bool tsan_skipped(uintptr_t addr)
 	return addr - sched_now.stack_low < sched_now.stack_bytes || addr - sched_now.constant_low < sched_now.constant_bytes;
 }
 
-static inline void tsan_plain(const void *at, size_t bytes, bool write, const void *pc)
+static inline void tsan_checked(uintptr_t addr, size_t bytes, bool write, const void *pc)
 {
-	uintptr_t addr = (uintptr_t)at;
-
-	if (tsan_skipped(addr))
-		return;
 	sched_now.pc = pc;
 	tsan_shadow(addr, bytes, write ? "write" : "read");
 	race_access(addr, bytes, write ? SCHED_WRITE : SCHED_READ);
+	if (write && addr - sched_now.watch_low < sched_now.watch_bytes)
+		lock_touched(addr, bytes);
 }
 
+static inline void tsan_plain(const void *at, size_t bytes, bool write, const void *pc)
+{
+	if (tsan_skipped((uintptr_t)at))
+		return;
+	if (sched_now.all_points) {
+		sched_now.pc = pc;
+		sched_point(SCHED_STEP_PLAIN);
+	}
+	tsan_checked((uintptr_t)at, bytes, write, pc);
+}
+
+/* Never a point: what drivers keep beside the memory changes with it. */
 void sched_touch(const void *addr, size_t bytes, bool write)
 {
-	tsan_plain(addr, bytes, write, __builtin_return_address(0));
+	if (!tsan_skipped((uintptr_t)addr))
+		tsan_checked((uintptr_t)addr, bytes, write, __builtin_return_address(0));
 }
 
 static inline uintptr_t tsan_atomic(const volatile void *at, size_t bytes, const void *pc)

@@ -100,14 +100,14 @@ static void replays(const struct toy *toy, const struct sched_options *options)
 	}
 }
 
-static void check_toy(const struct toy *toy, bool weak)
+static void check_toy(const struct toy *toy, bool weak, bool all_points)
 {
 	/* The budget of one that never ends is as good as any. */
-	const struct sched_options options = { .weak = weak, .no_races = toy->no_races, .budget = 2000 };
-	const bool expected = toy->finding != SCHED_NOTHING && (weak || !toy->weak_only);
+	const struct sched_options options = { .weak = weak, .no_races = toy->no_races, .all_points = all_points, .budget = 2000 };
+	const bool expected = toy->finding != SCHED_NOTHING && (weak || !toy->weak_only) && (all_points || !toy->all_points);
 	unsigned nr_found = 0;
 
-	printf("%-40s %-6s", toy->program.name, weak ? "weak" : "strong");
+	printf("%-40s %-6s", toy->program.name, all_points ? "all" : weak ? "weak" : "strong");
 	for (unsigned i = 0; i < STRATEGIES; i++) {
 		uint64_t used;
 		if (!explore(toy, i, &options, RUNS, &used)) {
@@ -133,7 +133,8 @@ static void table(const struct toy *which, unsigned nr)
 	printf("runs until it is found (-: not in %u)         default    bytes   random      pct   starve      all\n", RUNS);
 	for (unsigned i = 0; i < nr; i++)
 		for (unsigned weak = 0; weak < 2; weak++)
-			check_toy(&which[i], weak);
+			for (unsigned all = 0; all <= which[i].all_points; all++)
+				check_toy(&which[i], weak, all);
 }
 
 static void test_toys(void **state)

@@ -4,16 +4,10 @@
  */
 #include "toys.h"
 
-#include <stdatomic.h>
 #include <string.h>
-
-#define LOAD(p, order) atomic_load_explicit(&(p), memory_order_##order)
-#define STORE(p, value, order) atomic_store_explicit(&(p), (value), memory_order_##order)
-#define ADD(p, value, order) atomic_fetch_add_explicit(&(p), (value), memory_order_##order)
 
 static struct {
 	_Atomic uint32_t x, y, z, lock[2], waiters, head, next[4];
-	_Atomic uint8_t bytes[8];
 	uint32_t plain, owner[4];
 	uint32_t read[8];
 	unsigned char text[16];
@@ -84,6 +78,23 @@ static void two(void *ctx)
 	(void)ctx;
 	if (LOAD(w.x, relaxed) != 2)
 		sched_fail("an update is lost");
+}
+
+/* No atomic, no call: of use where plain accesses are points. */
+static void count_plain_split(void *ctx, unsigned self)
+{
+	uint32_t seen = w.plain;
+
+	(void)ctx;
+	w.owner[self] = seen;
+	w.plain = seen + 1;
+}
+
+static void two_only_plain(void *ctx)
+{
+	(void)ctx;
+	if (w.plain != 2)
+		sched_fail("a plain update is lost");
 }
 
 static void two_plain(void *ctx)
@@ -169,6 +180,118 @@ static void lock_ordered(void *ctx, unsigned self)
 	lock(1);
 	w.plain++;
 	unlock(1);
+	unlock(0);
+}
+
+static const char *const lock_kinds[] = { "lock" };
+static const struct sched_locks lock_rules = { .kinds = lock_kinds };
+
+static void lock_setup(void *ctx)
+{
+	clear(ctx);
+	for (unsigned i = 0; i < 2; i++)
+		sched_is_lock((const void *)&w.lock[i], 0, i);
+}
+
+/* One after the other: so it never comes to a deadlock. */
+static void lock_crossed_later(void *ctx, unsigned self)
+{
+	(void)ctx;
+	if (self == 1)
+		while (!LOAD(w.x, acquire))
+			sched_wait((const void *)&w.x, 0, UINT64_MAX);
+	lock_crossed(ctx, self);
+	STORE(w.x, 1u, release);
+	sched_wake((const void *)&w.x);
+}
+
+/* Who is waited for says so before it gives the lock up. */
+static void lock_wakes_inside(void *ctx, unsigned self)
+{
+	(void)ctx;
+	(void)self;
+	lock(0);
+	if (LOAD(w.lock[0], relaxed) == 2)
+		sched_wake((const void *)&w.lock[0]);
+	unlock(0);
+}
+
+static void lock_visits(void *ctx, unsigned self)
+{
+	(void)ctx;
+	lock(0);
+	if (LOAD(w.x, relaxed) == 1)
+		sched_called("a visitor", 0);
+	unlock(0);
+	sched_called("a visitor", 0);
+	if (self == 0) {
+		STORE(w.x, 1u, relaxed);
+		STORE(w.x, 2u, relaxed);
+	}
+}
+
+/* Two words that are equal whenever the lock is free. Who wrote to them is looked at, and nobody else. */
+static const char *pair_released(void *ctx, unsigned kind, unsigned nr, uint32_t *touched)
+{
+	const uint32_t seen = *touched;
+
+	(void)ctx;
+	(void)kind;
+	if (nr != 0)
+		return NULL;
+	*touched = 0;
+	return (seen & 1) && w.read[0] != w.read[1] ? "the pair is none" : NULL;
+}
+static const struct sched_locks pair_rules = { .kinds = lock_kinds, .released = pair_released };
+
+static void pair_setup(void *ctx)
+{
+	static const uint32_t bits[4] = { 1, 2, 4, 8 };
+
+	lock_setup(ctx);
+	sched_watch(w.read, sizeof(w.read), bits);
+}
+
+static void pair_untouched(void *ctx)
+{
+	pair_setup(ctx);
+	w.read[0] = 1;
+}
+
+static void pair_one_by_one(void *ctx, unsigned self)
+{
+	(void)ctx;
+	lock(0);
+	w.read[0]++;
+	if (LOAD(w.x, relaxed) == 1) { /* somebody is in here */
+		unlock(0);
+		lock(0);
+	}
+	w.read[1]++;
+	unlock(0);
+	if (self == 0) {
+		STORE(w.x, 1u, relaxed);
+		STORE(w.x, 2u, relaxed);
+	}
+}
+
+static void pair_at_once(void *ctx, unsigned self)
+{
+	(void)ctx;
+	lock(self);
+	unlock(self);
+	lock(0);
+	w.read[0]++;
+	w.read[1]++;
+	unlock(0);
+}
+
+static void pair_other(void *ctx, unsigned self)
+{
+	(void)ctx;
+	(void)self;
+	lock(0);
+	w.read[2]++;
 	unlock(0);
 }
 
@@ -318,11 +441,11 @@ static void fence(void *ctx, unsigned self)
 	atomic_thread_fence(memory_order_seq_cst);
 }
 
-#define PROGRAM(text, nr, setup_, thread_, finish_) \
-	.program = { .name = text, .nr_threads = nr, .setup = setup_, .thread = thread_, .finish = finish_ }
-
+#define RULES(rules) .program.locks = &rules
 const struct toy toys[] = {
 	{ PROGRAM("lost update, plain", 2, clear, count_plain, NULL), .finding = SCHED_RACE },
+	{ PROGRAM("lost update, plain, no race", 2, clear, count_plain_split, two_only_plain), .finding = SCHED_FAILED,
+	  .deviations = 1, .no_races = true, .all_points = true },
 	{ PROGRAM("lost update, atomic", 2, clear, count_split, two), .finding = SCHED_FAILED, .deviations = 1 },
 	{ PROGRAM("no lost update", 2, clear, count_whole, two) },
 	{ PROGRAM("under a lock", 2, clear, count_locked, two_plain) },
@@ -331,7 +454,17 @@ const struct toy toys[] = {
 	  .deviations = 1, .weak_only = true, .no_races = true },
 	{ PROGRAM("double-checked", 2, clear, once_good, sevens) },
 	{ PROGRAM("locks in two orders", 2, clear, lock_crossed, NULL), .finding = SCHED_DEADLOCK, .deviations = 1 },
-	{ PROGRAM("locks in one order", 3, clear, lock_ordered, NULL) },
+	{ PROGRAM("locks in one order", 3, lock_setup, lock_ordered, NULL), RULES(lock_rules) },
+	{ PROGRAM("locks in two orders, one after the other", 2, lock_setup, lock_crossed_later, NULL), RULES(lock_rules),
+	  .finding = SCHED_ORDER },
+	{ PROGRAM("a wake-up under the lock", 2, lock_setup, lock_wakes_inside, NULL), RULES(lock_rules), .finding = SCHED_CALL_OUT,
+	  .deviations = 1 },
+	{ PROGRAM("a visitor under the lock", 2, lock_setup, lock_visits, NULL), RULES(lock_rules), .finding = SCHED_CALL_OUT,
+	  .deviations = 1 },
+	{ PROGRAM("wake-ups after the lock", 2, lock_setup, count_locked, two_plain), RULES(lock_rules) },
+	{ PROGRAM("half a pair", 2, pair_setup, pair_one_by_one, NULL), RULES(pair_rules), .finding = SCHED_INVARIANT, .deviations = 1 },
+	{ PROGRAM("a pair", 2, pair_setup, pair_at_once, NULL), RULES(pair_rules) },
+	{ PROGRAM("no pair, and nobody's work", 2, pair_untouched, pair_other, NULL), RULES(pair_rules) },
 	{ PROGRAM("waiters looked for too early", 2, clear, wake_early, NULL), .finding = SCHED_LOST_WAKE, .deviations = 2 },
 	{ PROGRAM("waiters not seen yet", 2, clear, wake_late_for_ever, NULL), .finding = SCHED_LOST_WAKE,
 	  .deviations = 2, .weak_only = true },
@@ -343,194 +476,3 @@ const struct toy toys[] = {
 	{ PROGRAM("a fence", 1, clear, fence, NULL), .finding = SCHED_LIMIT },
 };
 const unsigned nr_toys = sizeof(toys) / sizeof(toys[0]);
-
-/* ---- litmus tests: `finish` fails if the outcome in question was seen ---- */
-
-#define SB(name, order)                                  \
-	static void name(void *ctx, unsigned self)      \
-	{                                              \
-		(void)ctx;                             \
-		if (self == 0) {                       \
-			STORE(w.x, 1u, order##_store); \
-			w.read[0] = LOAD(w.y, order##_load); \
-		} else {                               \
-			STORE(w.y, 1u, order##_store); \
-			w.read[1] = LOAD(w.x, order##_load); \
-		}                                      \
-	}
-#define memory_order_relaxed_store memory_order_relaxed
-#define memory_order_relaxed_load memory_order_relaxed
-#define memory_order_synced_store memory_order_release
-#define memory_order_synced_load memory_order_acquire
-#define memory_order_total_store memory_order_seq_cst
-#define memory_order_total_load memory_order_seq_cst
-SB(sb_relaxed, relaxed)
-SB(sb_synced, synced)
-SB(sb_total, total)
-
-static void sb_seen(void *ctx)
-{
-	(void)ctx;
-	if (!w.read[0] && !w.read[1])
-		sched_fail("each has read the other's place before it was written");
-}
-
-#define MP(name, order)                                  \
-	static void name(void *ctx, unsigned self)      \
-	{                                              \
-		(void)ctx;                             \
-		if (self == 0) {                       \
-			STORE(w.x, 1u, relaxed);       \
-			STORE(w.y, 1u, order##_store); \
-		} else {                               \
-			w.read[0] = LOAD(w.y, order##_load); \
-			w.read[1] = LOAD(w.x, relaxed); \
-		}                                      \
-	}
-MP(mp_relaxed, relaxed)
-MP(mp_synced, synced)
-
-/* A release sequence: goes on over somebody's relaxed read-modify-write, and ends with a relaxed store. */
-static void mp_sequence(bool change, unsigned self)
-{
-	if (self == 0) {
-		STORE(w.x, 1u, relaxed);
-		STORE(w.y, 1u, release);
-		if (change)
-			ADD(w.y, 1u, relaxed);
-		else
-			STORE(w.y, 2u, relaxed);
-	} else {
-		w.read[0] = LOAD(w.y, acquire) == 2;
-		w.read[1] = LOAD(w.x, relaxed);
-	}
-}
-
-static void mp_changed(void *ctx, unsigned self)
-{
-	(void)ctx;
-	mp_sequence(true, self);
-}
-
-static void mp_broken(void *ctx, unsigned self)
-{
-	(void)ctx;
-	mp_sequence(false, self);
-}
-
-static void mp_seen(void *ctx)
-{
-	(void)ctx;
-	if (w.read[0] && !w.read[1])
-		sched_fail("the message came before what it tells of");
-}
-
-#define IRIW(name, order)                                        \
-	static void name(void *ctx, unsigned self)              \
-	{                                                      \
-		(void)ctx;                                     \
-		switch (self) {                                \
-		case 0:                                        \
-			STORE(w.x, 1u, order##_store);         \
-			break;                                 \
-		case 1:                                        \
-			STORE(w.y, 1u, order##_store);         \
-			break;                                 \
-		case 2:                                        \
-			w.read[0] = LOAD(w.x, order##_load);   \
-			w.read[1] = LOAD(w.y, order##_load);   \
-			break;                                 \
-		default:                                       \
-			w.read[2] = LOAD(w.y, order##_load);   \
-			w.read[3] = LOAD(w.x, order##_load);   \
-			break;                                 \
-		}                                              \
-	}
-IRIW(iriw_relaxed, relaxed)
-IRIW(iriw_synced, synced)
-IRIW(iriw_total, total)
-
-static void iriw_seen(void *ctx)
-{
-	(void)ctx;
-	if (w.read[0] && !w.read[1] && w.read[2] && !w.read[3])
-		sched_fail("two readers disagree on which write came first");
-}
-
-/* Coherence: what was read, by oneself or by somebody whose message came, is not unread. */
-static void corr(void *ctx, unsigned self)
-{
-	(void)ctx;
-	if (self == 0) {
-		STORE(w.x, 1u, relaxed);
-		STORE(w.x, 2u, relaxed);
-	} else if (self == 1) {
-		w.read[0] = LOAD(w.x, relaxed);
-		w.read[1] = LOAD(w.x, relaxed);
-		STORE(w.y, 1u, release);
-	} else {
-		w.read[2] = LOAD(w.y, acquire);
-		w.read[3] = LOAD(w.x, relaxed);
-	}
-}
-
-static void corr_seen(void *ctx)
-{
-	(void)ctx;
-	if (w.read[1] < w.read[0] || (w.read[2] && w.read[3] < w.read[1]))
-		sched_fail("a place went back in time");
-}
-
-/* Not modelled: a load that reads what is stored later. */
-static void lb(void *ctx, unsigned self)
-{
-	(void)ctx;
-	w.read[self] = self ? LOAD(w.x, relaxed) : LOAD(w.y, relaxed);
-	if (self)
-		STORE(w.y, 1u, relaxed);
-	else
-		STORE(w.x, 1u, relaxed);
-}
-
-static void lb_seen(void *ctx)
-{
-	(void)ctx;
-	if (w.read[0] && w.read[1])
-		sched_fail("both have read what was not yet stored");
-}
-
-/* Neighbouring bytes are places of their own. */
-static void bytes(void *ctx, unsigned self)
-{
-	(void)ctx;
-	for (unsigned i = 0; i < 3; i++)
-		STORE(w.bytes[self], (uint8_t)(i + 1), relaxed);
-	w.read[self] = LOAD(w.bytes[self], relaxed);
-}
-
-static void bytes_seen(void *ctx)
-{
-	(void)ctx;
-	if (w.read[0] != 3 || w.read[1] != 3)
-		sched_fail("a thread does not read its own last store");
-}
-
-const struct toy litmus[] = {
-	{ PROGRAM("SB", 2, clear, sb_relaxed, sb_seen), .finding = SCHED_FAILED, .deviations = 1, .weak_only = true },
-	{ PROGRAM("SB, release and acquire", 2, clear, sb_synced, sb_seen), .finding = SCHED_FAILED,
-	  .deviations = 1, .weak_only = true },
-	{ PROGRAM("SB, seq_cst", 2, clear, sb_total, sb_seen) },
-	{ PROGRAM("MP", 2, clear, mp_relaxed, mp_seen), .finding = SCHED_FAILED, .deviations = 1, .weak_only = true },
-	{ PROGRAM("MP, release and acquire", 2, clear, mp_synced, mp_seen) },
-	{ PROGRAM("MP, release sequence", 2, clear, mp_changed, mp_seen) },
-	{ PROGRAM("MP, broken release sequence", 2, clear, mp_broken, mp_seen), .finding = SCHED_FAILED,
-	  .deviations = 1, .weak_only = true },
-	{ PROGRAM("IRIW", 4, clear, iriw_relaxed, iriw_seen), .finding = SCHED_FAILED, .deviations = 3, .weak_only = true },
-	{ PROGRAM("IRIW, release and acquire", 4, clear, iriw_synced, iriw_seen), .finding = SCHED_FAILED,
-	  .deviations = 3, .weak_only = true },
-	{ PROGRAM("IRIW, seq_cst", 4, clear, iriw_total, iriw_seen) },
-	{ PROGRAM("CoRR", 3, clear, corr, corr_seen) },
-	{ PROGRAM("LB", 2, clear, lb, lb_seen) },
-	{ PROGRAM("bytes", 2, clear, bytes, bytes_seen) },
-};
-const unsigned nr_litmus = sizeof(litmus) / sizeof(litmus[0]);
