@@ -102,10 +102,15 @@ static void hotplug_verify(const struct hotplug *h)
 {
 	if (!h->tag)
 		return;
-	for (size_t i = 0; i < h->nr; i++)
-		if (!hotplug_absent(h->first + i) && soak_stamped(h->first + i, h->tag) == soak_canary(SOAK_CANARY_away))
+	for (size_t i = 0; i < h->nr; i++) {
+		if (hotplug_absent(h->first + i))
+			continue;
+		if (soak_canary(SOAK_CANARY_away))
+			*(uint64_t *)soak_frame(h->first + i) ^= 1;
+		if (!soak_stamped(h->first + i, h->tag))
 			soak_fail("hotplug", "frame %zu was written to while it was %s", h->first + i,
 			          h->state == HOTPLUG_REMOVED ? "a hole" : "offline");
+	}
 }
 
 /* The frames are the library's from the next call on. */

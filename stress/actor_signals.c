@@ -40,7 +40,7 @@ static void signals_ask(struct soak_slot *slot)
 		soak_fail("handler", "pfa_stats_get in a handler: %s, %zu zones, %zu corruptions", pfa_error_name(rc),
 		          stats.nr_zones, stats.nr_corrupt);
 	if (pfa_ptr(soak.pfa, pfn, &ptr) != PFA_OK || pfa_pfn_of(soak.pfa, ptr, &again) != PFA_OK ||
-	    (again != pfn) != soak_canary(SOAK_CANARY_handler))
+	    again + soak_canary(SOAK_CANARY_handler) != pfn)
 		soak_fail("handler", "frame %zu is at %p, which is frame %zu, in a handler of thread %u", pfn, ptr, again,
 		          slot->id);
 	rc = pfa_history(soak.pfa, pfn, events, 4, &nr);

@@ -294,7 +294,7 @@ struct soak_mailbox {
 			X(corruption) X(marks) X(fork) X(inherit) X(handler) X(guard)            \
 				X(twice) X(copy) X(lost) X(pin) X(moves) X(dest) X(closed) X(device)      \
 					X(object) X(arena) X(held) X(area) X(lent) X(away) X(plugged)                            \
-						X(host) X(unmarked) X(missed) X(visited) X(unvisited)
+						X(absent) X(host) X(unhost) X(unmarked) X(missed) X(visited) X(unvisited)
 
 enum soak_canary {
 #define SOAK_X(name) SOAK_CANARY_##name,

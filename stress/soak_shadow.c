@@ -100,8 +100,13 @@ static void shadow_placement(const struct soak_grant *grant, uint32_t flags, uns
 			soak_fail("placement", "frame %zu is absent", grant->first + i);
 		if ((attr & ~SOAK_IN_CMA) != zone)
 			soak_fail("placement", "frames %zu + %u cross a zone", grant->first, grant->nr);
+		/* The canaries: the frame becomes part of an area, or goes offline, while it is granted. */
+		if ((flags & PFA_TYPE_MASK) != PFA_MOVABLE && soak_canary(SOAK_CANARY_lent))
+			soak_mark(grant->first + i, 1, SOAK_MARK_AREA, true);
+		if (soak_canary(SOAK_CANARY_absent))
+			soak_mark(grant->first + i, 1, SOAK_MARK_AWAY, true);
 		bool area = (attr & SOAK_IN_CMA) || soak_marked(grant->first + i, 1, SOAK_MARK_AREA);
-		if ((flags & PFA_TYPE_MASK) != PFA_MOVABLE && area != soak_canary(SOAK_CANARY_lent))
+		if ((flags & PFA_TYPE_MASK) != PFA_MOVABLE && area)
 			soak_fail("placement", "CMA frame %zu for a request with flags %#x", grant->first + i, flags);
 		if (soak_marked(grant->first + i, 1, SOAK_MARK_AWAY))
 			soak_fail("placement", "frame %zu is offline or a hole", grant->first + i);
@@ -203,8 +208,10 @@ void soak_guarded(struct soak_slot *slot, pfa_pfn pfn, bool on)
 	uint32_t guard = SOAK_GUARD_ID << 20, from = on ? 0 : guard, old;
 	if (pfn < soak.geo.base || rel >= soak.geo.span || soak.attr[rel] == SOAK_ABSENT || soak_marked(pfn, 1, SOAK_MARK_AWAY))
 		soak_fail("guard", "frame %zu is to guard a block, and is absent", pfn);
+	if (soak_canary(SOAK_CANARY_guard))
+		atomic_store_explicit(&soak.shadow[rel], from ^ 1, memory_order_relaxed);
 	old = atomic_exchange_explicit(&soak.shadow[rel], on ? guard : 0, memory_order_relaxed);
-	if ((old != from) != soak_canary(SOAK_CANARY_guard))
+	if (old != from)
 		soak_fail("guard", "frame %zu %s a guard, told by thread %u, while it belongs to %u:%u", pfn,
 		          on ? "becomes" : "is no longer", slot->id, old >> 20, old & 0xFFFFF);
 	atomic_fetch_add_explicit(&soak.nr_guards[soak_zone_of(pfn)], on ? 1 : SIZE_MAX, memory_order_relaxed);
