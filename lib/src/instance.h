@@ -207,7 +207,7 @@ struct pfai_zone_state {
 };
 
 /* A library built with PFA_WITHOUT_REPORTING refuses PFA_CONFIG_REPORTING: to measure beside it what having it costs who does not
- * use it (lib/docs/architecture.md, Free page reporting). */
+ * use it (lib/docs/architecture.md, Free page reporting; ci/checks/fastpath). */
 #ifdef PFA_WITHOUT_REPORTING
 #define PFAI_REPORTING 0
 #else

@@ -56,7 +56,9 @@ enum pfa_poison {
 /** Builds with AddressSanitizer: frames that are not granted are poisoned in its shadow, where the pool is addressable and
  *  at most PFA_SHADOW_LIMIT bytes long. This flag: the shadow is left alone. Other builds ignore it. */
 #define PFA_CONFIG_NO_SHADOW (1u << 4)
-#define PFA_CONFIG_REPORTING (1u << 5) /**< room for a reporting device (pfa/report.h): a bit a frame, and a bit a leaf */
+/** Room for a reporting device (pfa/report.h): a bit a frame, and a bit a leaf. A library that was compiled with
+ *  -DPFA_WITHOUT_REPORTING refuses it (PFA_CONFIG_FLAGS). */
+#define PFA_CONFIG_REPORTING (1u << 5)
 #define PFA_SHADOW_LIMIT ((size_t)1 << 30)
 
 struct pfa_config {
@@ -141,7 +143,7 @@ enum pfa_config_problem {
 	PFA_CONFIG_SIZE,            /**< a size field is too small, a zone's no multiple of its alignment, or an unknown tail
 	                                 is not zero */
 	PFA_CONFIG_PLATFORM,        /**< platform is missing, or has wait without now_ns */
-	PFA_CONFIG_FLAGS,           /**< unknown flags or policy */
+	PFA_CONFIG_FLAGS,           /**< unknown flags or policy; reporting in a library without it */
 	PFA_CONFIG_FRAME_SHIFT,
 	PFA_CONFIG_MAX_ORDER,
 	PFA_CONFIG_PAGEBLOCK_ORDER,
