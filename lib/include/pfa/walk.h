@@ -43,14 +43,13 @@ typedef int pfa_visitor(void *ctx, struct pfa_run run);
  * @param cursor     NULL: everything; or where to go on, which then says how far the walk came: behind the last run visited
  * @return PFA_OK: to the end; PFA_ESTOP: the visitor said so; PFA_EINVAL: min_order, or the cursor is none of this instance;
  *         PFA_EDEADLK: inside an owner's op; PFA_ECORRUPT: to the end, but for zones that refuse (their frames are not visited).
- * @context takes the zone's lock for PFA_WALK_RUNS runs, or PFA_WALK_FRAMES frames, at a time; none while visit runs.
+ * @context takes the zone's lock for PFA_WALK_FRAMES frames at most at a time; none while visit runs.
  * @cost O(frames / word size + runs).
  */
 PFA_NODISCARD PFA_API int pfa_walk_free(struct pfa *pfa, unsigned min_order, pfa_visitor *visit, void *ctx,
                                         struct pfa_cursor *cursor);
 
-/** Runs that are collected at once, and frames that are looked at (or 2^min_order, if that is more). */
-#define PFA_WALK_RUNS 64u
+/** Frames that are looked at at once, and of a piece (or 2^min_order, if that is more). */
 #define PFA_WALK_FRAMES 32768u
 
 #ifdef __cplusplus
