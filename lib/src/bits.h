@@ -110,8 +110,13 @@ static inline bool pfai_map_is(const pfai_word *map, size_t first, size_t nr, bo
 /* The same for whole words: first and nr are multiples of a word's bits. */
 static inline void pfai_words_fill(pfai_word *map, size_t first, size_t nr, bool value)
 {
-	pfai_word *at = map + (first >> PFAI_WORD_SHIFT), *end = at + (nr >> PFAI_WORD_SHIFT), word = value ? PFAI_ONES : 0;
-	/* By four: too few for a call of memset(), which a plain loop becomes. */
+	size_t words = nr >> PFAI_WORD_SHIFT;
+	pfai_word *at = map + (first >> PFAI_WORD_SHIFT), *end = at + words, word = value ? PFAI_ONES : 0;
+	if (words >= 64) {
+		memset(at, value ? 0xFF : 0, words * sizeof(*at));
+		return;
+	}
+	/* By four: too few for a call, which a plain loop becomes. */
 	for (; end - at >= 4; at += 4)
 		at[0] = at[1] = at[2] = at[3] = word;
 	while (at < end)
@@ -120,13 +125,14 @@ static inline void pfai_words_fill(pfai_word *map, size_t first, size_t nr, bool
 
 static inline bool pfai_words_are(const pfai_word *map, size_t first, size_t nr, bool value)
 {
-	const pfai_word *at = map + (first >> PFAI_WORD_SHIFT), *end = at + (nr >> PFAI_WORD_SHIFT);
-	pfai_word word = value ? PFAI_ONES : 0, other = 0;
-	for (; end - at >= 4; at += 4)
-		other |= (at[0] ^ word) | (at[1] ^ word) | (at[2] ^ word) | (at[3] ^ word);
-	while (at < end)
-		other |= *at++ ^ word;
-	return !other;
+	size_t rest = nr >> PFAI_WORD_SHIFT & 3;
+	const pfai_word *at = map + (first >> PFAI_WORD_SHIFT), *end = at + (nr >> PFAI_WORD_SHIFT) - rest;
+	pfai_word all = value ? PFAI_ONES : 0;
+	for (; at != end; at += 4)
+		all = value ? all & (at[0] & at[1] & at[2] & at[3]) : all | (at[0] | at[1] | at[2] | at[3]);
+	for (; rest; rest--, at++)
+		all = value ? all & *at : all | *at;
+	return all == (value ? PFAI_ONES : 0);
 }
 
 /* pfai_map_is() of a block: its first is a multiple of nr, which is a power of two. */

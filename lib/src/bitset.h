@@ -39,15 +39,15 @@ static inline bool pfai_bitset_del(pfai_word *set, size_t nbits, size_t i)
 	return !left && pfai_bitset_deleted(set, nbits, i);
 }
 
-/* Takes out what is there of [first, first + nr); nr is a power of two, and first a multiple of it. */
-static inline void pfai_bitset_del_block(pfai_word *set, size_t nbits, size_t first, size_t nr)
+/* Takes out what is there of [first, first + nr). */
+static inline void pfai_bitset_del_run(pfai_word *set, size_t nbits, size_t first, size_t nr)
 {
-	size_t end = first + nr;
-	const pfai_word mask = nr < PFAI_WORD_BITS ? pfai_low_bits((unsigned)nr) << (first & PFAI_WORD_MASK) : PFAI_ONES;
-	for (; first < end; first += PFAI_WORD_BITS) {
+	for (size_t end = first + nr; first < end; first = (first | PFAI_WORD_MASK) + 1) {
+		size_t here = end - first < PFAI_WORD_BITS ? end - first : PFAI_WORD_BITS; /* bits beyond the word are shifted out of it */
 		pfai_word *word = &set[first >> PFAI_WORD_SHIFT], old = *word;
-		*word = old & ~mask;
-		if (old && !(old & ~mask))
+		pfai_word left = old & ~(pfai_low_bits((unsigned)here) << (first & PFAI_WORD_MASK));
+		*word = left;
+		if (old && !left)
 			(void)pfai_bitset_deleted(set, nbits, first);
 	}
 }

@@ -11,13 +11,6 @@ void pfai_report_request(struct pfai_report *r)
 	while (!(state & PFAI_REPORT_REQUESTED) && !pfai_cas32(&r->state, state, state | PFAI_REPORT_REQUESTED));
 }
 
-bool pfai_mark_wanted(const struct pfa *p, const struct pfai_zone *z, size_t rel, size_t nr)
-{
-	const struct pfa_run *only = &p->report->device.only;
-	pfa_pfn first = z->origin + rel;
-	return !only->nr_frames || (first >= only->first && nr <= only->nr_frames && first - only->first <= only->nr_frames - nr);
-}
-
 /* Is the unit free, and will the device be told of it? Part of it may lie outside of the zone's maps. */
 static bool mark_is_news(const struct pfa *p, const struct pfai_zone *z, size_t rel, size_t unit)
 {

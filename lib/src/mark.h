@@ -39,7 +39,12 @@ size_t pfai_mark_resident_locked(const struct pfa *p, struct pfai_zone *z, unsig
 void pfai_mark_joined_locked(struct pfa *p, struct pfai_zone *z, size_t pb);
 
 /* Are these frames in the range that the device is told of? */
-bool pfai_mark_wanted(const struct pfa *p, const struct pfai_zone *z, size_t rel, size_t nr);
+static inline bool pfai_mark_wanted(const struct pfa *p, const struct pfai_zone *z, size_t rel, size_t nr)
+{
+	const struct pfa_run *only = &p->report->device.only;
+	pfa_pfn first = z->origin + rel;
+	return !only->nr_frames || (first >= only->first && nr <= only->nr_frames && first - only->first <= only->nr_frames - nr);
+}
 
 /* Does a unit that has frames of [rel, rel + nr) consist of free frames that the device is told of, and does not know all? */
 bool pfai_mark_news_locked(const struct pfa *p, const struct pfai_zone *z, size_t rel, size_t nr);

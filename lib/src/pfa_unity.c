@@ -43,6 +43,7 @@
 #include "search.c"
 #include "cma.c"
 #include "hotplug.c"
+#include "batch.c"
 #include "report.c"
 #include "verified.c"
 #include "full.c"

@@ -73,7 +73,7 @@ int pfai_zone_containing_locked(const struct pfa *p, const struct pfai_zone *z, 
 	uint32_t orders = z->st->nonempty[code] & ((2u << z->top_order) - 1); /* whatever else it says */
 	for (orders = orders >> p->leaf_order << p->leaf_order; orders; orders &= orders - 1) {
 		unsigned order = pfai_ctz32(orders);
-		if (index_has(p, z, code, order, rel >> order))
+		if (pfai_bitset_test(pfai_set_at(z, code, order), rel >> order))
 			return (int)order;
 	}
 	return -1;
@@ -197,25 +197,32 @@ static void zone_take_in_leaf(struct pfa *p, struct pfai_zone *z, unsigned code,
 	leaf_reclass(p, z, code, leaf, leaf_order_of(z, leaf), top);
 }
 
+void pfai_zone_take_blocks_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order, size_t nr, int from)
+{
+	unsigned code = pfai_zone_code_locked(z, pfai_pb_at(p, z, rel));
+	size_t nr_frames = nr << order;
+	zone_account(p, z, code, rel, nr_frames, true);
+	if (PFAI_UNLIKELY(from < (int)order))
+		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
+	for (size_t at = rel; at < rel + nr_frames && from >= (int)order; at += (size_t)1 << order) {
+		index_del(p, z, code, (unsigned)from, at >> from);
+		zone_split_down(p, z, code, at, (unsigned)from, order);
+	}
+	pfai_words_fill(z->not_free, rel, nr_frames, true);
+	memset(z->leaf + (rel >> p->leaf_order), PFAI_LEAF_FULL, nr_frames >> p->leaf_order);
+}
+
 void pfai_zone_take_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order)
 {
 	unsigned code = pfai_zone_code_locked(z, pfai_pb_at(p, z, rel));
-	zone_account(p, z, code, rel, (size_t)1 << order, true);
 	if (pfai_zone_told_some(z) && (order < p->pb_order || pfai_mark_any_told_locked(p, z, rel, (size_t)1 << order)))
 		pfai_mark_drop_locked(p, z, rel, (size_t)1 << order);
-	if (order < p->leaf_order) {
-		zone_take_in_leaf(p, z, code, rel, order);
+	if (order >= p->leaf_order) {
+		pfai_zone_take_blocks_locked(p, z, rel, order, 1, pfai_zone_containing_locked(p, z, code, rel));
 		return;
 	}
-	int from = pfai_zone_containing_locked(p, z, code, rel);
-	if (PFAI_UNLIKELY(from < (int)order)) {
-		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
-	} else {
-		index_del(p, z, code, (unsigned)from, rel >> from);
-		zone_split_down(p, z, code, rel, (unsigned)from, order);
-	}
-	pfai_words_fill(z->not_free, rel, (size_t)1 << order, true);
-	memset(z->leaf + (rel >> p->leaf_order), PFAI_LEAF_FULL, (size_t)1 << (order - p->leaf_order));
+	zone_account(p, z, code, rel, (size_t)1 << order, true);
+	zone_take_in_leaf(p, z, code, rel, order);
 }
 
 /* From one leaf that has something of this order. It is in its class, or wholly free. */
@@ -467,14 +474,14 @@ void pfai_zone_put_leaf_locked(struct pfa *p, struct pfai_zone *z, size_t leaf, 
 		pfai_mark_freed_locked(p, z, rel, (size_t)1 << p->leaf_order);
 }
 
-static void zone_put_block(struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order, bool zero)
+void pfai_zone_put_blocks_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order, size_t nr_blocks, bool zero)
 {
 	if (order < PFAI_WORD_SHIFT) {
 		pfai_word mask = pfai_low_bits(1u << order) << (rel & PFAI_WORD_MASK);
 		pfai_zone_put_word_locked(p, z, rel >> PFAI_WORD_SHIFT, mask, zero ? mask : 0);
 		return;
 	}
-	size_t nr = (size_t)1 << order;
+	size_t nr = nr_blocks << order;
 	unsigned code = pfai_zone_code_locked(z, pfai_pb_at(p, z, rel));
 	if (PFAI_UNLIKELY(!pfai_words_are(z->not_free, rel, nr, true))) {
 		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
@@ -499,7 +506,7 @@ static void zone_put_block(struct pfa *p, struct pfai_zone *z, size_t rel, unsig
 		zone_emptied(p, z, rel >> p->pb_order);
 		return;
 	}
-	memset(z->leaf + (rel >> p->leaf_order), 0, (size_t)1 << (order - p->leaf_order));
+	memset(z->leaf + (rel >> p->leaf_order), 0, nr >> p->leaf_order);
 	/* A block above the pageblock: every pageblock in it is entirely free. */
 	if (order > p->pb_order && pfai_code_reverts(code)) {
 		z->st->free[code] -= nr;
@@ -507,7 +514,8 @@ static void zone_put_block(struct pfa *p, struct pfai_zone *z, size_t rel, unsig
 		for (size_t i = 0; i < nr >> p->pb_order; i++)
 			pfai_zone_set_code_locked(p, z, (rel >> p->pb_order) + i, PFAI_CODE_MOVABLE);
 	}
-	zone_merge_up(p, z, rel, order);
+	for (size_t at = rel; at < rel + nr; at += (size_t)1 << order)
+		zone_merge_up(p, z, at, order);
 	zone_emptied(p, z, rel >> p->pb_order);
 }
 
@@ -530,7 +538,7 @@ void pfai_zone_put_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsign
 	if (order > p->pb_order && zone_straddles(p, z, rel, order))
 		pfai_zone_put_run_locked(p, z, rel, (size_t)1 << order, zero);
 	else
-		zone_put_block(p, z, rel, order, zero);
+		pfai_zone_put_blocks_locked(p, z, rel, order, 1, zero);
 }
 
 void pfai_zone_put_run_locked(struct pfa *p, struct pfai_zone *z, size_t rel, size_t nr_frames, bool zero)
@@ -540,7 +548,7 @@ void pfai_zone_put_run_locked(struct pfa *p, struct pfai_zone *z, size_t rel, si
 		unsigned order = pfai_natural_order(rel, nr_frames, z->top_order);
 		if (order > p->pb_order)
 			order = p->pb_order;
-		zone_put_block(p, z, rel, order, zero);
+		pfai_zone_put_blocks_locked(p, z, rel, order, 1, zero);
 		rel += (size_t)1 << order;
 		nr_frames -= (size_t)1 << order;
 	}

@@ -88,6 +88,10 @@ int pfai_zone_fold_leaf_locked(const struct pfa *p, struct pfai_zone *z, size_t 
 /* Takes the free block [rel, 2^order) out of the free memory of its type. O(orders + leaf words + 2^order / word). */
 void pfai_zone_take_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order);
 
+/* Takes nr blocks, of leaf order or more, that lie side by side, and of which the device knows nothing. `from`: the order of the free
+ * block around each. */
+void pfai_zone_take_blocks_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order, size_t nr, int from);
+
 /* Takes up to want blocks of an order from the free memory of one type, best fit, then lowest first; offsets in out. */
 unsigned pfai_zone_grab_locked(struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order, unsigned want,
                                uint32_t out[]);
@@ -95,6 +99,9 @@ unsigned pfai_zone_grab_locked(struct pfa *p, struct pfai_zone *z, unsigned code
 /* Gives [rel, 2^order) back, merging; zero: its content is known to be zero. Where only some of its pageblocks are held it comes back
  * in pieces, each to its own pageblock. O(orders + leaf words + 2^order / word). */
 void pfai_zone_put_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order, bool zero);
+
+/* Gives back nr blocks that lie side by side, all in pageblocks that count as the same type; more than one only of the largest order. */
+void pfai_zone_put_blocks_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order, size_t nr, bool zero);
 
 /* Gives back the frames `mask` (not 0) of one word of the free map at once; `zero`: those of them known to be zero. */
 void pfai_zone_put_word_locked(struct pfa *p, struct pfai_zone *z, size_t word, pfai_word mask, pfai_word zero);

@@ -74,7 +74,7 @@ static const struct {
 	{"compact_index_zone", COMPACTS},
 	{"compact_has_room", COMPACTS},
 	{"report_batch", REPORTS},
-	{"report_return", REPORTS},
+	{"pfai_batch_return", REPORTS},
 	{"report_switch", REPORTS},
 };
 enum { NR_EXCUSED = sizeof(excused) / sizeof(excused[0]) };
