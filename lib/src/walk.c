@@ -30,7 +30,7 @@ struct walk {
 	pfai_word words[WALK_WORDS];
 };
 
-/* The frames of one word that are in free blocks of 2^order, order <= word. */
+/* The frames of one word that are in free blocks of 2^order, order < word. */
 static inline pfai_word walk_blocks(pfai_word free, unsigned order)
 {
 	free = pfai_fold(free, order);
@@ -65,7 +65,7 @@ static unsigned walk_copy_locked(const struct pfai_zone *z, unsigned order, size
 	size_t end = (rel | (span - 1)) < z->nr_rel ? (rel | (span - 1)) + 1 : z->nr_rel;
 	for (; rel < end; rel += step) {
 		pfai_word free;
-		if (step == PFAI_WORD_BITS)
+		if (step == PFAI_WORD_BITS && order < PFAI_WORD_SHIFT)
 			free = walk_blocks(walk_free(z, rel >> PFAI_WORD_SHIFT), order);
 		else
 			free = step <= end - rel && walk_all_free(z, rel, step) ? PFAI_ONES : 0;
