@@ -298,8 +298,6 @@ PFAI_ALWAYS_INLINE void move_ahead(const struct pfa *p, const struct pfai_move *
 	size_t frame = (size_t)1 << p->frame_shift, bytes = frame < MIGRATE_AHEAD_BYTES ? frame : MIGRATE_AHEAD_BYTES;
 	for (size_t at = 0; at < bytes; at += MIGRATE_LINE)
 		pfai_prefetch_once(next + at);
-	if (m->hand && pfai_hand_has(m->hand, m->order)) /* for its address alone: to translate it takes as long as memory does */
-		pfai_prefetch(pfai_frame_at(p, p->base + m->hand->offset[m->hand->at]));
 }
 
 /* Calls migrate() once. Both are locked. */
@@ -457,6 +455,8 @@ static inline struct pfai_zone *migrate_ahead(const struct pfa *p, pfa_pfn head,
 	pfai_prefetch(&z->not_free[(head - z->origin) >> PFAI_WORD_SHIFT]);
 	pfai_prefetch(&z->leaf[(head - z->origin) >> p->leaf_order]);
 	pfai_prefetch(pfai_pb_at(p, z, head - z->origin));
+	if (p->pool) /* for its address alone: see pfai_hand_take() */
+		pfai_prefetch_once(pfai_frame_at(p, head));
 	return z;
 }
 
