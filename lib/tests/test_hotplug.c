@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum { PB = 64, PBS = 20, FIRST = 5, FRAMES = PBS * PB };
@@ -456,7 +457,16 @@ static size_t resident(void *at, size_t bytes)
 	return pages * page;
 }
 
-/* 64 GiB that are to come: what their metadata takes before, and when they are there. */
+/* Pages that had to be read back, of this process. */
+static long read_back(void)
+{
+	struct rusage usage;
+	assert_int_equal(getrusage(RUSAGE_SELF, &usage), 0);
+	return usage.ru_majflt;
+}
+
+/* 64 GiB that are to come: what their metadata takes before, and when they are there. Not judged where the kernel is short of memory and
+ * takes pages away meanwhile: then fewer are resident than were written to, and some come back that the library did not make. */
 static void test_metadata(void **state)
 {
 	enum { MIB = 1 << 20, SLACK = 1 << 20 };
@@ -480,17 +490,23 @@ static void test_metadata(void **state)
 	void *meta = mmap(NULL, need.core_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	assert_true(meta != MAP_FAILED);
 	(void)madvise(meta, need.core_bytes, MADV_NOHUGEPAGE);
+	const long reads = read_back();
 	EXPECT(pfa_init, PFA_OK, meta, need.core_bytes, &cfg, &pfa, NULL, NULL);
 	const size_t before = resident(meta, need.core_bytes);
-	assert_in_range(before, nr, (here + nr) / 8 * 9 + SLACK);
-	if (cfg.max_owners)
-		assert_true(need.core_bytes > 10 * before);
 	EXPECT(pfa_add_range, PFA_OK, pfa, hole.first, nr, NULL);
-	assert_int_equal(resident(meta, need.core_bytes), before);
+	const size_t added = resident(meta, need.core_bytes);
 	EXPECT(pfa_online_range, PFA_OK, pfa, hole.first, MIB / 4, NULL); /* 1 GiB of it */
-	assert_in_range(resident(meta, need.core_bytes), before, before + SLACK / 8);
+	const size_t online = resident(meta, need.core_bytes);
+	const bool taken_away = before < nr || added < before || online < added || read_back() != reads;
 	EXPECT(pfa_fini, PFA_OK, pfa);
 	assert_int_equal(munmap(meta, need.core_bytes), 0);
+	if (taken_away)
+		skip();
+	assert_true(before <= (here + nr) / 8 * 9 + SLACK);
+	if (cfg.max_owners)
+		assert_true(need.core_bytes > 10 * before);
+	assert_int_equal(added, before);
+	assert_true(online <= added + SLACK / 8);
 }
 
 static const struct unit_test tests[] = {
