@@ -22,6 +22,9 @@ static const struct bench_area *const areas[] = {
 	&bench_area_contig,
 	&bench_area_report,
 #endif
+#ifdef BENCH_DEVICES
+	&bench_area_resident,
+#endif
 #ifdef BENCH_OWNERS
 	&bench_area_owners,
 #endif

@@ -165,6 +165,7 @@ extern const struct bench_area bench_area_core;
 extern const struct bench_area bench_area_movable; /* where BENCH_MOVABLE is defined */
 extern const struct bench_area bench_area_contig;  /* there, too */
 extern const struct bench_area bench_area_report;  /* as well */
+extern const struct bench_area bench_area_resident; /* where BENCH_DEVICES is defined */
 extern const struct bench_area bench_area_owners;  /* where BENCH_OWNERS is defined */
 
 /** What the adapter can do (BENCH_NEEDS_*), and its name; rows_core.c knows the adapter. */

@@ -23,7 +23,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(HERE)), "ci"))
 import envelope  # noqa: E402  (ci/envelope.py)
 
 SUBJECT = "libpfa"
-IN_SAMPLE = ("cas", "memcpy", "copy", "lz4", "mremap", "madvise", "least", "frames")  # what a row may be a ratio to that is measured beside it
+IN_SAMPLE = ("cas", "memcpy", "copy", "lz4", "mremap", "madvise", "off", "least", "frames")  # what a row may be a ratio to that is measured beside it
 ANCHOR_CAS_NS = 2.4  # of the machine on which the targets were set
 Row = collections.namedtuple("Row", "name unit ratio_to target aim what")
 
@@ -126,6 +126,16 @@ def print_table(lines):
 		                for i, (c, w) in enumerate(zip(line, widths))).rstrip())
 
 
+def draw(script):
+	"""An SVG; "" where there is no gnuplot."""
+	try:
+		run = subprocess.run(["gnuplot"], input=script, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+		                     check=False)
+	except OSError:
+		return ""
+	return run.stdout[run.stdout.find("<svg"):] if run.returncode == 0 and "<svg" in run.stdout else ""
+
+
 def plot(rows, allocators, results):
 	"""An SVG of all rows that are ratios to a CAS, by gnuplot; "" where there is no gnuplot."""
 	data = ""
@@ -138,12 +148,22 @@ def plot(rows, allocators, results):
 	         "set xtics rotate by -40 noenhanced\nset datafile missing 'NaN'\n$d << EOD\n" + data + "EOD\nplot " + \
 	         ", ".join("$d using %d%s title '%s' noenhanced" % (i + 2, ":xtic(1)" if i == 0 else "", a)
 	                   for i, a in enumerate(allocators)) + "\n"
-	try:
-		run = subprocess.run(["gnuplot"], input=script, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-		                     check=False)
-	except OSError:
+	return draw(script)
+
+
+def plot_resident(directory):
+	"""Resident memory over the time of the load, with a device and without: of the first process ("trace" lines)."""
+	paths = sorted(glob.glob(os.path.join(directory, SUBJECT + ".*.raw")))
+	points = []
+	if paths:
+		with open(paths[0], encoding="utf-8") as raw:
+			points = [line.split()[2:] for line in raw if line.startswith("trace burst_resident ") and len(line.split()) == 5]
+	if not points:
 		return ""
-	return run.stdout[run.stdout.find("<svg"):] if run.returncode == 0 and "<svg" in run.stdout else ""
+	data = "".join(" ".join(p) + "\n" for p in points)
+	return draw("set terminal svg size 1200,360 font 'sans,11' name 'resident'\nset title 'burst_resident' noenhanced\nset grid\nset key outside\n"
+	            "set xlabel 'seconds of the load'\nset ylabel 'MiB resident'\nset yrange [0:]\n$d << EOD\n" + data +
+	            "EOD\nplot $d using 1:3 with lines title 'no device', $d using 1:2 with lines title 'reporting'\n")
 
 
 def write_html(path, doc, lines, notes, svg):
@@ -218,7 +238,7 @@ def main():
 	if args.json:
 		envelope.write(args.json, doc, code)
 	if args.html:
-		write_html(args.html, doc, lines, notes, plot(rows, allocators, results))
+		write_html(args.html, doc, lines, notes, plot(rows, allocators, results) + plot_resident(args.dir))
 	return code
 
 
