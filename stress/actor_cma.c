@@ -15,8 +15,9 @@
 #include <string.h>
 
 #define CMA_PLACES (SOAK_ZONES_MAX + PFA_CMA_MORE) /* the geometry's first */
-/* After so many new areas a handle may mean another one: what a call says that took longer is not judged. */
+/* After 256 areas in one place a handle means another one: so no area is begun while a call is at work that is older than this many. */
 #define CMA_STALE 200u
+#define CMA_FLIGHTS (2u * SOAK_THREADS_MAX + 1u) /* slots at most */
 
 /* Guard: cma_mutex, which is not held over calls. */
 struct cma_area {
@@ -31,6 +32,7 @@ struct cma_area {
 
 static struct cma_area cma_areas[CMA_PLACES];
 static unsigned cma_begun, cma_ending; /* calls that may make an area, or end one, so far */
+static unsigned cma_flights[CMA_FLIGHTS]; /* of each thread: cma_begun + 1 as its call began to look at areas; 0: it is at none */
 static pthread_mutex_t cma_mutex = PTHREAD_MUTEX_INITIALIZER;
 
 /* An area as a call found it. */
@@ -38,7 +40,7 @@ struct cma_sight {
 	struct cma_area *area;
 	pfa_cma handle;
 	struct pfa_run run;
-	unsigned begun, ending;
+	unsigned ending;
 	bool ends; /* somebody is about to end it */
 };
 
@@ -49,10 +51,19 @@ static bool cma_see(struct soak_slot *slot, bool fixed, struct cma_sight *s)
 	for (unsigned i = 0; i < CMA_PLACES; i++) {
 		struct cma_area *a = &cma_areas[i];
 		if (a->used && a->live && (fixed || !a->fixed) && soak_below(&slot->rng, ++nr) == 0)
-			*s = (struct cma_sight){a, a->handle, a->run, cma_begun, cma_ending, a->enders != 0};
+			*s = (struct cma_sight){a, a->handle, a->run, cma_ending, a->enders != 0};
 	}
+	cma_flights[slot->id] = nr ? cma_begun + 1 : 0;
 	pthread_mutex_unlock(&cma_mutex);
 	return nr != 0;
+}
+
+/* What was seen is not used any more. */
+static void cma_seen(struct soak_slot *slot)
+{
+	pthread_mutex_lock(&cma_mutex);
+	cma_flights[slot->id] = 0;
+	pthread_mutex_unlock(&cma_mutex);
 }
 
 /* May a call for it have been told that there is no such area? */
@@ -65,15 +76,6 @@ static bool cma_may_be_gone(const struct cma_sight *s)
 	return gone;
 }
 
-static bool cma_is_stale(const struct cma_sight *s)
-{
-	bool stale;
-	pthread_mutex_lock(&cma_mutex);
-	stale = cma_begun - s->begun >= CMA_STALE;
-	pthread_mutex_unlock(&cma_mutex);
-	return stale;
-}
-
 /* ---- areas that come and go ------------------------------------------------------------------------------------- */
 
 static bool cma_runs_meet(const struct pfa_run *a, const struct pfa_run *b)
@@ -81,29 +83,41 @@ static bool cma_runs_meet(const struct pfa_run *a, const struct pfa_run *b)
 	return a->first < b->first + b->nr_frames && b->first < a->first + a->nr_frames;
 }
 
-/* A place for an area of this run; *meets: it has frames of others that were there before. */
-static struct cma_area *cma_reserve(const struct pfa_run *run, bool *meets, unsigned *begun)
+/* A place for an area of this run; *meets: it has frames of others that were there before; *others: areas are being made or ended. */
+static struct cma_area *cma_reserve(const struct pfa_run *run, bool *meets, bool *others, unsigned *begun)
 {
 	struct cma_area *place = NULL;
+	bool waits = false;
 	pthread_mutex_lock(&cma_mutex);
-	*meets = false;
+	*meets = *others = false;
+	for (unsigned i = 0; i < CMA_FLIGHTS; i++)
+		waits = waits || (cma_flights[i] && cma_begun + 1 - cma_flights[i] >= CMA_STALE);
 	for (unsigned i = 0; i < CMA_PLACES; i++) {
 		struct cma_area *a = &cma_areas[i];
+		*others = *others || (a->used && !a->live);
 		*meets = *meets || (a->used && cma_runs_meet(&a->run, run));
-		if (!place && !a->used && i >= SOAK_ZONES_MAX)
+		if (!place && !waits && !a->used && i >= SOAK_ZONES_MAX)
 			place = a;
 	}
 	if (place)
 		*place = (struct cma_area){.used = true, .run = *run};
-	*begun = ++cma_begun;
+	cma_begun += place != NULL;
+	*begun = cma_begun;
 	pthread_mutex_unlock(&cma_mutex);
 	return place;
 }
 
-static void cma_judge_create(const struct soak_range *r, uint32_t flags, int rc, struct pfa_blocker why, bool meets, unsigned begun)
+static void cma_judge_create(const struct soak_range *r, uint32_t flags, int rc, struct pfa_blocker why, bool meets, bool others, unsigned begun)
 {
-	if (rc == PFA_ENOMEM && why.reason == PFA_BLOCKER_NONE)
-		return; /* places come and go while one is looked for */
+	if (rc == PFA_ENOMEM && why.reason == PFA_BLOCKER_NONE) {
+		/* There is a place, since this actor has one for it; but while it is looked for other calls may take it and leave another. */
+		pthread_mutex_lock(&cma_mutex);
+		others = others || cma_begun != begun;
+		pthread_mutex_unlock(&cma_mutex);
+		if (!others)
+			soak_fail("cma", "[%zu, %zu) became no area for want of a place, and no other call makes one", r->start, r->end);
+		return;
+	}
 	if (rc == PFA_EBUSY && why.reason == PFA_BLOCKER_TYPE) {
 		pthread_mutex_lock(&cma_mutex);
 		meets = meets || cma_begun != begun;
@@ -140,12 +154,12 @@ static void cma_create(struct soak_slot *slot)
 	struct pfa_run run;
 	pfa_cma handle = 0;
 	unsigned begun;
-	bool meets;
+	bool meets, others;
 	int rc;
 	if (!cma_pick(slot, &r))
 		return;
 	run = (struct pfa_run){r.start, r.end - r.start};
-	a = cma_reserve(&run, &meets, &begun);
+	a = cma_reserve(&run, &meets, &others, &begun);
 	if (!a)
 		return;
 	soak_mark(run.first, run.nr_frames, SOAK_MARK_MAYBE_AREA, true);
@@ -154,7 +168,7 @@ static void cma_create(struct soak_slot *slot)
 	rc = pfa_cma_create(soak.pfa, run.first, run.nr_frames, flags, &handle, &why);
 	soak_may_move(slot, false);
 	soak_recorded(record, rc);
-	cma_judge_create(&r, flags, rc, why, meets, begun);
+	cma_judge_create(&r, flags, rc, why, meets, others, begun);
 	if (rc == PFA_OK) {
 		bool reserved = soak_marked(run.first, run.nr_frames, SOAK_MARK_AREA) != 0;
 		for (size_t i = 0; i < run.nr_frames; i++)
@@ -174,7 +188,7 @@ static bool cma_enders_begin(const struct cma_sight *s)
 {
 	bool here;
 	pthread_mutex_lock(&cma_mutex);
-	here = s->area->used && s->area->live && s->area->handle == s->handle && cma_begun - s->begun < CMA_STALE;
+	here = s->area->used && s->area->live && s->area->handle == s->handle;
 	if (here && s->area->enders++ == 0)
 		soak_mark(s->run.first, s->run.nr_frames, SOAK_MARK_AREA, false);
 	cma_ending += here;
@@ -245,8 +259,6 @@ static void cma_alloc(struct soak_slot *slot, const struct cma_sight *s)
 		return;
 	soak_granted(slot, &grant, (flags & PFA_ZERO) | PFA_MOVABLE, 0);
 	soak_bag_put(slot, grant);
-	if (cma_is_stale(s))
-		return;
 	if (grant.first & (align - 1) || grant.first < s->run.first || grant.first + grant.nr > s->run.first + s->run.nr_frames)
 		soak_fail("cma", "%u frames at %zu, aligned to %u, are none of area %#x, [%zu, %zu)", grant.nr, grant.first, align,
 		          s->handle, s->run.first, s->run.first + s->run.nr_frames);
@@ -302,9 +314,8 @@ static bool cma_account(struct soak_slot *slot, const struct cma_sight *s, struc
 	if (rc == PFA_EINVAL && cma_may_be_gone(s))
 		return false;
 	soak_expect(slot, "pfa_cma_stats", rc, PFA_OK);
-	if (!cma_is_stale(s) &&
-	    (out->run.first != s->run.first || out->run.nr_frames != s->run.nr_frames || out->zone != soak_zone_of(s->run.first) ||
-	     out->free > s->run.nr_frames || out->granted > s->run.nr_frames))
+	if (out->run.first != s->run.first || out->run.nr_frames != s->run.nr_frames || out->zone != soak_zone_of(s->run.first) ||
+	    out->free > s->run.nr_frames || out->granted > s->run.nr_frames)
 		soak_fail("cma", "area %#x, [%zu, +%zu): its account says [%zu, +%zu) in zone %u, %zu free, %zu granted", s->handle,
 		          s->run.first, s->run.nr_frames, out->run.first, out->run.nr_frames, out->zone, out->free, out->granted);
 	soak_count(&soak_tally(slot)->checks, 1);
@@ -336,6 +347,7 @@ static void cma_step(struct soak_slot *slot, void *state)
 			cma_alloc(slot, &sight);
 		break;
 	}
+	cma_seen(slot);
 }
 
 /* ---- begin, rest, end ------------------------------------------------------------------------------------------- */
@@ -343,6 +355,7 @@ static void cma_step(struct soak_slot *slot, void *state)
 static void cma_begin(struct soak_slot *slot)
 {
 	memset(cma_areas, 0, sizeof(cma_areas));
+	memset(cma_flights, 0, sizeof(cma_flights));
 	cma_begun = cma_ending = 0;
 	for (unsigned z = 0; z < soak.geo.config.nr_zones; z++) {
 		struct cma_area *a = &cma_areas[z];
@@ -378,7 +391,7 @@ static size_t cma_free_frames(struct soak_slot *slot, const struct pfa_run *run)
 
 static void cma_quiet_area(struct soak_slot *slot, struct cma_area *a)
 {
-	const struct cma_sight s = {a, a->handle, a->run, cma_begun, cma_ending, false};
+	const struct cma_sight s = {a, a->handle, a->run, cma_ending, false};
 	size_t granted = cma_in_bags(slot, &a->run), nr_free = cma_free_frames(slot, &a->run);
 	struct soak_grant grant = {.nr = 1, .order = 0};
 	struct pfa_cma_stats stats;

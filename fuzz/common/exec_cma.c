@@ -27,6 +27,18 @@ static bool cma_is_new(struct exec_run *run, uint32_t handle, pfa_pfn start)
 	return true;
 }
 
+/* No room for another area: nothing is in the way, and no handle is given. */
+static bool cma_judge_no_room(struct exec_run *run, pfa_pfn start, int code, bool given, const struct pfa_blocker *why)
+{
+	run->must_be_unchanged = true;
+	if (!exec_expect_code(run, PFA_ENOMEM, code))
+		return false;
+	if (given)
+		return exec_fail(run, "contract out", "a handle is given, and there is no room for an area", start, 0, 1);
+	return !why || why->reason == PFA_BLOCKER_NONE ||
+	       exec_fail(run, "I11 blocker", "something is in the way where there is no room for another area", start, PFA_BLOCKER_NONE, why->reason);
+}
+
 bool exec_cma_create(struct exec_run *run, pfa_pfn start, pfa_pfn end, uint64_t bits)
 {
 	const uint32_t flags = (bits & 1 ? PFA_NOMIGRATE : 0) | (bits & 2 ? PFA_NOWAIT : 0);
@@ -52,10 +64,8 @@ bool exec_cma_create(struct exec_run *run, pfa_pfn start, pfa_pfn end, uint64_t 
 	if (!exec_contig_after(run, &c))
 		return false;
 	exec_contig_outcome(&c, &a);
-	if (a.code == PFA_ENOMEM && a.why.reason == PFA_BLOCKER_NONE && !c.nr) { /* no room for another area */
-		run->must_be_unchanged = true;
-		return exec_expect_code(run, PFA_ENOMEM, code);
-	}
+	if (a.code == PFA_ENOMEM && a.why.reason == PFA_BLOCKER_NONE && !c.nr)
+		return cma_judge_no_room(run, start, code, handle != untouched, out_why);
 	if (!exec_contig_judge(run, &c, &a, code, out_why))
 		return false;
 	if ((handle != untouched) != (code == PFA_OK))

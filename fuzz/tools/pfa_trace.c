@@ -187,7 +187,7 @@ static void help(FILE *f)
 		fprintf(f, "  pfa-trace %s %s\n      %s\n", commands[i].name, commands[i].usage, commands[i].doc);
 	fprintf(f, "\nOptions\n"
 	           "  -o FILE         write there (default: standard output)\n"
-	           "  --target T      core, misuse, migrate, contig, hotplug, owners, config, diff, text, repair, sched: how to run it; default: what the text says, else core\n"
+	           "  --target T      core, misuse, migrate, contig, hotplug, owners, config, diff, text, repair, report, walk, sched: how to run it; default: what the text says, else core\n"
 	           "  --sut S         the allocator: pfa, textbook\n"
 	           "  --timeout N     seconds that one run may take (default 10)\n"
 	           "\nAn input is a file or - for standard input; text and binary are told apart by their content.\n"
