@@ -37,6 +37,14 @@ void look(void)
 			note(s.blocks[i].at, s.blocks[i].order, scripted_info(&s, i).pins ? PINNED : MOVES);
 }
 
+void fix(pfa_pfn at, unsigned order)
+{
+	MUST(nr_fixed < FRAMES);
+	note(at, order, FIXED);
+	fixed[nr_fixed] = at;
+	fixed_order[nr_fixed++] = order;
+}
+
 void fill(struct rng *rng, unsigned percent_fixed, unsigned percent_free, unsigned orders)
 {
 	uint64_t cookies[SCRIPTED_BLOCKS];
@@ -44,10 +52,10 @@ void fill(struct rng *rng, unsigned percent_fixed, unsigned percent_free, unsign
 	unsigned of[FRAMES], nr = 0, nr_cookies = 0;
 	for (unsigned cookie = 0; cookie < SCRIPTED_BLOCKS;) {
 		unsigned order = (unsigned)rng_below(rng, orders);
-		bool fix = rng_below(rng, 100) < percent_fixed;
-		if (pfa_alloc(rig.pfa, order, fix ? PFA_UNMOVABLE : PFA_MOVABLE, &pfn) != PFA_OK)
+		bool stays = rng_below(rng, 100) < percent_fixed;
+		if (pfa_alloc(rig.pfa, order, stays ? PFA_UNMOVABLE : PFA_MOVABLE, &pfn) != PFA_OK)
 			break;
-		if (fix) {
+		if (stays) {
 			of[nr] = order;
 			pfns[nr++] = pfn;
 			continue;
@@ -63,9 +71,7 @@ void fill(struct rng *rng, unsigned percent_fixed, unsigned percent_free, unsign
 			EXPECT(pfa_free, PFA_OK, rig.pfa, pfns[i], of[i]);
 			continue;
 		}
-		note(pfns[i], of[i], FIXED);
-		fixed[nr_fixed] = pfns[i];
-		fixed_order[nr_fixed++] = of[i];
+		fix(pfns[i], of[i]);
 	}
 	look();
 }
@@ -81,7 +87,7 @@ void done(void)
 	rig_stop(&rig);
 }
 
-static void census(enum pfa_type types[FRAMES / PB])
+static void census(enum pfa_type types[PAGEBLOCKS])
 {
 	for (pfa_pfn at = 0; at < FRAMES; at += PB) {
 		struct pfa_pageblock_info info;
@@ -94,8 +100,51 @@ static void census(enum pfa_type types[FRAMES / PB])
 	}
 }
 
-/* Is there no place for the movable block at head, outside of the pageblocks of [start, end)? */
-static bool no_room(pfa_pfn head, pfa_pfn start, pfa_pfn end)
+void before(struct scene_before *b)
+{
+	census(b->types);
+	b->stats = rig_stats(&rig, 0);
+}
+
+void after(const struct scene_before *b, pfa_pfn start, pfa_pfn end, size_t granted, size_t offline)
+{
+	enum pfa_type types[PAGEBLOCKS];
+	const struct pfa_zone_stats now = rig_stats(&rig, 0);
+	MUST_EQ(now.allocated, b->stats.allocated + granted);
+	MUST_EQ(now.offline, offline);
+	MUST_EQ(now.present, FRAMES - offline);
+	MUST_EQ(now.free + now.cached + now.quarantined + now.allocated, FRAMES - offline);
+	MUST_EQ(now.movable, b->stats.movable);
+	MUST_EQ(now.held_pageblocks, 0);
+	census(types);
+	for (unsigned i = 0; i < PAGEBLOCKS; i++) {
+		/* elsewhere a place for what is moved may be taken out of a pageblock of another type, which becomes movable then */
+		bool stolen = types[i] == PFA_TYPE_MOVABLE && (i < start / PB || i > (end - 1) / PB) && b->types[i] != PFA_TYPE_CMA;
+		MUST(b->types[i] == types[i] || b->types[i] == PFA_TYPES || types[i] == PFA_TYPES || stolen);
+	}
+}
+
+enum pfa_blocker_reason blocker(pfa_pfn start, pfa_pfn end, uint32_t flags, pfa_pfn *behind)
+{
+	enum pfa_blocker_reason reason = PFA_BLOCKER_NONE;
+	pfa_pfn at;
+	for (at = start; at < end && reason == PFA_BLOCKER_NONE; at++) {
+		if (kinds[at] == FIXED || kinds[at] == RUN)
+			reason = PFA_BLOCKER_UNMOVABLE;
+		else if (kinds[at] == MOVES && (flags & (PFA_NOMIGRATE | PFA_NOWAIT)))
+			reason = PFA_BLOCKER_MOVABLE;
+	}
+	if (behind)
+		*behind = at;
+	return reason;
+}
+
+int result_of(enum pfa_blocker_reason reason)
+{
+	return reason == PFA_BLOCKER_NONE ? PFA_OK : reason == PFA_BLOCKER_MOVABLE ? PFA_EAGAIN : PFA_EBUSY;
+}
+
+bool no_room(pfa_pfn head, pfa_pfn start, pfa_pfn end)
 {
 	const size_t nr = (size_t)1 << rig_info(&rig, head).order;
 	for (pfa_pfn at = 0, i; at + nr <= FRAMES; at += nr) {
@@ -108,87 +157,37 @@ static bool no_room(pfa_pfn head, pfa_pfn start, pfa_pfn end)
 	return true;
 }
 
+void granted(pfa_pfn start, pfa_pfn end)
+{
+	for (pfa_pfn at = start; at < end; at++) {
+		struct pfa_frame_info info = rig_info(&rig, at);
+		MUST_EQ(kinds[at], FREE);
+		MUST_EQ(info.state, PFA_FRAME_HEAD);
+		MUST_EQ(info.order, 0);
+		kinds[at] = RUN;
+	}
+}
+
 int try_range(pfa_pfn start, pfa_pfn end, uint32_t flags)
 {
-	enum pfa_type before[FRAMES / PB], after[FRAMES / PB];
 	struct pfa_blocker why = {PFA_BLOCKER_REASONS, 0};
-	struct pfa_zone_stats old = rig_stats(&rig, 0), now;
-	enum pfa_blocker_reason reason = PFA_BLOCKER_NONE;
+	struct scene_before was;
 	pfa_pfn at;
-	for (at = start; at < end && reason == PFA_BLOCKER_NONE; at++) {
-		if (kinds[at] == FIXED || kinds[at] == RUN)
-			reason = PFA_BLOCKER_UNMOVABLE;
-		else if (kinds[at] == MOVES && (flags & (PFA_NOMIGRATE | PFA_NOWAIT)))
-			reason = PFA_BLOCKER_MOVABLE;
-	}
-	census(before);
+	const enum pfa_blocker_reason reason = blocker(start, end, flags, &at);
+	before(&was);
 	int result = pfa_alloc_contig_range(rig.pfa, start, end, flags, &why);
 	look();
 	if (result == PFA_ENOMEM && reason == PFA_BLOCKER_NONE && why.reason == PFA_BLOCKER_NOMEM) {
 		MUST(no_room(why.pfn, start, end));
-		MUST_EQ(rig_stats(&rig, 0).held_pageblocks, 0);
+		after(&was, start, end, 0, 0);
 		return result;
 	}
-	rig_expect("pfa_alloc_contig_range", reason == PFA_BLOCKER_NONE ? PFA_OK : reason == PFA_BLOCKER_MOVABLE ? PFA_EAGAIN : PFA_EBUSY,
-	           result, __FILE__, __LINE__);
+	rig_expect("pfa_alloc_contig_range", result_of(reason), result, __FILE__, __LINE__);
 	MUST_EQ(why.reason, reason);
 	if (result != PFA_OK)
 		MUST(why.pfn < at && why.pfn + 256 > at - 1);
-	if (result == PFA_OK) {
-		for (at = start; at < end; at++) {
-			struct pfa_frame_info info = rig_info(&rig, at);
-			MUST_EQ(kinds[at], FREE);
-			MUST_EQ(info.state, PFA_FRAME_HEAD);
-			MUST_EQ(info.order, 0);
-			kinds[at] = RUN;
-		}
-	}
-	now = rig_stats(&rig, 0);
-	MUST_EQ(now.allocated, old.allocated + (result == PFA_OK ? end - start : 0));
-	MUST_EQ(now.free + now.cached + now.quarantined + now.allocated, FRAMES);
-	MUST_EQ(now.movable, old.movable);
-	MUST_EQ(now.held_pageblocks, 0);
-	census(after);
-	for (unsigned i = 0; i < FRAMES / PB; i++) {
-		/* elsewhere a place for what is moved may be taken out of a pageblock of another type, which becomes movable then */
-		bool stolen = after[i] == PFA_TYPE_MOVABLE && (i < start / PB || i > (end - 1) / PB);
-		MUST(before[i] == after[i] || before[i] == PFA_TYPES || after[i] == PFA_TYPES || stolen);
-	}
+	if (result == PFA_OK)
+		granted(start, end);
+	after(&was, start, end, result == PFA_OK ? end - start : 0, 0);
 	return result;
-}
-
-void contig_try_seed(uint64_t seed, unsigned calls, struct contig_tally *tally)
-{
-	struct rng rng = {seed};
-	base(seed % 2 ? 0 : PFA_EXPLICIT_0, FRAMES);
-	rig.cpu = 0;
-	fill(&rng, seed % 4 * 2, 70, seed % 3 == 0 ? 1 : seed % 3 == 1 ? 5 : 9);
-	rig_check(&rig);
-	for (unsigned i = 0; i < calls;) {
-		pfa_pfn start = rng_below(&rng, FRAMES), end;
-		size_t span = rng_one_in(&rng, 2) ? PB / 2 : 4 * PB;
-		end = start + 1 + rng_below(&rng, span);
-		if (rng_one_in(&rng, 3))
-			start = start / PB * PB;
-		if (rng_one_in(&rng, 3))
-			end = end / PB * PB;
-		if (start >= end || end > FRAMES)
-			continue;
-		i++;
-		int result = try_range(start, end, rng_one_in(&rng, 4) ? PFA_NOMIGRATE : 0);
-		tally->calls++;
-		*(result == PFA_OK ? &tally->granted : result == PFA_ENOMEM ? &tally->no_room : &tally->refused) += 1;
-		if (result != PFA_OK)
-			continue;
-		if (rng_one_in(&rng, 4))
-			rig_check(&rig);
-		for (pfa_pfn at = start; at < end;) { /* in parts */
-			size_t nr = 1 + rng_below(&rng, end - at);
-			EXPECT(pfa_free_contig_range, PFA_OK, rig.pfa, at, nr);
-			while (nr--)
-				kinds[at++] = FREE;
-		}
-	}
-	rig_check(&rig);
-	done();
 }

@@ -10,7 +10,7 @@
 
 #include <pfa/contig.h>
 
-enum { PB = 64, FRAMES = 24 * PB };
+enum { PB = 64, PAGEBLOCKS = 24, FRAMES = PAGEBLOCKS * PB };
 
 /* What the test knows of a frame. */
 enum kind { FREE, FIXED, MOVES, PINNED, RUN, BAD };
@@ -31,10 +31,23 @@ void done(void);
 /* One call of pfa_alloc_contig_range(), against what must come of it. Its result. */
 int try_range(pfa_pfn start, pfa_pfn end, uint32_t flags);
 
-/* Random zones and ranges: so many calls for each of the seeds, freed in parts. */
-struct contig_tally {
-	size_t calls, granted, refused, no_room;
+/* A block that stays where it is until done(). */
+void fix(pfa_pfn at, unsigned order);
+/* These frames were granted: each was free, and is a block of its own now. */
+void granted(pfa_pfn start, pfa_pfn end);
+
+/* The zone before a call; and that nothing has changed by it but what was granted, or is offline, where it worked on [start, end). */
+struct scene_before {
+	enum pfa_type types[PAGEBLOCKS];
+	struct pfa_zone_stats stats;
 };
-void contig_try_seed(uint64_t seed, unsigned calls, struct contig_tally *tally);
+void before(struct scene_before *b);
+void after(const struct scene_before *b, pfa_pfn start, pfa_pfn end, size_t granted, size_t offline);
+
+/* What must be in the way in [start, end), and (not NULL) the frame behind it; NONE: all of it is free or movable. What a call says then. */
+enum pfa_blocker_reason blocker(pfa_pfn start, pfa_pfn end, uint32_t flags, pfa_pfn *behind);
+int result_of(enum pfa_blocker_reason reason);
+/* Is there no place for the movable block at head, outside of the pageblocks of [start, end)? */
+bool no_room(pfa_pfn head, pfa_pfn start, pfa_pfn end);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Contiguous ranges with one thread: that they are had exactly where nothing is in the way, what is said of what is, and that nothing
- * else changes, either way.
+ * else changes, either way. Random zones and ranges: test_contig_model.
  */
 #include "contig_scene.h"
 #include "unit.h"
@@ -9,17 +9,6 @@
 #include <pfa/harden.h>
 
 #include <string.h>
-
-/* Random zones and ranges. There is nearly always room for what is moved. test_contig_model has more of them. */
-static void test_against_model(void **state)
-{
-	struct contig_tally tally = {0};
-	(void)state;
-	for (unsigned seed = 0; seed < 60; seed++)
-		contig_try_seed(seed, 60, &tally);
-	assert_int_equal(tally.calls, 3600);
-	assert_true(tally.granted > 1000 && tally.refused > 300);
-}
 
 /* All of a zone's lower half, larger than any block, full of movable blocks of any order; and again what was just freed in parts. */
 static void test_gigantic(void **state)
@@ -517,7 +506,6 @@ static void test_repaired(void **state)
 }
 
 static const struct unit_test tests[] = {
-	TEST(test_against_model),
 	TEST(test_gigantic),
 	TEST(test_blockers),
 	TEST(test_zones),
