@@ -257,6 +257,38 @@ static void test_lent(void **state)
 	rig_stop(&rig);
 }
 
+/* A block larger than a pageblock, lent by two areas side by side: when one of them has ended, each half is freed as its own pageblock's
+ * type is. */
+static void test_lent_by_two(void **state)
+{
+	(void)state;
+	for (unsigned ends = 0; ends < 2; ends++) {
+		const struct pfa_run both = {8 * PB, 2 * PB};
+		const pfa_pfn halves[2] = {both.first, both.first + PB};
+		pfa_pfn pfn;
+		rig_init(&rig);
+		rig.cfg.cache_high = PFA_EXPLICIT_0;
+		rig_zone(&rig, 0, FRAMES);
+		rig_start(&rig);
+		for (unsigned i = 0; i < 2; i++)
+			EXPECT(pfa_cma_create, PFA_OK, rig.pfa, halves[i], PB, 0, &areas[i], NULL);
+		EXPECT(pfa_alloc_window, PFA_OK, rig.pfa, 7, PFA_MOVABLE, both, &pfn);
+		EXPECT(pfa_cma_destroy, PFA_OK, rig.pfa, areas[ends]);
+		EXPECT(pfa_free, PFA_OK, rig.pfa, pfn, 7);
+		EXPECT(pfa_cache_drain, PFA_OK, rig.pfa, PFA_ALL_CPUS); /* level 3: out of the quarantine */
+		assert_int_equal(rig_type(&rig, halves[ends]), PFA_TYPE_MOVABLE);
+		assert_int_equal(rig_type(&rig, halves[!ends]), PFA_TYPE_CMA);
+		assert_int_equal(rig_stats(&rig, 0).free_cma, PB);
+		rig_check(&rig);
+		for (unsigned i = 0; i < 2; i++) {
+			const struct pfa_run half = {halves[i], PB};
+			EXPECT(pfa_alloc_window, i == ends ? PFA_OK : PFA_ENOMEM, rig.pfa, 6, PFA_UNMOVABLE, half, &pfn);
+		}
+		EXPECT(pfa_free, PFA_OK, rig.pfa, halves[ends], 6);
+		rig_stop(&rig);
+	}
+}
+
 /* An area of pageblocks of any type, in which something is in use. */
 static void test_create(void **state)
 {
@@ -523,6 +555,7 @@ static void test_zeroed(void **state)
 static const struct unit_test tests[] = {
 	TEST(test_against_model),
 	TEST(test_lent),
+	TEST(test_lent_by_two),
 	TEST(test_create),
 	TEST(test_holes_and_bad),
 	TEST(test_held),
