@@ -30,6 +30,7 @@ static int field_migrate(void *ctx, pfa_pfn dst, pfa_pfn src, unsigned order, ui
 	if (f->moves != NULL)
 		f->moves[cookie]++;
 	f->trace[f->nr_moves].dst = dst;
+	f->trace[f->nr_moves].cookie = cookie;
 	f->trace[f->nr_moves++].src = src;
 	return PFA_OK;
 }
@@ -162,4 +163,43 @@ double field_copy_again(const struct field *f, char *pool)
 	for (size_t i = 0; i < f->nr_moves; i++)
 		pfa_copy_frames(pool + f->trace[i].dst * FRAME, pool + f->trace[i].src * FRAME, FRAME);
 	return (double)(bench_now() - start) - bench_clock_ns;
+}
+
+/* ---- the owner alone ----------------------------------------------------------------------------------------------- */
+
+void field_mirror_open(struct field_mirror *m, const struct field *f, bool elsewhere)
+{
+	*m = (struct field_mirror){.f = {.row = f->row, .frames = f->frames, .pool = f->pool}};
+	m->f.at = bench_array(f->frames * sizeof(*f->at));
+	m->f.trace = bench_array(f->frames * sizeof(*f->trace));
+	memset(m->f.trace, 0, f->frames * sizeof(*f->trace));
+	if (elsewhere) {
+		m->f.pool = m->memory = bench_array(f->frames * FRAME);
+		memset(m->memory, 1, f->frames * FRAME);
+	}
+}
+
+void field_mirror_mix(struct field_mirror *m, const struct field *f)
+{
+	m->f.live = f->live;
+	memcpy(m->f.at, f->at, f->live * sizeof(*f->at));
+}
+
+double field_mirror_moves(struct field_mirror *m, const struct field *f)
+{
+	m->f.nr_moves = 0;
+	uint64_t start = bench_now();
+
+	for (size_t i = 0; i < f->nr_moves; i++)
+		(void)field_migrate(&m->f, f->trace[i].dst, f->trace[i].src, 0, f->trace[i].cookie, PFA_MIGRATE_SYNC);
+	double ns = (double)(bench_now() - start) - bench_clock_ns;
+	return m->f.wrong ? 0 : ns;
+}
+
+void field_mirror_close(struct field_mirror *m)
+{
+	if (m->memory != NULL)
+		bench_array_free(m->memory, m->f.frames * FRAME);
+	bench_array_free(m->f.at, m->f.frames * sizeof(*m->f.at));
+	bench_array_free(m->f.trace, m->f.frames * sizeof(*m->f.trace));
 }

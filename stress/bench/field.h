@@ -26,6 +26,7 @@ struct field {
 	size_t nr_moves;
 	struct {
 		pfa_pfn dst, src;
+		uint64_t cookie;
 	} *trace; /* of each move since nr_moves was 0 */
 	bool wrong;
 };
@@ -41,5 +42,19 @@ bool field_free(struct field *f);
 bool field_close(struct field *f, bool ok);
 /* ns of copying what was moved once more, in the same order; into and out of `pool`. */
 double field_copy_again(const struct field *f, char *pool);
+
+/* Moving without the allocator: the owner's op alone, called for the moves of another field. Its notes about its frames are as large as
+ * that one's, and as long not looked at; which matters, since they lie in memory at random. */
+struct field_mirror {
+	struct field f;
+	char *memory; /* as large as the pool, where it copies; NULL: in the pool itself, since the length is beyond every cache */
+};
+
+void field_mirror_open(struct field_mirror *m, const struct field *f, bool elsewhere);
+/* To be called after each field_mix(). */
+void field_mirror_mix(struct field_mirror *m, const struct field *f);
+/* ns of the moves since nr_moves was 0, in the same order. 0: the owner said that one of them is wrong. */
+double field_mirror_moves(struct field_mirror *m, const struct field *f);
+void field_mirror_close(struct field_mirror *m);
 
 #endif
