@@ -10,7 +10,8 @@
 
 #include "migrate.h"
 
-/* Blocks that are found before the first of them is moved: its move asks for the content of the next, and for places for all. */
+/* So many blocks at most are found before the first of them is moved: its move asks for the content of the next, and for places
+ * for all. */
 #define PFAI_EVACUATION_GROUP 64u
 
 struct pfai_evacuation {
@@ -18,7 +19,7 @@ struct pfai_evacuation {
 	struct pfai_zone *z;
 	uint32_t flags;       /* PFA_NOMIGRATE, PFA_NOWAIT: nothing is moved */
 	const char *function; /* for faults */
-	/* after PFA_EBUSY: */
+	/* after anything but PFA_OK: */
 	struct pfa_blocker why;
 	bool may_end;         /* what is in the way may go by itself */
 	/* own */

@@ -96,8 +96,8 @@ void pfai_zone_take_blocks_locked(struct pfa *p, struct pfai_zone *z, size_t rel
 unsigned pfai_zone_grab_locked(struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order, unsigned want,
                                uint32_t out[]);
 
-/* Gives [rel, 2^order) back, merging; zero: its content is known to be zero. Where only some of its pageblocks are held it comes back
- * in pieces, each to its own pageblock. O(orders + leaf words + 2^order / word). */
+/* Gives [rel, 2^order) back, merging; zero: its content is known to be zero. Where only some of its pageblocks are held, or CMA's, it
+ * comes back in pieces, each to its own pageblock. O(orders + leaf words + 2^order / word). */
 void pfai_zone_put_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order, bool zero);
 
 /* Gives back nr blocks that lie side by side, all in pageblocks that count as the same type; more than one only of the largest order. */

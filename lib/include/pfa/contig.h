@@ -11,6 +11,9 @@
  * Of calls whose ranges, rounded to whole pageblocks, overlap, the first one to hold the lowest pageblock that both want goes on,
  * the others get PFA_EBUSY and give up only what they themselves held. Zones may share a pageblock; each has a holder of its own.
  *
+ * What these calls, and those of pfa/cma.h and pfa/hotplug.h, move is moved as by one call of pfa_migrate(): up to PFA_MIGRATE_HAND
+ * destinations that are not used yet, and as many blocks that have moved, are in use meanwhile, too.
+ *
  * All of these take zone and per-CPU cache locks, one after the other, a zone's for at most 64 pageblocks (or the frames of one) at
  * a time. pfa_fini() refuses while a pageblock is held. In the child of a fork() what a call of another thread held stays held.
  */

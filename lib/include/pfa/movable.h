@@ -177,7 +177,9 @@ struct pfa_dest {
 
 /** Of several blocks in one call pfa_migrate() may keep so many moved sources, and so many destinations that it has not used
  *  yet, to itself: nobody gets these frames meanwhile. It gives them back before it finds that there is no destination, and
- *  before it returns. A block that is moved without its page lock being let go never counts in statistics as isolated. Not with take(), PFA_HIGH, or hardening that does more at each grant (level 3, handles, history). */
+ *  before it returns. So do the calls that empty a range (pfa/contig.h, pfa/cma.h, pfa/hotplug.h), but not
+ *  pfa_compact(). A block that is moved without its page lock being let go never counts in statistics as isolated. Not with take(),
+ *  PFA_HIGH, or hardening that does more at each grant (level 3, handles, history). */
 #define PFA_MIGRATE_HAND 16u
 
 /**
