@@ -5,7 +5,6 @@
  */
 #include "meter.h"
 
-#include <pfa/contig.h>
 #include <pfa/harden.h>
 #include <pfa/walk.h>
 
@@ -608,32 +607,7 @@ static void random_step(void)
 	}
 }
 
-/* Everything is free, as the largest blocks: held from one pageblock to all, asked about, given up; and one by one, from the
- * middle of a block. */
-static void held_ranges(void)
-{
-	const pfa_pfn first = rig.zones[0].start, end = first + rig.zones[0].nr_frames;
-	const size_t all = (end - 1) / PB - first / PB + 1;
-	for (size_t nr = 1; nr <= all; nr = nr < all && nr * 8 > all ? all : nr * 8) {
-		pfa_pfn start = nr == 1 ? first + (end - first) / 2 / PB * PB : first, last = nr == all ? end : (start / PB + nr) * PB;
-		pfa_token token;
-		MUST_EQ(pfa_isolate_range(rig.pfa, start, last, 0, &token, NULL), PFA_OK);
-		MEASURE(pfa_test_isolated, nr, last - start, rig.pfa, start, last, token, NULL);
-		const bool whole = result == PFA_OK; /* else there is a hole */
-		MUST(whole || result == PFA_ERANGE);
-		MEASURE(pfa_undo_isolate_range, nr, PB, rig.pfa, start, last, token);
-		MUST_EQ(result, PFA_OK);
-		if (whole) {
-			MUST_EQ(pfa_alloc_contig_range(rig.pfa, start, last, PFA_NOMIGRATE, NULL), PFA_OK);
-			MEASURE(pfa_free_range, last - start, 1, rig.pfa, start, last - start);
-			MUST_EQ(result, PFA_OK);
-			MEASURE(pfa_cache_drain, 0, 1, rig.pfa, PFA_ALL_CPUS);
-		}
-		if (nr == all)
-			break;
-	}
-}
-
+#include "bounds_ranges.h"
 #include "bounds_movable.h"
 #include "bounds_report.h"
 
