@@ -5,6 +5,7 @@
 #ifndef BOUNDS_RANGES_H
 #define BOUNDS_RANGES_H
 
+#include <pfa/cma.h>
 #include <pfa/hotplug.h>
 
 /* N is pageblocks, F frames of the range. */
@@ -16,6 +17,17 @@ static void gone_and_back(pfa_pfn start, size_t frames, size_t nr)
 	MEASURE(pfa_add_range, nr, frames, rig.pfa, start, frames, NULL);
 	MUST_EQ(result, PFA_OK);
 	MEASURE(pfa_online_range, nr, frames, rig.pfa, start, frames, NULL);
+	MUST_EQ(result, PFA_OK);
+}
+
+static void area_ends(pfa_pfn start, size_t nr)
+{
+	struct pfa_cma_stats stats = { .size = sizeof(stats) };
+	pfa_cma area;
+	MUST_EQ(pfa_cma_create(rig.pfa, start, nr * PB, 0, &area, NULL), PFA_OK);
+	MEASURE(pfa_cma_stats, nr, PB, rig.pfa, area, &stats);
+	MUST_EQ(result, PFA_OK);
+	MEASURE(pfa_cma_destroy, nr, PB, rig.pfa, area);
 	MUST_EQ(result, PFA_OK);
 }
 
@@ -40,6 +52,7 @@ static void held_ranges(void)
 			MUST_EQ(result, PFA_OK);
 			MEASURE(pfa_cache_drain, 0, 1, rig.pfa, PFA_ALL_CPUS);
 			gone_and_back(start, last - start, nr);
+			area_ends(start, nr);
 		}
 		if (nr == all)
 			break;
