@@ -75,12 +75,15 @@ void lib_where(const void *pc, char *out, size_t room)
 	if (!pc || len <= 0)
 		return;
 	self[len] = 0;
-	snprintf(command, sizeof(command), "addr2line -e '%s' 0x%" PRIxPTR " 2>/dev/null", self, at - 1);
+	snprintf(command, sizeof(command), "addr2line -i -e '%s' 0x%" PRIxPTR " 2>/dev/null", self, at - 1);
 	FILE *from = popen(command, "r");
-	if (from && fgets(command, sizeof(command), from) && command[0] != '?') {
+	/* Innermost first. That an atomic is inlined from atomic.h says nothing. */
+	while (from && fgets(command, sizeof(command), from) && command[0] != '?') {
 		command[strcspn(command, " \n")] = 0;
 		slash = strrchr(command, '/');
 		snprintf(out, room, "%s", slash ? slash + 1 : command);
+		if (strncmp(out, "atomic.h:", 9) != 0)
+			break;
 	}
 	if (from)
 		pclose(from);
