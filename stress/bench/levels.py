@@ -111,7 +111,7 @@ def main():
 	# What is compared with another library's function is measured by bench_libpfa alone, and so is what moves: without
 	# hardening there are no owners.
 	rows = [r for r in report.read_rows() if r.ratio_to in (None, "cas", "empty")
-	        and not r.name.startswith(("migrate_", "compact_", "contig_", "isolate_", "report_", "walk_", "cma_", "offline_"))]
+	        and not r.name.startswith(("migrate_", "compact_", "contig_", "isolate_", "report_", "walk_", "cma_", "offline_", "burst_"))]
 	if args.no_instructions:
 		rows = [r for r in rows if not r.name.endswith(".instructions")]
 	out, void = results(rows, read(args.dir))
