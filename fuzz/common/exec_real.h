@@ -98,6 +98,7 @@ struct real_pace {
 	unsigned least, most;
 	unsigned over;             /* a batch of a zone below this one is of a later pass than the last failure; nr_zones: no pass is under way */
 	bool counted;              /* the failure of the pass under way is in them */
+	bool again;                /* a batch of the pass under way was told, and another one came */
 	bool none;                 /* the device told nothing of a batch, since this was last reset */
 	bool flushing;
 	uint64_t now;              /* as the service call under way has it */

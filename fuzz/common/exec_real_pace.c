@@ -38,13 +38,17 @@ void pace_begins(struct real_run *r)
 bool pace_batch(struct real_run *r, pfa_pfn first)
 {
 	struct real_pace *w = &r->told.pace;
-	if (w->flushing || r->told.device.bytes_per_s || told_zone(r, first, 1) >= w->over)
+	if (w->flushing || r->told.device.bytes_per_s)
 		return true;
+	if (told_zone(r, first, 1) >= w->over) {
+		w->again |= w->over == 0;
+		return true;
+	}
 	if (w->now < w->since + pace_wait(&r->told, w->least))
 		return real_fail(r, "I9 early", "a pass comes before its delay, or its back-off, is over (ns)", first,
 		                 (size_t)pace_wait(&r->told, w->least), (size_t)(w->now - w->since));
 	w->over = 0;
-	w->counted = false;
+	w->counted = w->again = false;
 	return true;
 }
 
@@ -54,10 +58,13 @@ void pace_failed(struct real_run *r, pfa_pfn first)
 	w->none = true;
 	if (w->flushing)
 		return;
-	if (!w->counted)
-		w->least++, w->most++;
-	else if (w->now >= w->since + pace_wait(&r->told, w->least))
+	if (!w->counted) {
+		/* Without a delay what was told before may have been a pass of its own, which ended the row. */
+		w->least = w->again && !pace_wait(&r->told, 0) ? 1 : w->least + 1;
+		w->most++;
+	} else if (w->now >= w->since + pace_wait(&r->told, w->least)) {
 		w->most++; /* perhaps another pass */
+	}
 	w->counted = true;
 	pace_rests(r, w->now);
 	w->over = told_zone(r, first, 1) + 1;
@@ -86,7 +93,7 @@ int told_service(struct real_run *r, unsigned budget)
 	struct real_told *t = &r->told;
 	struct real_pace *w = &t->pace;
 	const uint64_t now = r->sim.now_ns;
-	const unsigned nr_zones = r->run->setup.cfg.nr_zones, acted = r->acted, most = w->most;
+	const unsigned nr_zones = r->run->setup.cfg.nr_zones, acted = r->acted, least = w->least, most = w->most;
 	const bool rests = w->over == nr_zones, must = rests && now >= w->until + pace_wait(t, most);
 	const size_t calls = t->calls;
 	uint64_t next;
@@ -102,7 +109,7 @@ int told_service(struct real_run *r, unsigned budget)
 			w->least = 0;
 		return code;
 	}
-	if (t->calls != calls && !w->none && w->over == 0)
+	if (!w->none && w->over == 0) /* told by this call, or before it */
 		w->least = w->most = 0;
 	else if (t->calls == calls && must)
 		w->least = w->most = 0;
@@ -110,8 +117,11 @@ int told_service(struct real_run *r, unsigned budget)
 		w->least = 0;
 	if (t->calls != calls)
 		pace_rests(r, now);
+	else if (!rests)
+		w->until = now; /* or the pass ended with the call before */
 	w->over = nr_zones;
-	if (must && most && !t->failed && r->acted == acted && told_can_end(r))
+	/* Not if the last pass may have ended well: what is freed after it is told a delay after a call has seen that. */
+	if (must && least && !t->failed && r->acted == acted && told_can_end(r))
 		(void)told_complete(r, "I9 late");
 	return code;
 }
