@@ -88,8 +88,22 @@ static void device_of(unsigned order)
 	MUST_EQ(result, PFA_OK);
 }
 
+/* A device that is told of the first pageblock only: all that is free elsewhere is passed by, unit by unit. */
+static void device_of_a_pageblock(void)
+{
+	int says = PFA_OK;
+	const struct pfa_device device = { .size = sizeof(device), .report = device_told, .ctx = &says, .min_order = PFA_EXPLICIT_0,
+		                           .only = { 0, PB } };
+	MEASURE(pfa_report_register, 1, 1, rig.pfa, &device);
+	MUST_EQ(result, PFA_OK);
+	flushed(1);
+	MEASURE(pfa_report_unregister, 1, 1, rig.pfa);
+	MUST_EQ(result, PFA_OK);
+}
+
 static void reported_blocks(void)
 {
+	device_of_a_pageblock();
 	for (unsigned order = 0; order <= rig.pfa->max_order; order++)
 		device_of(order);
 }

@@ -238,10 +238,11 @@ static void test_changed_by_visitor(void **state)
 static struct pfa_run joined[64];
 static size_t nr_joined;
 
-/* Runs that touch are one. */
+/* Runs that touch are one. ctx: the walk's order. */
 static int join(void *ctx, struct pfa_run run)
 {
-	(void)ctx;
+	const size_t block = (size_t)1 << *(const unsigned *)ctx;
+	MUST(run.nr_frames <= PFA_WALK_FRAMES || run.nr_frames <= block);
 	if (nr_joined && joined[nr_joined - 1].first + joined[nr_joined - 1].nr_frames == run.first) {
 		joined[nr_joined - 1].nr_frames += run.nr_frames;
 		return 0;
@@ -268,7 +269,7 @@ static void test_bounded_holds(void **state)
 	for (unsigned order = 0; order <= 17; order++) {
 		const size_t before = rig_stats(&rig, 0).max_lock_steps, nr = (size_t)1 << order;
 		nr_joined = 0;
-		EXPECT(pfa_walk_free, PFA_OK, rig.pfa, order, join, NULL, NULL);
+		EXPECT(pfa_walk_free, PFA_OK, rig.pfa, order, join, &order, NULL);
 		assert_int_equal(nr_joined, order < 17 ? 2 : 1);
 		assert_int_equal(joined[nr_joined - 1].first, (taken & ~(nr - 1)) + nr);
 		assert_int_equal(joined[nr_joined - 1].first + joined[nr_joined - 1].nr_frames, 1 << 18);
