@@ -61,7 +61,7 @@ static inline bool walk_all_free(const struct pfai_zone *z, size_t rel, size_t n
 static unsigned walk_copy_locked(const struct pfai_zone *z, unsigned order, size_t rel, size_t step, pfai_word words[WALK_WORDS])
 {
 	unsigned nr = 0;
-	size_t most = step < PFA_WALK_FRAMES ? PFA_WALK_FRAMES : step, span = step * WALK_WORDS < most ? step * WALK_WORDS : most;
+	size_t span = step < PFA_WALK_FRAMES / WALK_WORDS ? step * WALK_WORDS : step < PFA_WALK_FRAMES ? PFA_WALK_FRAMES : step;
 	size_t end = (rel | (span - 1)) < z->nr_rel ? (rel | (span - 1)) + 1 : z->nr_rel;
 	for (; rel < end; rel += step) {
 		pfai_word free;
@@ -95,7 +95,7 @@ static inline bool walk_visit_last(struct walk *w)
 static bool walk_word(struct walk *w, pfa_pfn pfn, pfai_word free)
 {
 	if (free == PFAI_ONES) {
-		if (w->end - w->first >= PFA_WALK_FRAMES && !walk_visit_last(w))
+		if (w->end - w->first + w->step > PFA_WALK_FRAMES && !walk_visit_last(w))
 			return false;
 		if (w->first == w->end)
 			w->first = pfn > w->at ? pfn : w->at;
@@ -103,8 +103,10 @@ static bool walk_word(struct walk *w, pfa_pfn pfn, pfai_word free)
 		return true;
 	}
 	if (w->first != w->end) {
-		w->end += pfai_ctz(~free);
-		free &= free + 1;
+		if (PFAI_LIKELY(w->end - w->first <= PFA_WALK_FRAMES - PFAI_WORD_BITS)) { /* else it would be too long a piece */
+			w->end += pfai_ctz(~free);
+			free &= free + 1;
+		}
 		if (!walk_visit_last(w))
 			return false;
 	}
