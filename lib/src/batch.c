@@ -93,8 +93,7 @@ static enum batch_step batch_unit_locked(struct pfa *p, struct pfai_zone *z, siz
 	struct pfai_report *r = p->report;
 	unsigned unit = r->device.min_order, code = pfai_zone_code_locked(z, pfai_pb_at(p, z, *rel));
 	int around = batch_block_at(p, z, code, *rel);
-	bool told = around >= 0 && pfai_mark_any_told_locked(p, z, batch_base(*rel, (unsigned)around), (size_t)1 << around);
-	if (around < 0 || (told && pfai_mark_all_told_locked(p, z, *rel, (size_t)1 << unit)) ||
+	if (around < 0 || pfai_mark_all_told_locked(p, z, *rel, (size_t)1 << unit) ||
 	    !pfai_mark_wanted(p, z, *rel, (size_t)1 << unit)) {
 		*rel += (size_t)1 << unit;
 		return BATCH_ON;
@@ -112,7 +111,7 @@ static enum batch_step batch_unit_locked(struct pfa *p, struct pfai_zone *z, siz
 	/* What lies before *rel had its turn in this pass. */
 	while (order > unit && (batch_base(*rel, order) < *rel || !pfai_mark_wanted(p, z, batch_base(*rel, order), (size_t)1 << order) ||
 	                        (size_t)1 << order > share || !pfai_room_fits(room, order) ||
-	                        (told && pfai_mark_any_told_locked(p, z, batch_base(*rel, order), (size_t)1 << order))))
+	                        pfai_mark_any_told_locked(p, z, batch_base(*rel, order), (size_t)1 << order)))
 		order--;
 	if ((size_t)1 << order > share)
 		return BATCH_FULL;
@@ -120,6 +119,7 @@ static enum batch_step batch_unit_locked(struct pfa *p, struct pfai_zone *z, siz
 	*rel = base + ((size_t)1 << order);
 	if (PFAI_UNLIKELY(!pfai_zone_is_free_locked(p, z, base, order)))
 		return BATCH_FULL;
+	bool told = order == unit && pfai_mark_any_told_locked(p, z, base, (size_t)1 << order); /* a larger one has nothing told */
 	if (order == z->top_order && order >= p->pb_order && !told) {
 		size_t most = r->device.capacity - r->nr, fits = ((size_t)room < share ? (size_t)room : share) >> order;
 		nr = batch_beside_locked(p, z, code, base, most < fits ? most : fits);
