@@ -94,6 +94,12 @@ static void test_random(void **state)
 			assert_int_equal(pfai_bitset_test(set, i), naive[i]);
 			if (step % 16 == 0)
 				compare(set, nbits, rng_below(&rng, nbits + 1));
+			if (step % 100 == 99) { /* a run, wherever it begins and ends */
+				const size_t nr = rng_below(&rng, nbits - i < 300 ? nbits - i + 1 : 300);
+				pfai_bitset_del_run(set, nbits, i, nr);
+				memset(naive + i, 0, nr * sizeof(naive[0]));
+				assert_int_equal(pfai_bitset_verify(set, nbits), naive_count(nbits));
+			}
 		}
 		assert_int_equal(pfai_bitset_verify(set, nbits), naive_count(nbits));
 		free(set);
