@@ -100,7 +100,8 @@ unsigned pfai_zone_grab_locked(struct pfa *p, struct pfai_zone *z, unsigned code
  * comes back in pieces, each to its own pageblock. O(orders + leaf words + 2^order / word). */
 void pfai_zone_put_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order, bool zero);
 
-/* Gives back nr blocks that lie side by side, all in pageblocks that count as the same type; more than one only of the largest order. */
+/* Gives back nr blocks that lie side by side, all in pageblocks that count as the same type; more than one only of the largest
+ * order, and that a pageblock or more. */
 void pfai_zone_put_blocks_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order, size_t nr, bool zero);
 
 /* Gives back the frames `mask` (not 0) of one word of the free map at once; `zero`: those of them known to be zero. */

@@ -3,9 +3,10 @@
  * pfa/report.h - free page reporting: a device (the host's kernel, a hypervisor) is told which blocks are free, so that it can take
  * their memory back until they are used again.
  *
- * Needs PFA_CONFIG_REPORTING, and a library that was not compiled with -DPFA_WITHOUT_REPORTING. Told are free blocks of the device's min_order and more which have a frame that it was not told of
- * since that frame was last allocated. That is known of each frame, so merging and splitting make no second report; a unit of
- * 2^min_order frames of which a part was used again is told as a whole.
+ * Needs PFA_CONFIG_REPORTING, and a library that was not compiled with -DPFA_WITHOUT_REPORTING. Told are free blocks of the
+ * device's min_order and more which have a frame that it was not told of since that frame was last allocated. That is known of
+ * each frame, so merging and splitting make no second report; a unit of 2^min_order frames of which a part was used again is
+ * told as a whole.
  *
  * A free of such a block, once it is part of free memory (not in a per-CPU cache or a quarantine), requests a pass. The pass begins
  * `delay_ns` after the first pfa_service() that sees the request, by the platform's clock, and goes once upward through all zones:
