@@ -9,6 +9,7 @@
 #include "lib_internal.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "leaf.h"
@@ -206,11 +207,20 @@ static const char *lib_released(void *ctx, unsigned kind, unsigned nr, uint32_t 
 
 /* ---- the program's locks ---- */
 
+/* Nothing runs then: what is not watched is not looked at, and nobody would see that. */
+static void lib_laid_out_otherwise(void)
+{
+	fprintf(stderr, "sched: the library lays a zone out in another way than lib_locks.c knows\n");
+	exit(2);
+}
+
 /* Equal parts of the map belong to the zone's pageblocks. */
 static void lib_watch_map(const void *map, size_t bytes, size_t nr_pb)
 {
-	const size_t from = (size_t)((const unsigned char *)map - watched.start);
+	const size_t from = (size_t)((uintptr_t)map - (uintptr_t)watched.start);
 
+	if (from > watched.bytes || bytes > watched.bytes - from)
+		lib_laid_out_otherwise();
 	for (size_t i = 0; i < bytes; i++)
 		watched.bits[(from + i) >> 3] |= UINT32_C(1) << (i * nr_pb / bytes);
 }
@@ -221,11 +231,9 @@ void lib_find_locks(void)
 
 	memset(&watched, 0, sizeof(watched));
 	watched.start = (const unsigned char *)z->not_free;
-	watched.bytes = (size_t)((const unsigned char *)z->leaf + z->nr_leaves - watched.start);
-	if (z->leaf < watched.start || watched.bytes > sizeof(watched.bits) - 8 || z->nr_pb > 32) {
-		watched.bytes = 0; /* the library lays it out in another way now: a test sees that nothing is looked at */
-		return;
-	}
+	watched.bytes = (size_t)((uintptr_t)z->leaf + z->nr_leaves - (uintptr_t)watched.start);
+	if (watched.bytes > 8 * LIB_WATCHED || z->nr_pb > 32)
+		lib_laid_out_otherwise();
 	lib_watch_map(z->not_free, z->nr_rel / 8, z->nr_pb);
 	if (z->told)
 		lib_watch_map(z->told, z->nr_rel / 8, z->nr_pb);
