@@ -75,7 +75,7 @@ class Mutant:
 				else:
 					raise Setup(f"{name}:{number}: neither 'key: value' nor part of a hunk")
 		missing = {"id", "title", "row", "expect"} - set(self.head)
-		unknown = set(self.head) - {"id", "title", "row", "expect", "threads", "only", "gap"}
+		unknown = set(self.head) - {"id", "title", "row", "expect", "threads", "only", "gap", "finding"}
 		self.id, self.threads = self.head.get("id"), "threads" in self.head
 		self.fuzzed = not self.threads and self.head.get("only") != "tests"
 		if missing or unknown or self.id + ".mut" != name or not self.hunks or any(o == n for _, o, n in self.hunks):
