@@ -466,7 +466,8 @@ static long read_back(void)
 }
 
 /* 64 GiB that are to come: what their metadata takes before, and when they are there. Not judged where the kernel is short of memory and
- * takes pages away meanwhile: then fewer are resident than were written to, and some come back that the library did not make. */
+ * takes pages away meanwhile: then fewer are resident than were written to, and some come back that the library did not make. Nor where
+ * mincore() calls resident what nobody has touched, as sandboxes do. */
 static void test_metadata(void **state)
 {
 	enum { MIB = 1 << 20, SLACK = 1 << 20 };
@@ -490,6 +491,7 @@ static void test_metadata(void **state)
 	void *meta = mmap(NULL, need.core_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	assert_true(meta != MAP_FAILED);
 	(void)madvise(meta, need.core_bytes, MADV_NOHUGEPAGE);
+	const bool untold = resident(meta, need.core_bytes) != 0;
 	const long reads = read_back();
 	EXPECT(pfa_init, PFA_OK, meta, need.core_bytes, &cfg, &pfa, NULL, NULL);
 	const size_t before = resident(meta, need.core_bytes);
@@ -500,7 +502,7 @@ static void test_metadata(void **state)
 	const bool taken_away = before < nr || added < before || online < added || read_back() != reads;
 	EXPECT(pfa_fini, PFA_OK, pfa);
 	assert_int_equal(munmap(meta, need.core_bytes), 0);
-	if (taken_away)
+	if (taken_away || untold)
 		skip();
 	assert_true(before <= (here + nr) / 8 * 9 + SLACK);
 	if (cfg.max_owners)

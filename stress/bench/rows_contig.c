@@ -39,6 +39,7 @@ static bool range_take(struct field *f, size_t nr, struct ranges *r, pfa_pfn *ou
 	if (result == PFA_ENOMEM) {
 		r->nr_refused++;
 		*out = NO_RUN;
+		field_mirror_mix(&r->mirror, f); /* something may have been moved for it */
 		return true;
 	}
 	if (result != PFA_OK)
@@ -53,7 +54,7 @@ static bool range_take(struct field *f, size_t nr, struct ranges *r, pfa_pfn *ou
 	const double alone = field_mirror_moves(&r->mirror, f), bytes = (double)(f->nr_moves * FRAME);
 	bench_series_add(r->time, ns / 1e6, alone / 1e6);
 	bench_series_add(r->rate, bytes / GIB / (ns / 1e9), bytes / GIB / (alone / 1e9));
-	return alone > 0 || bench_fail(f->row, "the owner alone did something else");
+	return !r->mirror.f.wrong || bench_fail(f->row, "the owner alone did something else");
 }
 
 /* Runs that fill a quarter of the zone, but one at least; then everything is freed. */
