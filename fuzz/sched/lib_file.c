@@ -113,7 +113,7 @@ static struct row *show_row(unsigned thread)
 
 static void show_line(unsigned self, const struct program *p, unsigned at)
 {
-	char text[200];
+	char text[208];
 
 	prog_print_op(p, at, text, sizeof(text));
 	const char *bare = p->ops[at].thread ? text + 4 : text; /* "t1: " */
@@ -137,7 +137,7 @@ static void show_print(const struct program *p, FILE *out)
 	fputc('\n', out);
 	for (unsigned i = 0; i < show.nr; i++) {
 		const struct row *row = &show.rows[i];
-		char text[200], where[100];
+		char text[208], where[100];
 		snprintf(text, sizeof(text), "%s", row->text);
 		if (row->pc) {
 			lib_where(row->pc, where, sizeof(where));
