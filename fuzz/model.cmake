@@ -62,7 +62,8 @@ if(TARGET pfa_zstore)
 	target_compile_definitions(pfa_fuzz_exec PUBLIC FUZZ_ZSTORE)
 endif()
 target_link_libraries(pfa_fuzz_exec PUBLIC pfa_balloon pfa_mapped)
-target_link_options(pfa_fuzz_exec INTERFACE -Wl,--wrap=mmap,--wrap=mmap64,--wrap=mprotect)
+# A compiler's own libraries, which are looked through last, may map memory, too.
+target_link_options(pfa_fuzz_exec INTERFACE -Wl,--wrap=mmap,--wrap=mmap64,--wrap=mprotect -Wl,-u,__wrap_mmap)
 
 foreach(name core config migrate contig hotplug misuse diff owners report walk)
 	pfa_fuzz_target(fuzz_${name} SOURCES fuzz_${name}.c LIBS pfa_fuzz_exec pfa_fuzz_lang MUTATOR pfa_fuzz_mutator)
