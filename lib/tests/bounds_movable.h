@@ -14,7 +14,9 @@ enum { BOUNDS_OWNERS = 4, MOVING_LIMIT = 1 << 17 };
 /* Blocks that are movable, by cookie. */
 static struct {
 	pfa_owner owner;
-	int says; /* migrate() */
+	int says;     /* migrate() */
+	unsigned again, asked; /* so often it says PFA_EAGAIN before each move */
+	pfa_pfn stay; /* blocks at frames with all of these bits refuse to move; 0: none does */
 	size_t nr;
 	struct {
 		pfa_pfn at;
@@ -31,7 +33,12 @@ static int moving_isolate(void *ctx, pfa_pfn head, unsigned order, uint64_t cook
 
 static int moving_migrate(void *ctx, pfa_pfn dst, pfa_pfn src, unsigned order, uint64_t cookie, enum pfa_migrate_mode mode)
 {
-	(void)ctx, (void)src, (void)order, (void)mode;
+	(void)ctx, (void)order, (void)mode;
+	if (moving.stay && (src & moving.stay) == moving.stay)
+		return PFA_EAGAIN;
+	if (moving.asked++ < moving.again)
+		return PFA_EAGAIN;
+	moving.asked = 0;
 	if (moving.says == PFA_OK)
 		moving.block[cookie].at = dst;
 	return moving.says;
@@ -55,6 +62,7 @@ static void moving_owners(void)
 		MEASURE(pfa_owner_destroy, 1, 1, rig.pfa, owner[i]);
 	moving.owner = owner[0];
 	moving.says = PFA_OK;
+	moving.stay = moving.again = moving.asked = 0;
 	moving.nr = 0;
 }
 

@@ -5,6 +5,7 @@
  */
 #include "meter.h"
 
+#include <pfa/contig.h>
 #include <pfa/harden.h>
 #include <pfa/walk.h>
 
@@ -70,7 +71,7 @@ static size_t drain(size_t F)
 static size_t purged_of(size_t frames)
 {
 	size_t nr = MIN(H(frames), MAX(PB / frames, 1)), merging = frames < G ? MIN(nr, MAX(PB / G, 1)) : nr;
-	return nr * (returns(frames) + 1) - (nr - merging) * (indexed(frames) - 2 * L) + MIN(D, nr) * doomed(frames) + H(frames) / 16 + 2;
+	return nr * (returns(frames) + 1) - (nr - merging) * (indexed(frames) - 2 * L) + MIN(D, nr) * doomed(frames) + H(frames) / 16 + 10 + J * 32;
 }
 
 static size_t purged_slot(size_t F)
@@ -222,6 +223,7 @@ static struct {
 } live[LIVE_LIMIT];
 static size_t nr_live;
 static struct rng rng;
+static enum { LARGE, SMALL, NO_CACHES } caches; /* but LARGE: and no reserve */
 
 static void keep(pfa_pfn pfn, unsigned order)
 {
@@ -276,15 +278,16 @@ static void begin(unsigned zones, size_t frames, unsigned max_order, unsigned pa
 	rig.cfg.quarantine = level == 3 ? quarantine : 0;
 	for (unsigned i = 0; i < zones; i++) {
 		struct pfa_zone_config *zone = rig_zone(&rig, i * frames, frames);
-		zone->highatomic_frames = frames > 1 << 16 ? 0 : frames / 8;
+		zone->highatomic_frames = caches != LARGE || frames > 1 << 16 ? 0 : frames / 8;
 		zone->holes = &holes[i];
 		zone->nr_holes = 1;
 		holes[i] = (struct pfa_run){ (i + 1) * frames - 4, 2 };
 	}
 	rig.cfg.max_order = max_order;
 	rig.cfg.pageblock_order = pageblock_order;
-	rig.cfg.nr_cpus = 3;
-	rig.cfg.cache_high = 64;
+	rig.cfg.nr_cpus = caches == LARGE ? 3 : caches == SMALL ? 1 : 32;
+	rig.cfg.cache_high = caches == LARGE ? 64 : caches == SMALL ? 1 : PFA_EXPLICIT_0;
+	rig.cfg.cache_max_order = caches == LARGE ? 0 : PFA_EXPLICIT_0;
 	rig.cfg.max_owners = 4; /* BOUNDS_OWNERS */
 	rig_start(&rig);
 	letters();
@@ -610,6 +613,7 @@ static void random_step(void)
 #include "bounds_ranges.h"
 #include "bounds_movable.h"
 #include "bounds_report.h"
+#include "bounds_contig.h"
 
 static int visit(void *ctx, struct pfa_run run)
 {
@@ -731,6 +735,7 @@ static unsigned measure_level(void)
 		situations();
 		end();
 	}
+	contig_worlds();
 	printf("level %u: steps measured / bound there, where they come nearest\n", level);
 	for (unsigned i = 0; i < FUNCTIONS; i++) {
 		printf("%-20s", functions[i].name);
