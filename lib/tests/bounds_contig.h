@@ -63,6 +63,28 @@ static void contig_area(pfa_pfn start, size_t nr)
 		MUST_EQ(pfa_cma_destroy(rig.pfa, area), PFA_OK);
 }
 
+/* Frames of an area: each of them is a movable block that refuses; and none is in use. */
+static void contig_in_area(size_t nr, size_t frames, bool refuse)
+{
+	const pfa_pfn start = rig.zones[0].start + PB;
+	pfa_pfn pfn;
+	pfa_cma area;
+	MUST_EQ(pfa_cma_create(rig.pfa, start, nr * PB, 0, &area, NULL), PFA_OK);
+	for (unsigned i = 0; i < 8; i++) /* where something could move to */
+		(void)take_one(0, PFA_UNMOVABLE);
+	while (refuse && moving_take(0))
+		;
+	give_all();
+	moving.says = refuse ? PFA_EAGAIN : PFA_OK;
+	MEASURE(pfa_cma_alloc, nr, frames, rig.pfa, area, frames, 1, 0, &pfn);
+	MUST(refuse == (result != PFA_OK));
+	moving.says = PFA_OK;
+	if (!refuse)
+		MUST_EQ(pfa_cma_release(rig.pfa, area, pfn, frames), PFA_OK);
+	contig_leave();
+	MUST_EQ(pfa_cma_destroy(rig.pfa, area), PFA_OK);
+}
+
 static void contig_searched(size_t frames, size_t align)
 {
 	pfa_pfn pfn;
@@ -117,6 +139,8 @@ static void contig_world(void)
 		for (size_t nr = 1; nr < all; nr = nr * 8 < all ? nr * 8 : nr + all / 2)
 			contig_each(nr, way);
 	contig_edges();
+	contig_in_area(1, 1, true);
+	contig_in_area(all / 2, all / 2 * PB, false);
 	moving.stay = 7; /* each place of a window, with as many as are tried, has one that refuses, at its end */
 	for (unsigned way = 0; way < 5; way++)
 		contig_each(1, way);
