@@ -285,7 +285,7 @@ static void begin(unsigned zones, size_t frames, unsigned max_order, unsigned pa
 	}
 	rig.cfg.max_order = max_order;
 	rig.cfg.pageblock_order = pageblock_order;
-	rig.cfg.nr_cpus = caches == LARGE ? 3 : caches == SMALL ? 1 : 32;
+	rig.cfg.nr_cpus = caches == LARGE ? 3 : caches == SMALL ? 1 : 48;
 	rig.cfg.cache_high = caches == LARGE ? 64 : caches == SMALL ? 1 : PFA_EXPLICIT_0;
 	rig.cfg.cache_max_order = caches == LARGE ? 0 : PFA_EXPLICIT_0;
 	rig.cfg.max_owners = 4; /* BOUNDS_OWNERS */
