@@ -82,6 +82,15 @@ static bool search_free(struct pfai_search *s)
 	return rel != PFAI_NONE && search_try(s, s->z->origin + rel, &next);
 }
 
+/* Frames of a pageblock that are in use. Those that lie outside of the zone count as such in its record, but are in nobody's way. */
+static size_t search_used(const struct pfai_search *s, size_t pb)
+{
+	const struct pfai_zone *z = s->z;
+	pfa_pfn begin = z->origin + (pb << s->p->pb_order), end = begin + ((size_t)1 << s->p->pb_order);
+	size_t used = z->pb[pb].used, outside = (begin < z->start ? z->start - begin : 0) + (end > z->end ? end - z->end : 0);
+	return used > outside ? used - outside : 0;
+}
+
 /* What a pageblock costs; SIZE_MAX / 4: it cannot be had. */
 static size_t search_cost(const struct pfai_search *s, size_t pb)
 {
@@ -89,7 +98,7 @@ static size_t search_cost(const struct pfai_search *s, size_t pb)
 	unsigned code = pfai_pb_code(rec);
 	if (code == PFAI_CODE_ISOLATE || (code == PFAI_CODE_CMA && !(s->flags & PFA_CMA)))
 		return SIZE_MAX / 4;
-	return code == PFAI_CODE_MOVABLE || code == PFAI_CODE_CMA ? rec->used : 2 * (size_t)rec->used;
+	return code == PFAI_CODE_MOVABLE || code == PFAI_CODE_CMA ? search_used(s, pb) : 2 * search_used(s, pb);
 }
 
 static bool search_before(const struct search_window *a, const struct search_window *b)
