@@ -244,6 +244,17 @@ bool model_area_held(const struct model *m, const struct model_area *area)
 	return model_holders(m, area->zone, area->run.first, area->run.first + area->run.nr_frames, true).code != PFA_OK;
 }
 
+/* The first frame of [at, at + nr) that will be bad once its block has moved; at + nr: none will. */
+static pfa_pfn area_doomed(const struct model *m, const struct model_area *area, pfa_pfn at, size_t nr)
+{
+	const struct model_zone *z = &m->zone[area->zone];
+	pfa_pfn end = at + nr;
+
+	while (at < end && !m->doomed[z->base + (at - z->start)])
+		at++;
+	return at;
+}
+
 bool model_area_has_run(const struct model *m, const struct model_movables *mm, const struct model_area *area, size_t nr, size_t align,
                         uint32_t flags)
 {
@@ -256,8 +267,12 @@ bool model_area_has_run(const struct model *m, const struct model_movables *mm, 
 		struct model_answer a = model_expect_contig(m, at, at + nr, flags | PFA_CMA);
 		if (a.code == PFA_OK && !a.loose)
 			a = model_expect_left(m, mm, at, at + nr);
-		if (a.code == PFA_OK && !a.loose)
-			return true;
+		if (a.code == PFA_OK && !a.loose) {
+			const pfa_pfn doomed = area_doomed(m, area, at, nr);
+			if (doomed == at + nr)
+				return true;
+			a.why.pfn = doomed;
+		}
 		if (a.why.pfn > at && a.why.reason != PFA_BLOCKER_HELD && !a.loose)
 			at = a.why.pfn;
 	}
