@@ -421,9 +421,10 @@ static void schedules(void **unused)
 		unsigned switches; /* 0: bytes */
 	} rows[] = {
 		{ "schedule t0@1=preempt:1 t2@65535=older:7 t1@40=cpu:1 t1@41=next:2\n", 4 },
+		{ "schedule t0@1=preempt:1 t1@0=next:2\n", 2 },  /* t1 ends, or waits, before its first point */
 		{ "schedule raw=ff\n", 0 },
 		{ "schedule raw=fff001000400ff\n", 0 },       /* bytes that follow the last switch */
-		{ "schedule raw=fff000000400\n", 0 },         /* point 0 */
+		{ "schedule raw=fff000000400\n", 0 },         /* point 0, where nobody is asked */
 		{ "schedule raw=fff001001400\n", 0 },         /* of no kind */
 	};
 	static struct program p, q;
