@@ -50,7 +50,8 @@ static bool parse_switch(struct parser *s, struct word w, struct prog_switch *ou
 		k++;
 	if (k == PROG_SWITCHES)
 		return parse_expected(s, kind, "preempt, cpu, older or next");
-	if (!parse_number(s, t, "thread", 0, PROG_THREADS_MAX - 1, &thread) || !parse_number(s, where, "point", 1, UINT16_MAX, &n) ||
+	if (!parse_number(s, t, "thread", 0, PROG_THREADS_MAX - 1, &thread) ||
+	    !parse_number(s, where, "point", k == PROG_SWITCH_NEXT ? 0 : 1, UINT16_MAX, &n) ||
 	    !parse_number(s, what, "number", 0, 255, &arg))
 		return false;
 	*out = (struct prog_switch){ .n = (uint16_t)n, .thread = (uint8_t)thread, .kind = (uint8_t)k, .arg = (uint8_t)arg };

@@ -17,10 +17,17 @@ const char *prog_switch_name(unsigned kind)
 	return kind < PROG_SWITCHES ? names[kind] : NULL;
 }
 
+/* Before its first point a thread is asked nothing, but may end or wait: who goes on then is a choice of point 0. */
+static bool switch_can_be(const struct prog_switch *s)
+{
+	return s->thread < PROG_THREADS_MAX && s->kind >= PROG_SWITCH_PREEMPT && s->kind < PROG_SWITCHES &&
+	       (s->n || s->kind == PROG_SWITCH_NEXT);
+}
+
 static bool switch_of(const uint8_t b[SWITCH_BYTES], struct prog_switch *out)
 {
 	*out = (struct prog_switch){ .n = (uint16_t)(b[0] | b[1] << 8), .thread = b[2] & 3, .kind = b[2] >> 2, .arg = b[3] };
-	return out->n && out->kind >= PROG_SWITCH_PREEMPT && out->kind < PROG_SWITCHES;
+	return switch_can_be(out);
 }
 
 unsigned prog_switches(const struct program *p, struct prog_switch out[PROG_SWITCHES_MAX])
@@ -44,7 +51,7 @@ bool prog_set_switches(struct program *p, const struct prog_switch *switches, un
 	if (nr > PROG_SWITCHES_MAX)
 		return false;
 	for (unsigned i = 0; i < nr; i++)
-		if (!switches[i].n || switches[i].thread >= PROG_THREADS_MAX || !switches[i].kind || switches[i].kind >= PROG_SWITCHES)
+		if (!switch_can_be(&switches[i]))
 			return false;
 	memcpy(p->schedule, mark, sizeof(mark));
 	for (unsigned i = 0; i < nr; i++) {

@@ -313,7 +313,7 @@ int prog_text_to_bytes(const char *text, size_t len, uint8_t *out, size_t capaci
 /* ---- schedules ---------------------------------------------------------------------------------------------------- */
 
 /* A schedule is bytes, run lengths with targets (fuzz/sched/strategy.h), or a list of what differs from the default: at the thread's
- * n-th point, from 1. */
+ * n-th point, from 1, or for `next` from 0: it may end or wait before its first. */
 enum prog_switch_kind {
 	PROG_SWITCH_PREEMPT = 1, /* arg: the thread that goes on */
 	PROG_SWITCH_CPU,         /* arg: the thread's cpu from here on */
