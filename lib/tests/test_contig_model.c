@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * That a contiguous range is had, or taken offline, and a run of a CMA area is had, whenever it can be: random zones and ranges, each
- * call against what must come of it. After each call the frames of the zone are counted, and the types of its pageblocks compared.
+ * That a contiguous range is had, or taken offline, and a run of a CMA area is had, whenever it can be, and that a search finds the
+ * place that its policy names: random zones and ranges, each call against what must come of it. After each call the frames of the zone
+ * are counted, and the types of its pageblocks compared.
  *
  *   test_contig_model [--seed N] [--seeds N] [--calls N] [--cpu=op|none|offset] [--level=1|2|3]
  *
@@ -84,6 +85,159 @@ static void an_offline(struct rng *rng, struct tally *t)
 	after(&was, start, end, 0, 0);
 	for (pfa_pfn at = start; at < end; at++)
 		MUST_EQ(rig_info(&rig, at).state, PFA_FRAME_FREE);
+}
+
+/* The frame behind the block that has this one. */
+static pfa_pfn behind_block(pfa_pfn pfn)
+{
+	for (unsigned order = 0; (size_t)1 << order <= FRAMES; order++) {
+		const pfa_pfn head = pfn >> order << order;
+		const struct pfa_frame_info info = rig_info(&rig, head);
+		if (info.state == PFA_FRAME_HEAD && pfn - head < (pfa_pfn)1 << info.order)
+			return head + ((pfa_pfn)1 << info.order);
+	}
+	return pfn + 1;
+}
+
+/* Is there room for all blocks together that must move out of [start, end), however places are chosen? It is certain where there are as
+ * many free blocks as large as the largest of them, in other pageblocks: none takes more than one of these. */
+static bool has_room(pfa_pfn start, pfa_pfn end)
+{
+	const pfa_pfn lo = start / PB * PB, hi = (end + PB - 1) / PB * PB;
+	size_t need = 0, has = 0, run = 0, size = 1;
+	for (unsigned i = 0; i < SCRIPTED_BLOCKS; i++) {
+		const size_t nr = (size_t)1 << s.blocks[i].order;
+		if (s.blocks[i].state != BLOCK_OWNED || s.blocks[i].at >= end || s.blocks[i].at + nr <= start)
+			continue;
+		need++;
+		size = nr > size ? nr : size;
+	}
+	for (pfa_pfn at = 0; at < FRAMES; at++) {
+		run = at % size == 0 ? 0 : run;
+		run += kinds[at] == FREE && (at < lo || at >= hi);
+		has += run == size;
+	}
+	return has >= need;
+}
+
+/* What a search may find of a window of pageblocks, and what it counts. */
+struct window {
+	size_t cost, pb;
+	pfa_pfn place; /* FRAMES: none */
+};
+
+static int by_cost(const void *a, const void *b)
+{
+	const struct window *l = a, *r = b;
+	return l->cost != r->cost ? (l->cost < r->cost ? -1 : 1) : l->pb < r->pb ? -1 : l->pb > r->pb;
+}
+
+/* As pfa_alloc_contig()'s docstring says it: the windows, that with the fewest frames in use first. */
+static size_t windows_by_cost(size_t nr, size_t align, uint32_t flags, struct window out[PAGEBLOCKS])
+{
+	const size_t width = (nr + PB - 1) / PB;
+	size_t n = 0;
+	for (size_t pb = 0; pb + width <= PAGEBLOCKS; pb++) {
+		struct window w = {0, pb, FRAMES};
+		for (size_t i = pb; i < pb + width; i++) {
+			struct pfa_pageblock_info info;
+			EXPECT(pfa_pageblock_info, PFA_OK, rig.pfa, i * PB, &info);
+			w.cost += (PB - info.free) * (info.type == PFA_TYPE_MOVABLE ? 1 : 2);
+		}
+		pfa_pfn at = (pb * PB + align - 1) / align * align, end;
+		if (at >= (pb + 1) * PB)
+			continue;
+		for (unsigned i = 0; i < PFA_CONTIG_PLACES && at < (pb + 1) * PB && at + nr <= FRAMES && w.place == FRAMES; i++) {
+			if (blocker(at, at + nr, flags, &end) == PFA_BLOCKER_NONE)
+				w.place = at;
+			else
+				at = (behind_block(end - 1) + align - 1) / align * align;
+		}
+		out[n++] = w;
+	}
+	qsort(out, n, sizeof(out[0]), by_cost);
+	return n;
+}
+
+/* Frames of the free block that begins here, if one does: the largest that is free as a whole. */
+static size_t free_block(pfa_pfn at)
+{
+	size_t size = (size_t)1 << rig.cfg.max_order;
+	for (; size; size /= 2) {
+		pfa_pfn i = at / size * size;
+		const pfa_pfn head = i;
+		while (i < FRAMES && i < head + size && kinds[i] == FREE)
+			i++;
+		if (i == head + size)
+			return head == at ? size : 0;
+	}
+	return 0;
+}
+
+/* Of free blocks that a run fits into, those in pageblocks of the lowest rank are taken. */
+static unsigned rank_of(pfa_pfn at)
+{
+	static const unsigned ranks[PFA_TYPES] = {[PFA_TYPE_UNMOVABLE] = 1, [PFA_TYPE_MOVABLE] = 2};
+	struct pfa_pageblock_info info;
+	EXPECT(pfa_pageblock_info, PFA_OK, rig.pfa, at, &info);
+	return ranks[info.type];
+}
+
+static bool drained(struct rng *rng)
+{
+	if (rng_one_in(rng, 2))
+		return false;
+	EXPECT(pfa_cache_drain, PFA_OK, rig.pfa, PFA_ALL_CPUS);
+	return true;
+}
+
+/* cached: free frames may lie in caches, so that it is not known which blocks are free, and what windows cost. */
+static void a_search(struct rng *rng, bool cached, struct tally *t)
+{
+	const size_t nr = 1 + rng_below(rng, rng_one_in(rng, 2) ? PB : 10 * PB), align = (size_t)1 << rng_below(rng, 8);
+	const uint32_t flags = rng_one_in(rng, 4) ? PFA_NOMIGRATE : 0;
+	struct window windows[PAGEBLOCKS], *first = windows;
+	const size_t n = windows_by_cost(nr, align, flags, windows);
+	enum kind was_kind[FRAMES];
+	struct scene_before was;
+	pfa_pfn pfn = FRAMES;
+	while (first < windows + n && first->place == FRAMES)
+		first++;
+	const pfa_pfn best = first < windows + n ? first->place : FRAMES;
+	const bool room = best == FRAMES || has_room(best, best + nr);
+	unsigned ranks[FRAMES], fits = PFA_TYPES; /* the lowest rank of these blocks; PFA_TYPES: there is none */
+	for (pfa_pfn at = 0; at < FRAMES; at++) {
+		const size_t size = free_block(at);
+		ranks[at] = rank_of(at);
+		if (size >= nr && size >= align && ranks[at] < fits)
+			fits = ranks[at];
+	}
+	memcpy(was_kind, kinds, sizeof(kinds));
+	before(&was);
+	int result = pfa_alloc_contig(rig.pfa, nr, align, flags, &pfn);
+	look();
+	if (result == PFA_OK) {
+		MUST(pfn % align == 0 && pfn + nr <= FRAMES);
+		for (pfa_pfn at = pfn; at < pfn + nr; at++)
+			MUST(was_kind[at] == FREE || (was_kind[at] == MOVES && !flags && (cached || fits == PFA_TYPES)));
+		granted(pfn, pfn + nr);
+	} else {
+		MUST(result == PFA_ENOMEM || (result == PFA_EAGAIN && flags));
+		MUST(pfn == FRAMES);
+	}
+	if (!cached && fits < PFA_TYPES)
+		MUST(pfn < FRAMES && ranks[pfn] == fits);
+	else if (!cached && room) /* else there were attempts in vain, and what they moved is elsewhere */
+		MUST(pfn == best);
+	count(t, best != FRAMES || result == PFA_OK ? result : PFA_EBUSY);
+	if (result == PFA_OK && !cached && room)
+		after(&was, pfn, pfn + nr, nr, 0);
+	else
+		after(&was, FRAMES, FRAMES + 1, result == PFA_OK ? nr : 0, 0);
+	if (result != PFA_OK)
+		return;
+	EXPECT(pfa_free_contig_range, PFA_OK, rig.pfa, pfn, nr);
+	memset(&kinds[pfn], 0, nr * sizeof(kinds[0])); /* FREE */
 }
 
 /* The first place from `at` on at which a run of the area could be had; FRAMES: there is none. */
@@ -185,7 +339,7 @@ static void an_area(struct rng *rng, size_t calls, struct tally *t)
 	EXPECT(pfa_cma_destroy, PFA_OK, rig.pfa, id);
 }
 
-enum { RANGE, OFFLINE, AREA, KINDS };
+enum { RANGE, OFFLINE, SEARCH, AREA, KINDS };
 
 static void a_zone(uint64_t seed, size_t calls, struct tally t[KINDS])
 {
@@ -198,6 +352,8 @@ static void a_zone(uint64_t seed, size_t calls, struct tally t[KINDS])
 		a_range(&rng, &t[RANGE]);
 		if (i % 8 == 0)
 			an_offline(&rng, &t[OFFLINE]);
+		if (i % 8 == 4)
+			a_search(&rng, seed % 2 && !drained(&rng), &t[SEARCH]);
 	}
 	/* Where something stays there is no area: another place, then. */
 	for (size_t i = 0; i < 4; i++)
@@ -215,7 +371,7 @@ static int usage(FILE *f, const char *name, int code)
 int main(int argc, char **argv)
 {
 	uint64_t seed = 1000, seeds = 40, calls = 100;
-	static const char *const names[KINDS] = {"pfa_alloc_contig_range", "pfa_offline_range", "pfa_cma_alloc"};
+	static const char *const names[KINDS] = {"pfa_alloc_contig_range", "pfa_offline_range", "pfa_alloc_contig", "pfa_cma_alloc"};
 	struct tally tally[KINDS] = {{0}};
 	size_t sum = 0;
 	for (int i = 1; i < argc; i++) {

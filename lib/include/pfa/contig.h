@@ -122,7 +122,8 @@ PFA_NODISCARD PFA_API int pfa_alloc_contig_range(struct pfa *pfa, pfa_pfn start,
 /**
  * Finds a run and takes it, as pfa_alloc_contig_range() does.
  *
- * Where: in each zone in turn, a free block that the run fits into, the smallest such; else the window of pageblocks with the fewest
+ * Where: in each zone in turn, a free block that the run fits into, in a reclaimable, an unmovable, or at last a movable pageblock,
+ * chosen as for a request of that type; else the window of pageblocks with the fewest
  * frames in use, lowest first, those in pageblocks of unmovable, reclaimable or reserved memory counted twice; where something is in
  * the way there, behind it, and then the next best window. So it may fail where a run could be had, after PFA_CONTIG_WINDOWS x
  * PFA_CONTIG_PLACES attempts in a zone.
