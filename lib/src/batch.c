@@ -64,26 +64,39 @@ static inline void batch_take_locked(struct pfa *p, struct pfai_zone *z, size_t 
 	if (order >= p->leaf_order)
 		pfai_bitset_del_run(z->pending, z->nr_leaves, rel >> p->leaf_order, nr << (order - p->leaf_order));
 	r->batch_zone = z->id;
-	for (size_t end = rel + (nr << order); rel < end; rel += (size_t)1 << order) {
-		pfai_block_leaves(p, pfai_offset_of_rel(z, rel), order, PFAI_HELD_REPORT | order);
-		r->held[r->nr] = (struct pfai_held){ rel, order };
-		r->runs[r->nr] = (struct pfa_run){ z->origin + rel, (size_t)1 << order };
-		r->nr++;
+	size_t end = rel + (nr << order);
+	for (size_t at = rel; at < end; at += (size_t)1 << order)
+		pfai_block_leaves(p, pfai_offset_of_rel(z, at), order, PFAI_HELD_REPORT | order);
+	for (unsigned i = r->nr; rel < end; i++, rel += (size_t)1 << order) {
+		r->held[i] = (struct pfai_held){ rel, order };
+		r->runs[i] = (struct pfa_run){ z->origin + rel, (size_t)1 << order };
 	}
+	r->nr += (unsigned)nr;
 }
 
-/* A block of the largest order joins the batch: how many do that begin with it and lie side by side, `most` at most. */
-static size_t batch_beside_locked(const struct pfa *p, struct pfai_zone *z, unsigned code, size_t rel, size_t most)
+/* What of a block is about to be read and written: of all of them at once, rather than one after the other. */
+static inline void batch_prefetch(const struct pfa *p, const struct pfai_zone *z, size_t rel, size_t nr)
+{
+	const pfai_word *map = &z->not_free[rel >> PFAI_WORD_SHIFT];
+	pfai_prefetch((const void *)(uintptr_t)&p->bytes[pfai_offset_of_rel(z, rel)]);
+	pfai_prefetch(map);
+	pfai_prefetch(map + (nr >> (PFAI_WORD_SHIFT + 1)));
+}
+
+/* A block of the largest order joins the batch: how many may that begin with it and lie side by side, `most` at most. */
+static size_t PFAI_NOINLINE batch_beside_locked(const struct pfa *p, const struct pfai_zone *z, unsigned code, size_t rel,
+                                                size_t most)
 {
 	const unsigned order = z->top_order;
-	const size_t size = (size_t)1 << order;
+	const size_t fit = (z->nr_rel - rel) >> order;
+	most = most < fit ? most : fit;
+	while (most > 1 && !pfai_mark_wanted(p, z, rel, most << order))
+		most--;
+	most = pfai_mark_untold_locked(p, z, rel, most << (order - p->pb_order)) >> (order - p->pb_order);
+	const pfai_word *set = pfai_set_at(z, code, order);
 	size_t nr = 1;
-	for (rel += size; nr < most && rel < z->nr_rel && size <= z->nr_rel - rel; nr++, rel += size) {
-		pfai_prefetch((const void *)(uintptr_t)&p->bytes[pfai_offset_of_rel(z, rel)]);
-		if (!pfai_bitset_test(pfai_set_at(z, code, order), rel >> order) || pfai_mark_any_told_locked(p, z, rel, size) ||
-		    !pfai_mark_wanted(p, z, rel, size) || !pfai_zone_is_free_locked(p, z, rel, order))
-			break;
-	}
+	for (; nr < most && pfai_bitset_test(set, (rel >> order) + nr); nr++)
+		batch_prefetch(p, z, rel + (nr << order), (size_t)1 << order);
 	return nr;
 }
 
@@ -116,16 +129,15 @@ static enum batch_step batch_unit_locked(struct pfa *p, struct pfai_zone *z, siz
 	if ((size_t)1 << order > share)
 		return BATCH_FULL;
 	size_t base = batch_base(*rel, order), nr = 1;
-	*rel = base + ((size_t)1 << order);
-	if (PFAI_UNLIKELY(!pfai_zone_is_free_locked(p, z, base, order)))
-		return BATCH_FULL;
 	bool told = order == unit && pfai_mark_any_told_locked(p, z, base, (size_t)1 << order); /* a larger one has nothing told */
 	if (order == z->top_order && order >= p->pb_order && !told) {
 		size_t most = r->device.capacity - r->nr, fits = ((size_t)room < share ? (size_t)room : share) >> order;
 		nr = batch_beside_locked(p, z, code, base, most < fits ? most : fits);
-		z->st->reports.steps += nr - 1;
-		*rel = base + (nr << order);
 	}
+	*rel = base + (nr << order);
+	z->st->reports.steps += nr - 1;
+	if (PFAI_UNLIKELY(nr > 1 ? !pfai_zone_are_free_locked(p, z, base, order, nr) : !pfai_zone_is_free_locked(p, z, base, order)))
+		return BATCH_FULL;
 	batch_take_locked(p, z, base, order, nr, around, told);
 	return BATCH_ON;
 }
@@ -202,28 +214,37 @@ static bool batch_uniform(const struct pfa *p, const struct pfai_zone *z, size_t
 	return true;
 }
 
-/* One block of the batch; or several of the largest order that lie side by side, of `most` at most. Returns how many. Where its byte
- * says something else a block was decided about (by a repair), or there is damage. */
-static unsigned batch_return_locked(struct pfa *p, struct pfai_zone *z, const struct pfai_held *h, unsigned most, bool told)
+/* Is the first block of these still the reporter's, and how many are that lie beside it, of the largest order, of `most` at most? Where
+ * its byte says something else a block was decided about (by a repair), or there is damage. */
+static unsigned batch_still_held(const struct pfa *p, struct pfai_zone *z, const struct pfai_held *h, unsigned most)
 {
 	const unsigned order = h->order;
-	const bool whole = order >= p->pb_order;
-	const uint32_t reporting = z->st->reporting;
+	size_t rel = h->rel;
+	most = order >= p->pb_order && order == z->top_order ? most : 1;
 	unsigned nr = 0;
-	do {
-		size_t offset = pfai_offset_of_rel(z, h[nr].rel);
+	for (; nr < most && h[nr].order == order && h[nr].rel == rel; nr++, rel += (size_t)1 << order) {
+		size_t offset = pfai_offset_of_rel(z, rel);
 		if (pfai_load_relaxed(&p->bytes[offset]) != (PFAI_HELD_REPORT | order))
 			break;
 		if (PFAI_UNLIKELY(!pfai_block_returnable(p, z, offset, order))) {
 			pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
 			break;
 		}
-		pfai_block_returns(p, offset, order);
-		nr++;
-	} while (nr < most && whole && order == z->top_order && h[nr].order == order && h[nr].rel == h->rel + ((size_t)nr << order));
+	}
+	return nr;
+}
+
+/* One block of the batch, or several as above. Returns how many are done with. */
+static unsigned batch_return_locked(struct pfa *p, struct pfai_zone *z, const struct pfai_held *h, unsigned most, bool told)
+{
+	const unsigned order = h->order, nr = batch_still_held(p, z, h, most);
+	const bool whole = order >= p->pb_order;
+	const uint32_t reporting = z->st->reporting;
 	if (!nr)
 		return 1;
 	size_t nr_frames = (size_t)nr << order;
+	for (size_t rel = h->rel; rel < h->rel + nr_frames; rel += (size_t)1 << order)
+		pfai_block_returns(p, pfai_offset_of_rel(z, rel), order);
 	pfai_mark_release_locked(p, z, h->rel, nr_frames, told);
 	if (told && whole)
 		z->st->reporting = 0; /* nothing in them is news, or resident */

@@ -125,11 +125,13 @@ static inline void pfai_words_fill(pfai_word *map, size_t first, size_t nr, bool
 
 static inline bool pfai_words_are(const pfai_word *map, size_t first, size_t nr, bool value)
 {
-	size_t rest = nr >> PFAI_WORD_SHIFT & 3;
+	size_t rest = nr >> PFAI_WORD_SHIFT & 7;
 	const pfai_word *at = map + (first >> PFAI_WORD_SHIFT), *end = at + (nr >> PFAI_WORD_SHIFT) - rest;
 	pfai_word all = value ? PFAI_ONES : 0;
-	for (; at != end; at += 4)
-		all = value ? all & (at[0] & at[1] & at[2] & at[3]) : all | (at[0] | at[1] | at[2] | at[3]);
+	for (; at != end; at += 8) {
+		pfai_word here = value ? at[0] & at[1] & at[2] & at[3] : at[0] | at[1] | at[2] | at[3];
+		all = value ? all & here & (at[4] & at[5] & at[6] & at[7]) : all | here | (at[4] | at[5] | at[6] | at[7]);
+	}
 	for (; rest; rest--, at++)
 		all = value ? all & *at : all | *at;
 	return all == (value ? PFAI_ONES : 0);

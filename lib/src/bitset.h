@@ -39,17 +39,31 @@ static inline bool pfai_bitset_del(pfai_word *set, size_t nbits, size_t i)
 	return !left && pfai_bitset_deleted(set, nbits, i);
 }
 
-/* Takes out what is there of [first, first + nr). */
-static inline void pfai_bitset_del_run(pfai_word *set, size_t nbits, size_t first, size_t nr)
+/* [first, first + nr) */
+static inline void pfai_bitset_add_run(pfai_word *set, size_t nbits, size_t first, size_t nr)
 {
 	for (size_t end = first + nr; first < end; first = (first | PFAI_WORD_MASK) + 1) {
 		size_t here = end - first < PFAI_WORD_BITS ? end - first : PFAI_WORD_BITS; /* bits beyond the word are shifted out of it */
 		pfai_word *word = &set[first >> PFAI_WORD_SHIFT], old = *word;
+		*word = old | pfai_low_bits((unsigned)here) << (first & PFAI_WORD_MASK);
+		if (!old)
+			pfai_bitset_added(set, nbits, first);
+	}
+}
+
+/* Takes out what is there of [first, first + nr); true if the set is empty by that. */
+static inline bool pfai_bitset_del_run(pfai_word *set, size_t nbits, size_t first, size_t nr)
+{
+	bool empty = false;
+	for (size_t end = first + nr; first < end; first = (first | PFAI_WORD_MASK) + 1) {
+		size_t here = end - first < PFAI_WORD_BITS ? end - first : PFAI_WORD_BITS; /* as above */
+		pfai_word *word = &set[first >> PFAI_WORD_SHIFT], old = *word;
 		pfai_word left = old & ~(pfai_low_bits((unsigned)here) << (first & PFAI_WORD_MASK));
 		*word = left;
 		if (old && !left)
-			(void)pfai_bitset_deleted(set, nbits, first);
+			empty = pfai_bitset_deleted(set, nbits, first);
 	}
+	return empty;
 }
 
 /* The smallest element; PFAI_NONE if there is none, or if the summary levels promise one that the set does not have. */

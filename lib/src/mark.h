@@ -112,4 +112,14 @@ static inline bool pfai_mark_any_told_locked(const struct pfa *p, const struct p
 	return false;
 }
 
+/* How many pageblocks, from the one of rel on, have no told frame, of `most` at most? */
+static inline size_t pfai_mark_untold_locked(const struct pfa *p, const struct pfai_zone *z, size_t rel, size_t most)
+{
+	const struct pfai_pb *pb = pfai_pb_at(p, z, rel);
+	size_t nr = 0;
+	while (nr < most && !pb[nr].marked)
+		nr++;
+	return nr;
+}
+
 #endif

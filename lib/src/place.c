@@ -151,3 +151,14 @@ bool pfai_zone_is_free_locked(const struct pfa *p, struct pfai_zone *z, size_t r
 	pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
 	return false;
 }
+
+bool pfai_zone_are_free_locked(const struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order, size_t nr)
+{
+	size_t end = rel + (nr << order);
+	bool so = rel < z->nr_rel && end <= z->nr_rel && pfai_words_are(z->not_free, rel, end - rel, false);
+	for (size_t at = rel; so && pfai_level(p, 2) && at < end; at += (size_t)1 << order)
+		so = pfai_block_grantable(p, z, pfai_offset_of_rel(z, at), order);
+	if (PFAI_UNLIKELY(!so))
+		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
+	return so;
+}

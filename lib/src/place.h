@@ -24,4 +24,7 @@ size_t pfai_zone_next_locked(const struct pfa *p, struct pfai_zone *z, unsigned 
  * frame's byte? False: the zone is marked as damaged. */
 bool pfai_zone_is_free_locked(const struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order);
 
+/* The same of several blocks, of a map's word or more, that lie side by side. */
+bool pfai_zone_are_free_locked(const struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order, size_t nr);
+
 #endif

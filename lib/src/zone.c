@@ -63,6 +63,23 @@ void pfai_index_del(const struct pfa *p, struct pfai_zone *z, unsigned code, uns
 	index_del(p, z, code, order, i);
 }
 
+/* The same of nr blocks that lie side by side. */
+static inline void index_add_run(const struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order, size_t first, size_t nr)
+{
+	for (size_t i = first; pfai_level(p, 2) && i < first + nr; i++)
+		(void)pfai_zone_must(p, z, !pfai_bitset_test(pfai_set_at(z, code, order), i));
+	pfai_bitset_add_run(pfai_set_at(z, code, order), pfai_set_bits(p, z, order), first, nr);
+	z->st->nonempty[code] |= 1u << order;
+}
+
+static inline void index_del_run(const struct pfa *p, struct pfai_zone *z, unsigned code, unsigned order, size_t first, size_t nr)
+{
+	for (size_t i = first; pfai_level(p, 2) && i < first + nr; i++)
+		(void)pfai_zone_must(p, z, pfai_bitset_test(pfai_set_at(z, code, order), i));
+	if (pfai_bitset_del_run(pfai_set_at(z, code, order), pfai_set_bits(p, z, order), first, nr))
+		z->st->nonempty[code] &= ~(1u << order);
+}
+
 static inline bool index_has(const struct pfa *p, const struct pfai_zone *z, unsigned code, unsigned order, size_t i)
 {
 	return i < pfai_set_bits(p, z, order) && pfai_bitset_test(pfai_set_at(z, code, order), i);
@@ -202,11 +219,11 @@ void pfai_zone_take_blocks_locked(struct pfa *p, struct pfai_zone *z, size_t rel
 	unsigned code = pfai_zone_code_locked(z, pfai_pb_at(p, z, rel));
 	size_t nr_frames = nr << order;
 	zone_account(p, z, code, rel, nr_frames, true);
-	if (PFAI_UNLIKELY(from < (int)order))
+	if (PFAI_LIKELY(from >= (int)order)) {
+		index_del_run(p, z, code, (unsigned)from, rel >> from, nr);
+		zone_split_down(p, z, code, rel, (unsigned)from, order);
+	} else {
 		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
-	for (size_t at = rel; at < rel + nr_frames && from >= (int)order; at += (size_t)1 << order) {
-		index_del(p, z, code, (unsigned)from, at >> from);
-		zone_split_down(p, z, code, at, (unsigned)from, order);
 	}
 	pfai_words_fill(z->not_free, rel, nr_frames, true);
 	memset(z->leaf + (rel >> p->leaf_order), PFAI_LEAF_FULL, nr_frames >> p->leaf_order);
@@ -507,15 +524,18 @@ void pfai_zone_put_blocks_locked(struct pfa *p, struct pfai_zone *z, size_t rel,
 		return;
 	}
 	memset(z->leaf + (rel >> p->leaf_order), 0, nr >> p->leaf_order);
-	/* A block above the pageblock: every pageblock in it is entirely free. */
-	if (order > p->pb_order && pfai_code_reverts(code)) {
+	/* Every pageblock in it is entirely free. */
+	if (order >= p->pb_order && pfai_code_reverts(code)) {
 		z->st->free[code] -= nr;
 		z->st->free[PFAI_CODE_MOVABLE] += nr;
 		for (size_t i = 0; i < nr >> p->pb_order; i++)
 			pfai_zone_set_code_locked(p, z, (rel >> p->pb_order) + i, PFAI_CODE_MOVABLE);
+		code = PFAI_CODE_MOVABLE;
 	}
-	for (size_t at = rel; at < rel + nr; at += (size_t)1 << order)
-		zone_merge_up(p, z, at, order);
+	if (order < z->top_order)
+		zone_merge_up(p, z, rel, order);
+	else
+		index_add_run(p, z, code, order, rel >> order, nr_blocks);
 	zone_emptied(p, z, rel >> p->pb_order);
 }
 

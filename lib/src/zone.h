@@ -89,7 +89,7 @@ int pfai_zone_fold_leaf_locked(const struct pfa *p, struct pfai_zone *z, size_t 
 void pfai_zone_take_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order);
 
 /* Takes nr blocks, of leaf order or more, that lie side by side, and of which the device knows nothing. `from`: the order of the free
- * block around each. */
+ * block around it, or of each if there are several. */
 void pfai_zone_take_blocks_locked(struct pfa *p, struct pfai_zone *z, size_t rel, unsigned order, size_t nr, int from);
 
 /* Takes up to want blocks of an order from the free memory of one type, best fit, then lowest first; offsets in out. */

@@ -96,9 +96,16 @@ static void test_random(void **state)
 				compare(set, nbits, rng_below(&rng, nbits + 1));
 			if (step % 100 == 99) { /* a run, wherever it begins and ends */
 				const size_t nr = rng_below(&rng, nbits - i < 300 ? nbits - i + 1 : 300);
-				pfai_bitset_del_run(set, nbits, i, nr);
-				memset(naive + i, 0, nr * sizeof(naive[0]));
+				const size_t before = naive_count(nbits);
+				const bool add = step % 200 == 199;
+				bool empty = false;
+				if (add)
+					pfai_bitset_add_run(set, nbits, i, nr);
+				else
+					empty = pfai_bitset_del_run(set, nbits, i, nr);
+				memset(naive + i, add, nr * sizeof(naive[0]));
 				assert_int_equal(pfai_bitset_verify(set, nbits), naive_count(nbits));
+				assert_int_equal(empty, before > 0 && naive_count(nbits) == 0);
 			}
 		}
 		assert_int_equal(pfai_bitset_verify(set, nbits), naive_count(nbits));
