@@ -39,12 +39,13 @@ static bool read_word(const char *word, struct ex_alphabet *a)
 		const char *name;
 		unsigned *set, most;
 	} sets[] = { { "orders=", &a->orders, 9 }, { "types=", &a->types, 2 }, { "owned=", &a->owned, 9 }, { "zones=", &a->zones, 2 },
-		     { "cpus=", &a->cpus, 3 }, { "contig=", &a->contig, 8 }, { "answers=", &a->answers, EX_ANSWERS - 1 } };
+		     { "cpus=", &a->cpus, 3 }, { "contig=", &a->contig, 8 }, { "answers=", &a->answers, EX_ANSWERS - 1 },
+		     { "cma=", &a->cma, 8 }, { "report=", &a->report, 9 }, { "devices=", &a->devices, EX_DEVICES - 1 } };
 	const struct {
 		const char *name;
 		bool *flag;
 	} flags[] = { { "split", &a->split }, { "drain", &a->drain }, { "disable", &a->disable }, { "migrate", &a->migrate },
-		      { "compact", &a->compact }, { "service", &a->service }, { "any_cpu", &a->any_cpu } };
+		      { "compact", &a->compact }, { "service", &a->service }, { "suspend", &a->suspend }, { "any_cpu", &a->any_cpu } };
 	const size_t nr = strcspn(word, " \t\n");
 
 	for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++)
@@ -94,6 +95,10 @@ bool ex_alphabet_read(const char *text, struct ex_alphabet *out, const char **wh
 	out->zones |= out->zones ? 0 : 1u;
 	out->cpus |= out->cpus ? 0 : 1u;
 	out->answers |= out->answers ? 0 : 1u << EX_SAYS_YES;
+	out->devices |= out->devices ? 0 : 1u << EX_DEVICE_OK;
+	*why = "report= goes with requests, caches, service and isolate=1: the harness's model of devices has no more";
+	if (out->report && (out->owned || out->split || out->contig || out->compact || out->cma || out->isolate > 1))
+		return false;
 	*why = "there is nothing to allocate: orders= or owned=";
 	return (out->orders | out->owned) != 0;
 }
@@ -128,7 +133,7 @@ static void choose_answers(struct choices *c, const struct ex_machine *m, struct
 {
 	for (unsigned answer = 0; answer < EX_ANSWERS; answer++)
 		if (owned ? m->alphabet.answers >> answer & 1 : answer == 0) {
-			op.arg = answer & 0xFF;
+			op.arg = answer & 0x7F;
 			choose(c, op);
 		}
 }
@@ -144,10 +149,10 @@ static void choose_allocs(struct choices *c, const struct ex_machine *m, unsigne
 			for (unsigned type = 0; type <= PFA_RECLAIMABLE; type++)
 				if (a->orders >> order & a->types >> type & 1)
 					choose(c, (struct ex_op){ .kind = EX_ALLOC, .cpu = cpu & 3, .nr = order & 0x1FF,
-					                          .arg = ex_alloc_arg(type, zone, false) & 0xFF });
+					                          .arg = ex_alloc_arg(type, zone, false) & 0x7F });
 			if (a->owned >> order & 1)
 				choose(c, (struct ex_op){ .kind = EX_ALLOC, .cpu = cpu & 3, .nr = order & 0x1FF,
-				                          .arg = ex_alloc_arg(PFA_MOVABLE, zone, true) & 0xFF });
+				                          .arg = ex_alloc_arg(PFA_MOVABLE, zone, true) & 0x7F });
 		}
 	for (unsigned at = 0; at < m->span; at++)
 		if (m->w.frame[at] & EX_HEAD)
@@ -163,7 +168,7 @@ static void choose_places(struct choices *c, const struct ex_machine *m, unsigne
 
 	for (unsigned at = 0; at < m->span; at++)
 		owned |= (m->w.frame[at] & EX_OWNED) != 0;
-	for (unsigned nr = 1; nr <= a->isolate && m->w.nr_holds < EX_HOLDS_MAX; nr++)
+	for (unsigned nr = 1; nr <= a->isolate && m->w.nr_holds < (a->report ? 1 : EX_HOLDS_MAX); nr++)
 		for (unsigned at = 0; at + (nr - 1) * pb < m->span; at += pb)
 			choose_answers(c, m, (struct ex_op){ .kind = EX_ISOLATE, .cpu = cpu & 3, .at = at & 0x1FF, .nr = nr & 0x1FF },
 			               owned && m->p->config.max_order > m->p->config.pageblock_order);
@@ -187,6 +192,58 @@ static void choose_places(struct choices *c, const struct ex_machine *m, unsigne
 		choose_answers(c, m, (struct ex_op){ .kind = EX_COMPACT, .cpu = cpu & 3 }, owned);
 }
 
+static void choose_area(struct choices *c, const struct ex_machine *m, unsigned cpu)
+{
+	const struct ex_alphabet *a = &m->alphabet;
+	const unsigned unit = 1u << ex_area_unit(m);
+	bool owned = false;
+
+	for (unsigned at = m->area_first; at < m->area_end; at++)
+		owned |= (m->w.frame[at] & EX_OWNED) != 0;
+	for (unsigned k = 0; k < 9; k++)
+		if (a->cma >> k & 1)
+			choose_answers(c, m, (struct ex_op){ .kind = EX_CMA_ALLOC, .cpu = cpu & 3, .nr = (1u << k) & 0x1FF }, owned);
+	for (unsigned at = m->area_first; at < m->area_end; at++) {
+		if (m->w.frame[at] != EX_RUN)
+			continue;
+		const unsigned nr = ex_area_piece(m, at);
+		struct ex_op op = { .kind = EX_CMA_RELEASE, .cpu = cpu & 3, .at = at & 0x1FF, .nr = nr & 0x1FF };
+		choose(c, op);
+		op.nr = unit & 0x1FF;
+		if (nr > unit)
+			choose(c, op);
+		op.at = (at + nr - unit) & 0x1FF;
+		if (nr > unit)
+			choose(c, op);
+	}
+}
+
+/* Once for each answer of the device, if it is asked. */
+static void choose_devices(struct choices *c, const struct ex_machine *m, struct ex_op op)
+{
+	for (unsigned device = 0; device < EX_DEVICES; device++)
+		if (m->w.registered && !m->w.suspended ? m->alphabet.devices >> device & 1 : device == 0) {
+			op.arg = device & 0x7F;
+			choose(c, op);
+		}
+}
+
+static void choose_report(struct choices *c, const struct ex_machine *m, unsigned cpu)
+{
+	const struct ex_alphabet *a = &m->alphabet;
+
+	for (unsigned order = 0; order <= 9 && !m->w.registered; order++)
+		if (a->report >> order & 1)
+			choose(c, (struct ex_op){ .kind = EX_REGISTER, .cpu = cpu & 3, .nr = order & 0x1FF });
+	if (m->w.registered)
+		choose(c, (struct ex_op){ .kind = EX_UNREGISTER, .cpu = cpu & 3 });
+	if (m->w.registered && a->suspend)
+		choose(c, (struct ex_op){ .kind = m->w.suspended ? EX_RESUME : EX_SUSPEND, .cpu = cpu & 3 });
+	choose_devices(c, m, (struct ex_op){ .kind = EX_FLUSH, .cpu = cpu & 3 });
+	if (a->service)
+		choose_devices(c, m, (struct ex_op){ .kind = EX_STEP, .cpu = cpu & 3 });
+}
+
 unsigned ex_choices(const struct ex_machine *m, struct ex_op out[EX_CHOICES_MAX])
 {
 	const struct ex_alphabet *a = &m->alphabet;
@@ -207,7 +264,11 @@ unsigned ex_choices(const struct ex_machine *m, struct ex_op out[EX_CHOICES_MAX]
 			choose(&c, (struct ex_op){ .kind = m->w.disabled ? EX_ENABLE : EX_DISABLE, .cpu = cpu & 3 });
 		choose_places(&c, m, cpu);
 		if (a->service)
-			choose(&c, (struct ex_op){ .kind = EX_SERVICE, .cpu = cpu & 3 });
+			choose_devices(&c, m, (struct ex_op){ .kind = EX_SERVICE, .cpu = cpu & 3 });
+		if (m->area)
+			choose_area(&c, m, cpu);
+		if (a->report)
+			choose_report(&c, m, cpu);
 	}
 	return c.nr;
 }

@@ -35,7 +35,7 @@ size_t ex_sealed_bytes(const struct pfa *pfa)
 
 bool ex_canon_can(const struct pfa *pfa)
 {
-	return pfa->level < 3 && !pfa->history && !pfa->generations && !pfa->report;
+	return pfa->level < 3 && !pfa->history && !pfa->generations;
 }
 
 /* ---- the form ------------------------------------------------------------------------------------------------------ */
@@ -135,6 +135,41 @@ static void canon_instance(const struct ex_machine *m)
 		st->service_next -= m->w.now_ns;
 }
 
+/* Without a batch (hash_memory() passes by what the last one was made of). A time that is over is over for ever; one to come is kept as how
+ * far away it is. The device says nothing of bytes a second, so that these are not counted. */
+static void canon_report(const struct ex_machine *m)
+{
+	struct pfai_report *r = canon_at(m, m->pfa->report);
+
+	r->batch_zone = 0;
+	r->refilled = 0;
+	if (!r->running) {
+		r->zone = 0;
+		r->at = 0;
+		r->left = r->failed = false;
+	}
+	if (!r->registered) {
+		memset(&r->device, 0, sizeof(r->device));
+		r->frame_bytes = r->suspended = 0;
+	}
+	if (!r->registered || r->suspended) /* listening begins anew then */
+		r->backoff = 0;
+	if (m->forget == EX_FORGET_DUE)
+		r->due = 0;
+	if (r->due)
+		r->due = r->due > m->w.now_ns ? r->due - m->w.now_ns + 1 : 1;
+}
+
+/* What the areas counted. Who waits for what is over when a call is. */
+static void canon_areas(const struct ex_machine *m)
+{
+	for (uint32_t i = 0; i < m->pfa->nr_cma; i++) {
+		struct pfai_cma *a = canon_at(m, &m->pfa->cma[i]);
+		a->ended = 0;
+		a->allocs = a->failed = a->waits = 0;
+	}
+}
+
 /* ---- the hash ------------------------------------------------------------------------------------------------------ */
 
 static void hash_bytes(struct ex_key *key, const void *bytes, size_t nr)
@@ -152,6 +187,21 @@ static void hash_bytes(struct ex_key *key, const void *bytes, size_t nr)
 	}
 	key->a = a;
 	key->b = b;
+}
+
+/* The canonical memory. Most of it would be the report's arrays, which are of no concern where there is no batch: between two calls. */
+static void hash_memory(const struct ex_machine *m, struct ex_key *key)
+{
+	const unsigned char *at = m->canon;
+	const size_t bytes = m->bytes - m->sealed;
+	const struct pfai_report *r = m->pfa->report ? canon_at(m, m->pfa->report) : NULL;
+	size_t from = 0;
+
+	if (r && !r->nr) {
+		hash_bytes(key, at, (size_t)((const unsigned char *)r->held - at));
+		from = (size_t)((const unsigned char *)r - at) + sizeof(*r);
+	}
+	hash_bytes(key, at + from, bytes - from);
 }
 
 static uint64_t hash_end(uint64_t x)
@@ -172,10 +222,15 @@ struct ex_key ex_canonical(struct ex_machine *m)
 		canon_zone(m, &m->pfa->zones[zone]);
 	canon_tokens(m);
 	canon_instance(m);
-	hash_bytes(&key, m->canon, m->bytes - m->sealed);
+	canon_areas(m);
+	if (m->pfa->report)
+		canon_report(m);
+	hash_memory(m, &key);
 	hash_bytes(&key, m->w.frame, m->span);
 	for (unsigned i = 0; i < m->w.nr_holds; i++)
 		hash_bytes(&key, &m->w.hold[i], offsetof(struct ex_hold, token));
+	if (m->alphabet.report)
+		hash_bytes(&key, m->w.told, m->span);
 	return (struct ex_key){ hash_end(key.a), hash_end(key.b ^ key.a) };
 }
 
@@ -194,4 +249,8 @@ void ex_plant(struct ex_machine *m, enum ex_kind kind)
 	for (size_t i = 0; i < z->nr_pb && m->plant == EX_PLANT_KEEPS_HOLDER && kind == EX_UNDO; i++)
 		if (z->pb[i].holder && z->pb[i].used != ((size_t)1 << m->pfa->pb_order)) /* counted out though it stays held */
 			z->st->nr_held--;
+	if (m->plant == EX_PLANT_NEWS_LOST && kind == EX_FREE && z->st->told) /* what comes free beside what is told is not looked at */
+		z->st->reporting = 0;
+	if (m->plant == EX_PLANT_RELEASE_UNCOUNTED && kind == EX_CMA_RELEASE)
+		m->pfa->cma[0].granted++;
 }

@@ -10,7 +10,7 @@
  * Oracles. Of each transition: the result code, that what is granted is nobody's, present, aligned and not isolated, that a
  * request is refused only where no free block of its size exists, that legal calls are not told to platform.fatal (own map of
  * frames, step.c). Of each new state: pfa_check() with everything, the sums of the counters against that map, each frame as
- * pfa_frame_info() shows it, and that what is sealed is as it was. And, of each new state or each nth, the model and all oracles
+ * pfa_frame_info() shows it, what the device knows (device.c), what the area granted (area.c), and that what is sealed is as it was. And, of each new state or each nth, the model and all oracles
  * of the harness: its program goes through exec_run() (exec.h), which ends with freeing everything.
  *
  * What the canonical form leaves out (canon.c, the only file of the harness that knows the library's own structures) decides
@@ -20,7 +20,9 @@
 #ifndef FUZZ_EXHAUST_H
 #define FUZZ_EXHAUST_H
 
+#include <pfa/cma.h>
 #include <pfa/pfa.h>
+#include <pfa/report.h>
 #include <pfa/sim.h>
 
 #include "exec.h"
@@ -47,7 +49,15 @@ enum ex_kind {
 	EX_CONTIG,  /* pfa_alloc_contig_range() of nr frames from at on; arg: answer */
 	EX_MIGRATE, /* the movable block at; arg: answer */
 	EX_COMPACT, /* the whole instance; arg: answer */
-	EX_SERVICE, /* the clock moves on by PFA_SERVICE_IDLE_NS, and then a whole round */
+	EX_SERVICE, /* the clock moves on by PFA_SERVICE_IDLE_NS, and then a whole round; arg: the device's answer, as in the next two */
+	EX_STEP,    /* pfa_service() at the same time, with a budget for the caches and one batch */
+	EX_FLUSH,
+	EX_REGISTER, /* a device; nr: its min_order */
+	EX_UNREGISTER,
+	EX_SUSPEND,
+	EX_RESUME,
+	EX_CMA_ALLOC,   /* nr frames; arg: answer */
+	EX_CMA_RELEASE, /* nr frames from at on, which are of one grant */
 	EX_KINDS
 };
 
@@ -59,8 +69,18 @@ enum ex_answer {
 	EX_ANSWERS
 };
 
+/* What the reporting device says and does, as long as a call runs. */
+enum ex_device {
+	EX_DEVICE_OK,
+	EX_DEVICE_FAILS, /* nothing is done */
+	EX_DEVICE_FIRST, /* the first block of a batch is done, no other */
+	EX_DEVICE_LIES,  /* more are done than there are */
+	EX_DEVICE_TAKES, /* it allocates up to 16 frames, and frees them; and then all is done */
+	EX_DEVICES
+};
+
 struct ex_op {
-	uint32_t kind : 4, cpu : 2, at : 9, nr : 9, arg : 8; /* at: counted from the first zone's first frame */
+	uint32_t kind : 5, cpu : 2, at : 9, nr : 9, arg : 7; /* at: counted from the first zone's first frame */
 };
 
 struct ex_alphabet {
@@ -71,7 +91,10 @@ struct ex_alphabet {
 	unsigned isolate;        /* longest isolation, in pageblocks; 0: none */
 	unsigned contig;         /* bit k: ranges of 2^k frames, at each frame */
 	unsigned answers;        /* bit: enum ex_answer */
-	bool split, drain, disable, migrate, compact, service;
+	unsigned cma;            /* bit k: runs of 2^k frames of the CMA area, aligned as the smallest of them; at most one area */
+	unsigned report;         /* bit: min_order that a device may be registered with */
+	unsigned devices;        /* bit: enum ex_device */
+	bool split, drain, disable, migrate, compact, service, suspend;
 	bool any_cpu;            /* drain, isolate, ... from each cpu, too; else from cpu 0 */
 };
 
@@ -88,6 +111,15 @@ static inline unsigned ex_alloc_arg(unsigned type, unsigned zone, bool owned)
 #define EX_HEAD 0x20u     /* | order */
 #define EX_OWNED 0x40u    /* the block is movable and has an owner */
 #define EX_ORDER 0x1Fu
+/* Of what pfa_cma_alloc() granted, in units of the smallest run: the first frame of a grant, or of what is left of one; of a further
+ * unit; and all others. */
+#define EX_RUN 0x90u
+#define EX_RUN_UNIT 0x91u
+#define EX_RUN_INSIDE 0x92u
+static inline bool ex_is_run(uint8_t frame)
+{
+	return frame >= EX_RUN && frame <= EX_RUN_INSIDE;
+}
 
 struct ex_hold {
 	uint16_t start, end;
@@ -99,8 +131,11 @@ struct ex_world {
 	uint64_t now_ns;
 	uint32_t nr_holds;
 	bool disabled;
+	bool registered, suspended; /* a device; */
+	uint8_t unit;               /* its min_order */
 	struct ex_hold hold[EX_HOLDS_MAX]; /* ascending */
 	uint8_t frame[EX_SPAN_MAX];
+	uint8_t told[EX_SPAN_MAX];  /* the device was told since the frame was last not free */
 };
 
 /* What became of a movable block during the last operation: moved to `to`, or released (to: EX_SPAN_MAX). */
@@ -108,8 +143,8 @@ struct ex_event {
 	uint16_t from, to;
 };
 
-enum ex_forget { EX_FORGET_NOTHING, EX_FORGET_CACHE_ORDER, EX_FORGET_TYPES };
-enum ex_plant { EX_PLANT_NOTHING, EX_PLANT_DRAIN_LOSES, EX_PLANT_KEEPS_HOLDER };
+enum ex_forget { EX_FORGET_NOTHING, EX_FORGET_CACHE_ORDER, EX_FORGET_TYPES, EX_FORGET_DUE };
+enum ex_plant { EX_PLANT_NOTHING, EX_PLANT_DRAIN_LOSES, EX_PLANT_KEEPS_HOLDER, EX_PLANT_NEWS_LOST, EX_PLANT_RELEASE_UNCOUNTED };
 
 struct ex_key {
 	uint64_t a, b;
@@ -130,12 +165,16 @@ struct ex_machine {
 	unsigned span;
 	uint8_t zone_of[EX_SPAN_MAX]; /* by frame; UINT8_MAX: absent */
 	size_t present;
-	bool no_marks;           /* a request is refused only where nothing is free */
+	bool no_marks;           /* a request is refused only where nothing is free that its type may have */
 	pfa_owner owner;
+	pfa_cma area;            /* 0: none */
+	unsigned area_first, area_end;
 	struct ex_world w;
 
 	/* the operation that runs, or ran last */
 	enum ex_answer answer;
+	enum ex_device device;
+	unsigned batches;        /* that the device was told of */
 	int code;
 	unsigned granted;        /* frame; EX_SPAN_MAX: none */
 	unsigned nr_events;
@@ -167,6 +206,34 @@ unsigned ex_choices(const struct ex_machine *m, struct ex_op out[EX_CHOICES_MAX]
 bool ex_apply(struct ex_machine *m, struct ex_op op);
 /* The oracles of a state. */
 bool ex_judge_state(struct ex_machine *m);
+
+/* step.c, for the two below. ex_broken() records the first finding and returns false. */
+bool ex_broken(struct ex_machine *m, const char *what, size_t expected, size_t actual);
+/* Could these frames be granted as a block? */
+bool ex_free(const struct ex_machine *m, unsigned at, unsigned nr, unsigned zone);
+/* A grant: is it what nobody has, and the type may have? Then it is the caller's. */
+bool ex_grant(struct ex_machine *m, pfa_pfn pfn, unsigned order, unsigned least_zone, unsigned kind, bool movable);
+void ex_clear(struct ex_machine *m, unsigned at);
+
+/* device.c: the reporting device */
+bool ex_apply_device(struct ex_machine *m, struct ex_op op);
+/* After each operation: what is not free is not known. */
+bool ex_device_forget(struct ex_machine *m);
+bool ex_judge_device(struct ex_machine *m);
+
+/* area.c: the CMA area */
+bool ex_area_find(struct ex_machine *m);
+static inline bool ex_in_area(const struct ex_machine *m, unsigned at)
+{
+	return at >= m->area_first && at < m->area_end;
+}
+/* The smallest run is 2^this frames. */
+unsigned ex_area_unit(const struct ex_machine *m);
+/* Frames from at on that are left of one grant; at is the first. */
+unsigned ex_area_piece(const struct ex_machine *m, unsigned at);
+bool ex_apply_cma_alloc(struct ex_machine *m, struct ex_op op);
+bool ex_apply_cma_release(struct ex_machine *m, struct ex_op op);
+bool ex_judge_area(struct ex_machine *m);
 
 /* canon.c */
 size_t ex_sealed_bytes(const struct pfa *pfa);
@@ -203,6 +270,9 @@ struct ex_result {
 };
 
 void ex_search(struct ex_machine *m, const struct ex_limits *limits, struct ex_result *r);
+
+/* How the harness proper runs the machine's programs. */
+struct exec_options ex_model_options(const struct ex_machine *m);
 
 /* The program that makes these operations, after those of m->p, from the saved state root on. Carries them out, but for the last
  * one if it crashes. False: it has too many. */

@@ -165,7 +165,7 @@ static bool search_model(struct search *s, size_t index, const struct ex_op *op)
 {
 	static struct program program;
 	static struct exec_result result;
-	const struct exec_options options = EXEC_OPTIONS_ALL;
+	const struct exec_options options = ex_model_options(s->m);
 	unsigned nr = search_path(s, index, s->path);
 	char what[224];
 

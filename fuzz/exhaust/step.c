@@ -15,7 +15,7 @@
 #include <pfa/movable.h>
 #include <pfa/stats.h>
 
-static bool ex_broken(struct ex_machine *m, const char *what, size_t expected, size_t actual)
+bool ex_broken(struct ex_machine *m, const char *what, size_t expected, size_t actual)
 {
 	if (!m->finding[0])
 		snprintf(m->finding, sizeof(m->finding), "%s (expected %zu, actual %zu)", what, expected, actual);
@@ -24,7 +24,7 @@ static bool ex_broken(struct ex_machine *m, const char *what, size_t expected, s
 
 /* ---- the own map --------------------------------------------------------------------------------------------------- */
 
-static bool map_held(const struct ex_machine *m, unsigned at)
+static bool ex_held(const struct ex_machine *m, unsigned at)
 {
 	for (unsigned i = 0; i < m->w.nr_holds; i++)
 		if (at >= m->w.hold[i].start && at < m->w.hold[i].end)
@@ -38,29 +38,29 @@ static void map_set(struct ex_machine *m, unsigned at, unsigned order, unsigned 
 	m->w.frame[at] = (uint8_t)(kind | order);
 }
 
-static void map_clear(struct ex_machine *m, unsigned at)
+void ex_clear(struct ex_machine *m, unsigned at)
 {
 	memset(m->w.frame + at, EX_NOBODY, (size_t)1 << (m->w.frame[at] & EX_ORDER));
 }
 
-/* Could these frames be granted as a block? */
-static bool map_free(const struct ex_machine *m, unsigned at, unsigned nr, unsigned zone)
+bool ex_free(const struct ex_machine *m, unsigned at, unsigned nr, unsigned zone)
 {
 	for (unsigned i = at; i < at + nr; i++)
-		if (i >= m->span || m->w.frame[i] != EX_NOBODY || m->zone_of[i] != zone || map_held(m, i))
+		if (i >= m->span || m->w.frame[i] != EX_NOBODY || m->zone_of[i] != zone || ex_held(m, i))
 			return false;
 	return true;
 }
 
-/* A grant: is it what nobody has? Then it is the caller's. */
-static bool map_grant(struct ex_machine *m, pfa_pfn pfn, unsigned order, unsigned least_zone, unsigned kind)
+bool ex_grant(struct ex_machine *m, pfa_pfn pfn, unsigned order, unsigned least_zone, unsigned kind, bool movable)
 {
 	const unsigned at = (unsigned)(pfn - m->base), nr = 1u << order;
 
 	if (pfn < m->base || pfn - m->base >= m->span || at + nr > m->span || pfn % nr)
 		return ex_broken(m, "I15 a grant is outside, or not aligned", 0, (size_t)pfn);
-	if (m->zone_of[at] < least_zone || !map_free(m, at, nr, m->zone_of[at]))
+	if (m->zone_of[at] < least_zone || !ex_free(m, at, nr, m->zone_of[at]))
 		return ex_broken(m, "I15 a grant is somebody's, absent, isolated or of another zone", 0, (size_t)pfn);
+	if (!movable && ex_in_area(m, at))
+		return ex_broken(m, "I4 what is not movable is granted frames of an area", 0, (size_t)pfn);
 	map_set(m, at, order, kind);
 	m->granted = at;
 	return true;
@@ -88,7 +88,7 @@ static void owner_frees(struct ex_machine *m, pfa_pfn head, unsigned order)
 {
 	if (pfa_free(m->pfa, head, order) != PFA_OK)
 		ex_broken(m, "I10 an owner cannot free its block inside of an op", 0, (size_t)head);
-	map_clear(m, (unsigned)(head - m->base));
+	ex_clear(m, (unsigned)(head - m->base));
 	owner_event(m, (unsigned)(head - m->base), EX_SPAN_MAX);
 }
 
@@ -113,7 +113,7 @@ static int owner_migrate(void *ctx, pfa_pfn dst, pfa_pfn src, unsigned order, ui
 	(void)cookie;
 	if (!owner_knows(m, src, order))
 		return PFA_EBUSY;
-	if (dst < m->base || to >= m->span || dst % (1u << order) || !map_free(m, to, 1u << order, m->zone_of[to])) {
+	if (dst < m->base || to >= m->span || dst % (1u << order) || !ex_free(m, to, 1u << order, m->zone_of[to])) {
 		ex_broken(m, "I10 a destination is somebody's, absent or isolated", 0, (size_t)dst);
 		return PFA_EBUSY;
 	}
@@ -122,7 +122,7 @@ static int owner_migrate(void *ctx, pfa_pfn dst, pfa_pfn src, unsigned order, ui
 	if (m->answer == EX_MIGRATE_BUSY || m->answer == EX_MIGRATE_AGAIN)
 		return m->answer == EX_MIGRATE_BUSY ? PFA_EBUSY : PFA_EAGAIN;
 	if (m->answer != EX_MIGRATE_FREES) {
-		map_clear(m, from);
+		ex_clear(m, from);
 		map_set(m, to, order, EX_OWNED | EX_HEAD);
 		owner_event(m, from, to);
 	}
@@ -160,6 +160,7 @@ static bool machine_zones(struct ex_machine *m)
 {
 	const struct prog_config *c = &m->p->config;
 
+	m->w.now_ns = PFA_SERVICE_IDLE_NS; /* at 0 a cache is noted as visited a moment later */
 	m->base = prog_span_start(c);
 	if (prog_span_end(c) - m->base > EX_SPAN_MAX || c->huge || m->base % (1u << c->pageblock_order) ||
 	    prog_span_end(c) % (1u << c->pageblock_order))
@@ -172,7 +173,7 @@ static bool machine_zones(struct ex_machine *m)
 		memset(m->zone_of + (z->start - m->base), (int)zone, z->nr);
 		for (unsigned hole = 0; hole < z->nr_holes; hole++)
 			memset(m->zone_of + (z->holes[hole].start - m->base), UINT8_MAX, z->holes[hole].nr);
-		m->no_marks &= !z->mark_high && !z->highatomic && !z->cma.nr;
+		m->no_marks &= !z->mark_high && !z->highatomic;
 	}
 	for (unsigned i = 0; i < m->span; i++)
 		m->present += m->zone_of[i] != UINT8_MAX;
@@ -197,6 +198,7 @@ bool ex_machine_make(struct ex_machine *m, const struct program *p, const struct
 	m->setup.cfg.cpu_offset = 0;
 	m->setup.cfg.fatal_policy = PFA_FATAL_REPORT;
 	m->setup.cfg.pool = NULL;
+	m->setup.cfg.flags |= a->report ? PFA_CONFIG_REPORTING : 0;
 	*why = "the configuration is refused";
 	if (pfa_size(&m->setup.cfg, &need, NULL, NULL) != PFA_OK)
 		return false;
@@ -209,11 +211,14 @@ bool ex_machine_make(struct ex_machine *m, const struct program *p, const struct
 	if (!m->memory || !m->canon || !m->sealed_copy ||
 	    pfa_init(m->memory, need.core_bytes, &m->setup.cfg, &m->pfa, NULL, NULL) != PFA_OK)
 		return false;
-	*why = "hardening level 3, history and generations have no finite set of states; reporting devices are not explored";
+	*why = "hardening level 3, history and generations have no finite set of states";
 	if ((unsigned char *)m->pfa != m->memory || !ex_canon_can(m->pfa))
 		return false;
 	*why = "its only operation may be owner_create wrong=0, which owned= needs";
 	if (!machine_owner(m))
+		return false;
+	*why = "one CMA area, and cma=, or none of both";
+	if (!ex_area_find(m))
 		return false;
 	m->sealed = ex_sealed_bytes(m->pfa);
 	memcpy(m->sealed_copy, m->memory, m->sealed);
@@ -231,11 +236,11 @@ void ex_machine_drop(struct ex_machine *m)
 /* ---- operations ---------------------------------------------------------------------------------------------------- */
 
 /* Is there a free block that this request should have got? Types lend to each other, and what is cached is drained. */
-static bool apply_must_alloc(const struct ex_machine *m, unsigned order, unsigned zone)
+static bool apply_must_alloc(const struct ex_machine *m, unsigned order, unsigned zone, bool movable)
 {
 	for (unsigned at = 0; at < m->span; at += 1u << order)
 		for (unsigned z = zone; z < m->p->config.nr_zones; z++)
-			if (map_free(m, at, 1u << order, z))
+			if (ex_free(m, at, 1u << order, z) && (movable || !ex_in_area(m, at)))
 				return true;
 	return false;
 }
@@ -243,16 +248,16 @@ static bool apply_must_alloc(const struct ex_machine *m, unsigned order, unsigne
 static bool apply_alloc(struct ex_machine *m, struct ex_op op)
 {
 	const unsigned zone = op.arg >> 2 & 3;
-	const bool owned = op.arg >> 4 & 1;
+	const bool owned = op.arg >> 4 & 1, movable = (op.arg & 3) == PFA_MOVABLE;
 	pfa_pfn pfn = 0;
 
 	m->code = pfa_alloc(m->pfa, op.nr, (op.arg & 3) | PFA_ZONE(zone), &pfn);
 	if (m->code == PFA_ENOMEM)
-		return !m->no_marks || !apply_must_alloc(m, op.nr, zone) ||
+		return !m->no_marks || !apply_must_alloc(m, op.nr, zone, movable) ||
 		       ex_broken(m, "I12 liveness: a request is refused, and a block of its order is free", 0, op.nr);
 	if (m->code != PFA_OK)
 		return ex_broken(m, "a request's code", 0, (size_t)(unsigned)-m->code);
-	if (!map_grant(m, pfn, op.nr, zone, owned ? EX_OWNED | EX_HEAD : EX_HEAD))
+	if (!ex_grant(m, pfn, op.nr, zone, owned ? EX_OWNED | EX_HEAD : EX_HEAD, movable))
 		return false;
 	return !owned || pfa_movable_set(m->pfa, pfn, m->owner, 1) == PFA_OK || ex_broken(m, "pfa_movable_set() refuses", 0, 1);
 }
@@ -264,7 +269,7 @@ static bool apply_free(struct ex_machine *m, struct ex_op op)
 		return ex_broken(m, "a legal free is refused", 0, (size_t)(unsigned)-m->code);
 	if (m->w.frame[op.at] & EX_OWNED)
 		owner_event(m, op.at, EX_SPAN_MAX);
-	map_clear(m, op.at);
+	ex_clear(m, op.at);
 	return true;
 }
 
@@ -294,7 +299,7 @@ static bool apply_isolate(struct ex_machine *m, struct ex_op op)
 	unsigned i = m->w.nr_holds;
 
 	for (unsigned at = start; at < end; at++)
-		taken |= map_held(m, at);
+		taken |= ex_held(m, at);
 	m->code = pfa_isolate_range(m->pfa, m->base + start, m->base + end, 0, &token, NULL);
 	if (m->code == PFA_OK && (taken || !token))
 		return ex_broken(m, "I4 what is held is held again", 0, token);
@@ -328,13 +333,13 @@ static bool apply_undo(struct ex_machine *m, struct ex_op op)
 static bool apply_contig(struct ex_machine *m, struct ex_op op)
 {
 	const unsigned zone = m->zone_of[op.at];
-	const bool must = map_free(m, op.at, op.nr, zone);
+	const bool must = ex_free(m, op.at, op.nr, zone);
 
 	m->code = pfa_alloc_contig_range(m->pfa, m->base + op.at, m->base + op.at + op.nr, 0, NULL);
 	if (m->code != PFA_OK)
 		return must ? ex_broken(m, "I11 a range that is free cannot be had", 0, (size_t)(unsigned)-m->code) : range_refused(m);
 	for (unsigned i = 0; i < op.nr; i++)
-		if (!map_grant(m, m->base + op.at + i, 0, zone, EX_HEAD))
+		if (!ex_grant(m, m->base + op.at + i, 0, zone, EX_HEAD, true))
 			return false;
 	m->granted = op.at;
 	return true;
@@ -384,7 +389,9 @@ bool ex_apply(struct ex_machine *m, struct ex_op op)
 
 	m->sim.cpu = op.cpu;
 	m->sim.now_ns = m->w.now_ns;
-	m->answer = op.kind >= EX_ISOLATE && op.kind != EX_SERVICE ? op.arg : EX_SAYS_YES;
+	m->answer = (op.kind >= EX_ISOLATE && op.kind <= EX_COMPACT) || op.kind == EX_CMA_ALLOC ? op.arg : EX_SAYS_YES;
+	m->device = op.kind >= EX_SERVICE && op.kind <= EX_FLUSH ? op.arg : EX_DEVICE_OK;
+	m->batches = 0;
 	m->granted = EX_SPAN_MAX;
 	m->nr_events = 0;
 	m->told = NULL;
@@ -400,8 +407,12 @@ bool ex_apply(struct ex_machine *m, struct ex_op op)
 	case EX_CONTIG: good = apply_contig(m, op); break;
 	case EX_MIGRATE: good = apply_migrate(m, op); break;
 	case EX_SERVICE: good = apply_service(m); break;
-	default: good = apply_plain(m, op);
+	case EX_CMA_ALLOC: good = ex_apply_cma_alloc(m, op); break;
+	case EX_CMA_RELEASE: good = ex_apply_cma_release(m, op); break;
+	case EX_DRAIN: case EX_DISABLE: case EX_ENABLE: case EX_COMPACT: good = apply_plain(m, op); break;
+	default: good = ex_apply_device(m, op);
 	}
+	good = good && (!m->alphabet.report || ex_device_forget(m));
 	if (good && m->told)
 		return ex_broken(m, m->told, 0, 1);
 	return good && !m->finding[0];
@@ -418,6 +429,8 @@ static bool judge_frame(struct ex_machine *m, unsigned at)
 		return ex_broken(m, "pfa_frame_info() fails", 0, at);
 	if (own == EX_INSIDE)
 		return is.state == PFA_FRAME_TAIL || ex_broken(m, "the state of a frame inside of a block", PFA_FRAME_TAIL, is.state);
+	if (ex_is_run(own))
+		return (is.state == PFA_FRAME_HEAD && is.order == 0) || ex_broken(m, "the state of a frame of a run", PFA_FRAME_HEAD, is.state);
 	if (own != EX_NOBODY)
 		return (is.state == PFA_FRAME_HEAD && is.order == (own & EX_ORDER)) ||
 		       ex_broken(m, "the order of a live block (state x 32 + order)", PFA_FRAME_HEAD * 32u + (own & EX_ORDER),
@@ -450,5 +463,7 @@ bool ex_judge_state(struct ex_machine *m)
 	if (allocated != owned || sum != m->present)
 		return ex_broken(m, allocated != owned ? "I6 frames that are allocated" : "I1 frames that there are",
 		                 allocated != owned ? owned : m->present, allocated != owned ? allocated : sum);
+	if (!ex_judge_area(m) || (m->alphabet.report && !ex_judge_device(m)))
+		return false;
 	return memcmp(m->memory, m->sealed_copy, m->sealed) == 0 || ex_broken(m, "what is sealed was written", 0, 1);
 }

@@ -24,9 +24,15 @@ pfa_exhaust_canary(drain "FOUND after 5 operations: I7.*\na = alloc[^\n]*\nb = a
 	${pfa_exhaust_corpus}/long/service6.pfa.txt)
 pfa_exhaust_canary(holder "FOUND after 2 operations: I4.*\nisolate_range[^\n]*\nundo_hold" --plant holder
 	${pfa_exhaust_corpus}/quick/frames24.pfa.txt)
+pfa_exhaust_canary(news "FOUND after 5 operations: I9 complete.*\na = alloc[^\n]*\ndevice_register[^\n]*\ndevice_flush\nfree a\ndevice_flush" --plant news
+	${pfa_exhaust_corpus}/quick/report4.pfa.txt)
+pfa_exhaust_canary(release "FOUND after 2 operations: I4.*\na = cma_alloc[^\n]*\ncma_release a" --plant release
+	${pfa_exhaust_corpus}/quick/area128.pfa.txt)
 pfa_exhaust_canary(order "FOUND after 4 operations: two states of one canonical form" --forget order --merged 1
 	${pfa_exhaust_corpus}/long/service6.pfa.txt)
 pfa_exhaust_canary(types "FOUND after 1 operations: two states of one canonical form" --forget types --merged 1
 	${pfa_exhaust_corpus}/long/types128.pfa.txt)
+pfa_exhaust_canary(due "FOUND after 4 operations: two states of one canonical form" --forget due --merged 1
+	${pfa_exhaust_corpus}/quick/report4.pfa.txt)
 pfa_exhaust_canary(limit "stopped: states, [0-9]+ states not expanded" --states 100 ${pfa_exhaust_corpus}/quick/frames24.pfa.txt)
 pfa_exhaust_canary(counts "states: the file says 7" ${PROJECT_SOURCE_DIR}/fuzz/tests/exhaust_counts.pfa.txt)

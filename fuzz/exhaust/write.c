@@ -13,6 +13,7 @@ struct writer {
 	bool full;
 	unsigned cpu;
 	unsigned says[2], does[2];        /* of isolate() and migrate(), as the owner's script is */
+	unsigned device;                  /* as the device's is */
 	uint16_t op_of[EX_SPAN_MAX];      /* the operation that the block's handle is of, */
 	uint16_t place[EX_SPAN_MAX];      /* and after which others in its list it comes */
 	uint16_t slot[EX_EVENTS_MAX];     /* movable blocks as the model counts them: where; EX_SPAN_MAX: none */
@@ -49,10 +50,24 @@ static void put_answer(struct writer *w, unsigned answer)
 	}
 }
 
-/* Is this the first frame of a block of the handle that frame at's block is of? */
+static void put_device(struct writer *w, unsigned device)
+{
+	static const struct {
+		unsigned says, count, does;
+	} scripts[EX_DEVICES] = { [EX_DEVICE_OK] = { 0, 15, 0 }, [EX_DEVICE_FAILS] = { 1, 15, 0 }, [EX_DEVICE_FIRST] = { 0, 1, 0 },
+		                  [EX_DEVICE_LIES] = { 0, 14, 0 }, [EX_DEVICE_TAKES] = { 0, 15, 10 } };
+
+	if (device != w->device)
+		PUT(w, OP_DEVICE_SAYS, PROG_NO_REF, scripts[device].says, scripts[device].count, 0, scripts[device].does);
+	w->device = device;
+}
+
+/* Is this the first frame of a block of the handle that frame at's block is of? Runs are of single frames. */
 static bool same_handle(const struct writer *w, unsigned at, unsigned i)
 {
-	return (w->m->w.frame[i] & (EX_HEAD | EX_OWNED)) == EX_HEAD && w->op_of[i] == w->op_of[at];
+	const uint8_t frame = w->m->w.frame[i];
+
+	return (ex_is_run(frame) || (frame & (EX_HEAD | EX_OWNED)) == EX_HEAD) && w->op_of[i] == w->op_of[at];
 }
 
 static void put_of_block(struct writer *w, struct ex_op op)
@@ -63,7 +78,9 @@ static void put_of_block(struct writer *w, struct ex_op op)
 		nr += same_handle(w, op.at, i);
 		before += same_handle(w, op.at, i) && w->place[i] < w->place[op.at];
 	}
-	if (op.kind == EX_SPLIT)
+	if (op.kind == EX_CMA_RELEASE)
+		PUT(w, OP_CMA_RELEASE, w->op_of[op.at], 0, before, op.nr);
+	else if (op.kind == EX_SPLIT)
 		PUT(w, OP_SPLIT, w->op_of[op.at], 0, before, op.nr);
 	else if (nr == 1)
 		PUT(w, OP_FREE, w->op_of[op.at], 0);
@@ -81,6 +98,29 @@ static unsigned nth_movable(const struct writer *w, unsigned at)
 	return n;
 }
 
+/* Those of the device, and what its model has another operation for. False: it is none of them. */
+static bool put_report(struct writer *w, struct ex_op op)
+{
+	const struct ex_machine *m = w->m;
+
+	if (!m->alphabet.report)
+		return false;
+	if (op.kind >= EX_SERVICE && op.kind <= EX_FLUSH)
+		put_device(w, op.arg);
+	switch (op.kind) {
+	case EX_ISOLATE: PUT(w, OP_DEVICE_HOLD, PROG_NO_REF, op.at >> m->p->config.pageblock_order, 0); break;
+	case EX_UNDO: PUT(w, OP_DEVICE_HOLD, PROG_NO_REF, 0, 1); break;
+	case EX_STEP: PUT(w, OP_SERVICE, PROG_NO_REF, m->p->config.cpus); break; /* one more than that */
+	case EX_FLUSH: PUT(w, OP_DEVICE_FLUSH, PROG_NO_REF, 0); break;
+	case EX_REGISTER: PUT(w, OP_DEVICE_REGISTER, PROG_NO_REF, op.nr, 2, 3u << 2, 0); break;
+	case EX_UNREGISTER: PUT(w, OP_DEVICE_UNREGISTER, PROG_NO_REF, 0); break;
+	case EX_SUSPEND: PUT(w, OP_DEVICE_SUSPEND, PROG_NO_REF, 0); break;
+	case EX_RESUME: PUT(w, OP_DEVICE_RESUME, PROG_NO_REF, 0); break;
+	default: return false;
+	}
+	return true;
+}
+
 static void put_op(struct writer *w, struct ex_op op)
 {
 	const struct ex_machine *m = w->m;
@@ -90,8 +130,10 @@ static void put_op(struct writer *w, struct ex_op op)
 	if (op.cpu != w->cpu)
 		PUT(w, OP_SET_CPU, PROG_NO_REF, op.cpu);
 	w->cpu = op.cpu;
-	if (m->owner && op.kind >= EX_ISOLATE && op.kind <= EX_COMPACT && op.kind != EX_UNDO)
+	if (m->owner && ((op.kind >= EX_ISOLATE && op.kind <= EX_COMPACT && op.kind != EX_UNDO) || op.kind == EX_CMA_ALLOC))
 		put_answer(w, op.arg);
+	if (put_report(w, op))
+		return;
 	switch (op.kind) {
 	case EX_ALLOC: PUT(w, OP_ALLOC, PROG_NO_REF, op.nr, op.arg & 3u, op.arg >> 2 & 3u); break;
 	case EX_FREE:
@@ -100,7 +142,8 @@ static void put_op(struct writer *w, struct ex_op op)
 		else
 			put_of_block(w, op);
 		break;
-	case EX_SPLIT: put_of_block(w, op); break;
+	case EX_SPLIT: case EX_CMA_RELEASE: put_of_block(w, op); break;
+	case EX_CMA_ALLOC: PUT(w, OP_CMA_ALLOC, PROG_NO_REF, 0, ex_area_unit(m), 0, op.nr); break;
 	case EX_DRAIN: PUT(w, OP_CACHE_DRAIN, PROG_NO_REF, PROG_CPU_ALL); break;
 	case EX_DISABLE: PUT(w, OP_CACHE_DISABLE, PROG_NO_REF, 0); break;
 	case EX_ENABLE: PUT(w, OP_CACHE_ENABLE, PROG_NO_REF, 0); break;
@@ -137,7 +180,7 @@ static void follow(struct writer *w, struct ex_op op, const struct ex_world *bef
 				w->slot[slot] = m->event[i].to;
 				break;
 			}
-	if ((op.kind == EX_ALLOC || op.kind == EX_CONTIG) && m->granted != EX_SPAN_MAX)
+	if ((op.kind == EX_ALLOC || op.kind == EX_CONTIG || op.kind == EX_CMA_ALLOC) && m->granted != EX_SPAN_MAX)
 		for (unsigned i = 0; i < (op.kind == EX_ALLOC ? 1 : op.nr); i++) {
 			w->op_of[m->granted + i] = last;
 			w->place[m->granted + i] = (uint16_t)(EX_SPAN_MAX + m->granted + i);
@@ -155,6 +198,11 @@ static void follow(struct writer *w, struct ex_op op, const struct ex_world *bef
 	}
 }
 
+struct exec_options ex_model_options(const struct ex_machine *m)
+{
+	return (struct exec_options){ .stop_before = SIZE_MAX, .real = m->alphabet.report != 0, .tells = m->alphabet.report ? EXEC_TELLS : EXEC_SILENT };
+}
+
 bool ex_write(struct ex_machine *m, const void *root, const struct ex_op path[], unsigned nr, bool crashes, struct program *out)
 {
 	static struct writer w;
@@ -164,12 +212,16 @@ bool ex_write(struct ex_machine *m, const void *root, const struct ex_op path[],
 	for (unsigned slot = 0; slot < EX_EVENTS_MAX; slot++)
 		w.slot[slot] = EX_SPAN_MAX;
 	/* an operation is 32 bytes, and most programs are short: what is not used is not copied */
-	memcpy(out->target, "core\0", 5);
+	memcpy(out->target, m->alphabet.report ? "report" : "core\0\0", sizeof("report"));
 	out->config = m->p->config;
 	out->nr_ops = m->p->nr_ops;
 	out->nr_schedule = 0;
 	memcpy(out->ops, m->p->ops, m->p->nr_ops * sizeof(out->ops[0]));
 	ex_restore(m, root);
+	if (m->alphabet.report) {
+		PUT(&w, OP_DEVICE_SAYS, PROG_NO_REF, 0, 15, 0, 0); /* else some operations would be made up */
+		PUT(&w, OP_CLOCK_ADVANCE, PROG_NO_REF, PFA_SERVICE_IDLE_NS); /* as here */
+	}
 	for (unsigned i = 0; i < nr && !w.full; i++) {
 		put_op(&w, path[i]);
 		if (i + 1 == nr && crashes)

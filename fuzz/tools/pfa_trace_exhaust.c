@@ -16,8 +16,8 @@ static const char usage[] =
 	"  --memory N    MiB for states (default 1024)      --model N     each Nth state through the model; 0: none (default: the file's)\n"
 	"  --merged N    expand both of each Nth merged pair; 0: none (default: the file's)\n"
 	"  -o FILE       the program of a finding goes there (default: standard output)\n"
-	"  --forget W    leave out of the canonical form what it must not: order, types. Must be found out (for tests)\n"
-	"  --plant W     a bug: drain, holder (for tests)\n"
+	"  --forget W    leave out of the canonical form what it must not: order, types, due. Must be found out (for tests)\n"
+	"  --plant W     a bug: drain, holder, news, release (for tests)\n"
 	"Exit: 0 complete, or stopped by an option, without a finding; 1 a finding, or other counts than the file says; 2 usage.\n";
 
 struct exhaust_options {
@@ -38,7 +38,7 @@ static bool word_of(const char *value, const char *const words[], unsigned nr, u
 
 static bool option(struct exhaust_options *o, const char *name, const char *value)
 {
-	static const char *const forgets[] = { "order", "types" }, *const plants[] = { "drain", "holder" };
+	static const char *const forgets[] = { "order", "types", "due" }, *const plants[] = { "drain", "holder", "news", "release" };
 	char *end;
 	unsigned word;
 
@@ -46,11 +46,11 @@ static bool option(struct exhaust_options *o, const char *name, const char *valu
 		o->output = value;
 		return true;
 	}
-	if (strcmp(name, "--forget") == 0 && word_of(value, forgets, 2, &word)) {
+	if (strcmp(name, "--forget") == 0 && word_of(value, forgets, 3, &word)) {
 		o->forget = (enum ex_forget)word;
 		return true;
 	}
-	if (strcmp(name, "--plant") == 0 && word_of(value, plants, 2, &word)) {
+	if (strcmp(name, "--plant") == 0 && word_of(value, plants, 4, &word)) {
 		o->plant = (enum ex_plant)word;
 		return true;
 	}
@@ -79,7 +79,7 @@ static int put_finding(const struct exhaust_options *o, struct ex_machine *m, co
 	static struct program program;
 	static struct exec_result again;
 	static char text[PROG_TEXT_MAX];
-	const struct exec_options options = EXEC_OPTIONS_ALL;
+	const struct exec_options options = ex_model_options(m);
 	void *root = malloc(r->state_bytes);
 	FILE *f = root ? trace_open(o->output) : NULL;
 
