@@ -328,6 +328,39 @@ static void test_damaged_zone(void **state)
 	rig_drop(&rig);
 }
 
+/* The index offers a block that goes on behind the zone: it is damage, whatever stands there in the place of pageblocks. */
+static void test_damaged_index(void **state)
+{
+	(void)state;
+	struct rig rig;
+	size_t bytes;
+	if (!RIG_HARDENED)
+		return;
+	base(&rig, 8, 6);
+	rig_zone(&rig, 0, 1024 + 64);
+	start(&rig);
+	MUST_EQ(pfa_report_flush(rig.pfa), PFA_OK);
+	MUST(take(&rig, 6, PFA_MOVABLE)); /* the one that is left over */
+	MUST_EQ(live.block[0].pfn, 1024);
+	give_all(&rig);
+	unsigned char *pb = rig_region(&rig, "pageblocks", &bytes), *behind = pb + bytes;
+	MUST(behind + 16 <= (unsigned char *)rig_region(&rig, "leaves", NULL)); /* what is there is nobody's */
+	memset(behind, 1, 16);
+	uintptr_t *sets = rig_region(&rig, "sets", &bytes);
+	unsigned moved = 0;
+	for (size_t i = 0; i < bytes / sizeof(*sets); i++)
+		if (sets[i] == 0xF) {
+			sets[i] = 0x1F; /* a fifth block of the largest order */
+			moved++;
+		} else if (sets[i] == 1u << 16) {
+			sets[i] = 0; /* instead of a pageblock */
+			moved++;
+		}
+	MUST_EQ(moved, 2);
+	EXPECT(pfa_report_flush, PFA_ECORRUPT, rig.pfa);
+	rig_drop(&rig);
+}
+
 static const struct unit_test tests[] = {
 	TEST(test_inside),
 	TEST(test_codes),
@@ -336,6 +369,7 @@ static const struct unit_test tests[] = {
 	TEST(test_damaged_marks),
 	TEST(test_repair_while_held),
 	TEST(test_damaged_zone),
+	TEST(test_damaged_index),
 };
 
 UNIT_MAIN(tests)
