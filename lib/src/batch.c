@@ -12,6 +12,11 @@
 
 enum batch_step { BATCH_ON, BATCH_FULL };
 
+static inline size_t batch_base(size_t rel, unsigned order)
+{
+	return rel >> order << order;
+}
+
 /* Order of the largest free block around rel, where a unit begins; -1: the unit is not free. */
 static int batch_block_at(const struct pfa *p, struct pfai_zone *z, unsigned code, size_t rel)
 {
@@ -19,7 +24,12 @@ static int batch_block_at(const struct pfa *p, struct pfai_zone *z, unsigned cod
 	size_t leaf = rel >> p->leaf_order, nr = (size_t)1 << unit;
 	if (z->leaf[leaf] == 0 && z->leaf_top == p->leaf_order) {
 		int order = pfai_zone_containing_locked(p, z, code, rel);
-		return order >= (int)unit ? order : -1;
+		if (order < (int)unit)
+			return -1;
+		if (PFAI_LIKELY((size_t)1 << order <= z->nr_rel - batch_base(rel, (unsigned)order)))
+			return order;
+		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE); /* not all of it is in the zone */
+		return -1;
 	}
 	if (unit >= p->leaf_order || !pfai_map_block_is(z->not_free, rel, nr, false))
 		return -1;
@@ -29,11 +39,6 @@ static int batch_block_at(const struct pfa *p, struct pfai_zone *z, unsigned cod
 		return (int)order;
 	pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE); /* all of it is free, and it does not say so */
 	return -1;
-}
-
-static inline size_t batch_base(size_t rel, unsigned order)
-{
-	return rel >> order << order;
 }
 
 /* Frames that may leave the zone now: never below the low mark. */
@@ -60,8 +65,8 @@ static inline void batch_take_locked(struct pfa *p, struct pfai_zone *z, size_t 
 	else
 		pfai_zone_take_locked(p, z, rel, order);
 	pfai_mark_hold_locked(z, rel, nr << order);
-	/* Nothing is left in the leaves that they cover. */
-	if (order >= p->leaf_order)
+	/* Nothing is left in the leaves that they cover; who looks at a leaf that is one block knows of that one. */
+	if (order > p->leaf_order || nr > 1)
 		pfai_bitset_del_run(z->pending, z->nr_leaves, rel >> p->leaf_order, nr << (order - p->leaf_order));
 	r->batch_zone = z->id;
 	size_t end = rel + (nr << order);
@@ -164,8 +169,8 @@ static enum batch_step batch_leaf_locked(struct pfa *p, struct pfai_zone *z, siz
 	}
 	if (r->at < end && unit <= z->nr_rel - r->at)
 		return BATCH_FULL;
-	if (!stays)
-		pfai_bitset_del_run(z->pending, z->nr_leaves, leaf, 1); /* often gone with a block */
+	if (!stays && pfai_bitset_test(z->pending, leaf)) /* often gone with a block */
+		(void)pfai_bitset_del(z->pending, z->nr_leaves, leaf);
 	r->at = r->at > end ? r->at : end;
 	return BATCH_ON;
 }
