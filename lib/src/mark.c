@@ -158,6 +158,17 @@ void pfai_mark_drop_locked(struct pfa *p, struct pfai_zone *z, size_t rel, size_
 	}
 }
 
+/* Of which some may be doomed, or which are no whole pageblocks: word by word. */
+static void PFAI_NOINLINE mark_release_words(struct pfa *p, struct pfai_zone *z, size_t rel, size_t nr)
+{
+	while (nr) {
+		size_t word = rel >> PFAI_WORD_SHIFT;
+		pfai_word mask = mark_mask(&rel, &nr), bad = z->doomed[word] & mask; /* these do not become free */
+		z->told[word] &= ~bad;
+		mark_count(p, z, word, pfai_popcount(mask & ~bad), true);
+	}
+}
+
 void pfai_mark_release_locked(struct pfa *p, struct pfai_zone *z, size_t rel, size_t nr, bool told)
 {
 	z->st->held_report -= nr;
@@ -165,18 +176,13 @@ void pfai_mark_release_locked(struct pfa *p, struct pfai_zone *z, size_t rel, si
 		pfai_map_fill(z->told, rel, nr, false);
 		return;
 	}
-	if (!z->st->nr_doomed && pfai_mark_whole(p, rel, nr)) {
-		for (size_t pb = rel >> p->pb_order, end = (rel + nr) >> p->pb_order; pb < end; pb++)
-			z->pb[pb].marked += 1u << p->pb_order;
-		z->st->told += nr;
+	if (z->st->nr_doomed || !pfai_mark_whole(p, rel, nr)) {
+		mark_release_words(p, z, rel, nr);
 		return;
 	}
-	while (nr) {
-		size_t word = rel >> PFAI_WORD_SHIFT;
-		pfai_word mask = mark_mask(&rel, &nr), bad = z->doomed[word] & mask; /* these do not become free */
-		z->told[word] &= ~bad;
-		mark_count(p, z, word, pfai_popcount(mask & ~bad), true);
-	}
+	for (size_t pb = rel >> p->pb_order, end = (rel + nr) >> p->pb_order; pb < end; pb++)
+		z->pb[pb].marked += 1u << p->pb_order;
+	z->st->told += nr;
 }
 
 size_t pfai_mark_all_pending_locked(struct pfa *p, struct pfai_zone *z, size_t first)
