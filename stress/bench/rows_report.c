@@ -100,23 +100,76 @@ static bool told_flush(struct told *t, size_t frames, double *ns)
 	return true;
 }
 
-/* Everything is unknown again, each time: all of it is told to a device that does nothing. */
+/* Everything is unknown again, each time: all of it is told to a device that does nothing. idle: a second pass each time, or NULL. */
+static bool told_rounds(struct told *t, const struct bench_options *o, size_t free, struct bench_series *s, struct bench_series *idle)
+{
+	bool ok = true;
+	double ns;
+
+	for (unsigned round = 0; ok && round < 4 * o->rounds; round++) {
+		ok = told_flush(t, free, &ns);
+		bench_series_add(s, ns / (double)t->runs, bench_cas() / BENCH_CAS);
+		ok = ok && told_flush(t, 0, &ns);
+		if (idle != NULL)
+			bench_series_add(idle, ns, bench_cas() / BENCH_CAS);
+		ok = ok && pfa_report_suspend(t->arena.pfa) == PFA_OK && pfa_report_resume(t->arena.pfa) == PFA_OK;
+	}
+	return ok;
+}
+
 static bool report_block(const struct bench_options *o)
 {
 	struct bench_series *s = bench_series_new("report_block"), *idle = bench_series_new("report_idle_64g");
 	struct told t;
-	double ns;
-	bool ok = told_open(&t, "report_block", o->frames_big, true);
+	bool ok = told_open(&t, "report_block", o->frames_big, true) && told_rounds(&t, o, o->frames_big, s, idle);
 
-	for (unsigned round = 0; ok && round < 4 * o->rounds; round++) {
-		ok = told_flush(&t, o->frames_big, &ns);
-		bench_series_add(s, ns / (double)t.runs, bench_cas() / BENCH_CAS);
-		ok = ok && told_flush(&t, 0, &ns);
-		bench_series_add(idle, ns, bench_cas() / BENCH_CAS);
-		ok = ok && pfa_report_suspend(t.arena.pfa) == PFA_OK && pfa_report_resume(t.arena.pfa) == PFA_OK;
-	}
 	finish(s);
 	finish(idle);
+	return told_close(&t, ok, true);
+}
+
+static bool report_block_2g(const struct bench_options *o)
+{
+	struct bench_series *s = bench_series_new("report_block_2g");
+	struct told t;
+	bool ok = told_open(&t, "report_block_2g", o->frames_small, true) && told_rounds(&t, o, o->frames_small, s, NULL);
+
+	finish(s);
+	return told_close(&t, ok, true);
+}
+
+/* Every second block is in use: nothing merges, and none goes with one beside it. Each time all of the others were used since. */
+static bool report_lone(const struct bench_options *o)
+{
+	const unsigned order = 9;
+	const size_t nr = o->frames_big >> order;
+	struct bench_series *s = bench_series_new("report_lone");
+	bench_block *taken = bench_array(nr * sizeof(*taken));
+	struct told t;
+	size_t free = 0; /* blocks; those in use follow them */
+	double ns;
+	bool ok = told_open(&t, "report_lone", o->frames_big, true);
+
+	for (size_t i = 0; ok && i < nr; i++)
+		ok = pfa_alloc(t.arena.pfa, order, PFA_MOVABLE, &taken[i]) == PFA_OK || bench_fail(t.row, "no block");
+	for (size_t i = 0; ok && i < nr; i++)
+		if ((taken[i] >> order) % 2 == 0) {
+			bench_block block = taken[i];
+			taken[i] = taken[free];
+			taken[free++] = block;
+		}
+	for (unsigned round = 0; ok && round < 4 * o->rounds; round++) {
+		for (size_t i = 0; ok && i < free; i++)
+			ok = pfa_free(t.arena.pfa, taken[i], order) == PFA_OK;
+		ok = ok && told_flush(&t, free << order, &ns);
+		bench_series_add(s, ns / (double)t.runs, bench_cas() / BENCH_CAS);
+		for (size_t i = 0; ok && i < free; i++)
+			ok = pfa_alloc(t.arena.pfa, order, PFA_MOVABLE, &taken[i]) == PFA_OK;
+	}
+	for (size_t i = 0; ok && i < nr; i++)
+		ok = pfa_free(t.arena.pfa, taken[i], order) == PFA_OK;
+	finish(s);
+	bench_array_free(taken, nr * sizeof(*taken));
 	return told_close(&t, ok, true);
 }
 
@@ -318,6 +371,8 @@ static bool walk_free(const struct bench_options *o)
 
 static const struct bench_workload workloads[] = {
 	{"report_block", "report_block report_idle_64g", 0, report_block, NULL},
+	{"report_block_2g", "report_block_2g", 0, report_block_2g, NULL},
+	{"report_lone", "report_lone", 0, report_lone, NULL},
 #ifdef BENCH_DEVICES
 	{"report_madvise", "report_madvise", 0, report_madvise, NULL},
 	{"report_madvise_huge", "report_madvise_huge", 0, report_madvise_huge, NULL},
