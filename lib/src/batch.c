@@ -79,15 +79,6 @@ static inline void batch_take_locked(struct pfa *p, struct pfai_zone *z, size_t 
 	r->nr += (unsigned)nr;
 }
 
-/* What of a block is about to be read and written: of all of them at once, rather than one after the other. */
-static inline void batch_prefetch(const struct pfa *p, const struct pfai_zone *z, size_t rel, size_t nr)
-{
-	const pfai_word *map = &z->not_free[rel >> PFAI_WORD_SHIFT];
-	pfai_prefetch((const void *)(uintptr_t)&p->bytes[pfai_offset_of_rel(z, rel)]);
-	pfai_prefetch(map);
-	pfai_prefetch(map + (nr >> (PFAI_WORD_SHIFT + 1)));
-}
-
 /* A block of the largest order joins the batch: how many may that begin with it and lie side by side, `most` at most. */
 static size_t PFAI_NOINLINE batch_beside_locked(const struct pfa *p, const struct pfai_zone *z, unsigned code, size_t rel,
                                                 size_t most)
@@ -100,8 +91,15 @@ static size_t PFAI_NOINLINE batch_beside_locked(const struct pfa *p, const struc
 	most = pfai_mark_untold_locked(p, z, rel, most << (order - p->pb_order)) >> (order - p->pb_order);
 	const pfai_word *set = pfai_set_at(z, code, order);
 	size_t nr = 1;
-	for (; nr < most && pfai_bitset_test(set, (rel >> order) + nr); nr++)
-		batch_prefetch(p, z, rel + (nr << order), (size_t)1 << order);
+	/* What is about to be read and written of each is asked for before any is waited for. Here, and not by a function: of one that does
+	 * nothing else a compiler may think that it has no effects. */
+	for (; nr < most && pfai_bitset_test(set, (rel >> order) + nr); nr++) {
+		const size_t at = rel + (nr << order);
+		const pfai_word *map = &z->not_free[at >> PFAI_WORD_SHIFT];
+		pfai_prefetch((const void *)(uintptr_t)&p->bytes[pfai_offset_of_rel(z, at)]);
+		pfai_prefetch(map);
+		pfai_prefetch(map + ((size_t)1 << order >> (PFAI_WORD_SHIFT + 1)));
+	}
 	return nr;
 }
 
