@@ -54,6 +54,7 @@ struct lib_state {
 	uint32_t releases;              /* blocks that isolate() is still to free */
 	struct lib_block movers[LIB_MOVERS];
 	bool movable[LIB_MOVERS];       /* the slot is in use, and nobody is freeing its block */
+	bool claimed[LIB_MOVERS];       /* somebody waits for the page lock to free it */
 	uint8_t pins[LIB_FRAMES];       /* of the block that begins there, by callers whose pfa_pin() has returned */
 	uint8_t owner[LIB_FRAMES];      /* 1 + thread, LIB_NOBODY */
 	uint32_t since[LIB_FRAMES];     /* time of the last grant */

@@ -42,6 +42,7 @@ static int lib_op_isolate(void *ctx, pfa_pfn head, unsigned order, uint64_t cook
 	lib_expect("pfa_free in isolate()", code, code == PFA_OK);
 	lib_in_op("isolate", head, cookie); /* the owner may not be destroyed before it returns */
 	lib.now.movers[cookie].pfn = 0;
+	lib.now.movable[cookie] = false; /* who was about to free it may have given up meanwhile */
 	return PFA_OK;
 }
 
@@ -77,7 +78,7 @@ void lib_movable(struct lib_handle *h, unsigned nth)
 	unsigned slot = 0;
 
 	sched_order(&lib.now.naming);
-	while (slot < LIB_MOVERS && lib.now.movers[slot].pfn)
+	while (slot < LIB_MOVERS && (lib.now.movers[slot].pfn || lib.now.claimed[slot]))
 		slot++;
 	if (lib.now.destroyed || lib.now.destroying || slot == LIB_MOVERS || !lib_take(h, nth, &b))
 		return;
@@ -90,11 +91,13 @@ void lib_movable(struct lib_handle *h, unsigned nth)
 	lib_expect("pfa_movable_set", code, code == PFA_OK);
 }
 
-/* A block may move as long as nobody has its page lock: look, lock, look again. */
+/* A block may move as long as nobody has its page lock: look, lock, look again. Until then its owner may release it, too. */
 static bool lib_lock(unsigned slot)
 {
 	for (unsigned i = 0; i < LIB_TRIES; i++) {
 		pfa_pfn head = lib.now.movers[slot].pfn;
+		if (!head)
+			return false;
 		int code = pfa_page_lock(lib.pfa, head);
 		lib_expect("pfa_page_lock", code, code == PFA_OK || code == PFA_EINVAL);
 		if (code != PFA_OK)
@@ -113,9 +116,12 @@ void lib_free_movable(unsigned nth)
 		const unsigned slot = (nth + i) % LIB_MOVERS;
 		if (!lib.now.movable[slot])
 			continue;
-		lib.now.movable[slot] = false; /* nobody else frees or pins it from here on */
-		if (!lib_lock(slot)) {
-			lib.now.movable[slot] = true;
+		lib.now.movable[slot] = false; /* nobody else frees or pins it from here on, or has the slot */
+		lib.now.claimed[slot] = true;
+		const bool locked = lib_lock(slot);
+		lib.now.claimed[slot] = false;
+		if (!locked) {
+			lib.now.movable[slot] = lib.now.movers[slot].pfn != 0;
 			return;
 		}
 		struct lib_block *b = &lib.now.movers[slot];
