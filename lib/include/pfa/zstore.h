@@ -82,8 +82,9 @@ PFA_NODISCARD PFA_API int pfa_zstore_put(struct pfa_zstore *store, const void *d
  * @param out, room  where to, and how much fits
  * @param out_bytes  NULL, or the object's size (also for PFA_ERANGE)
  * @return PFA_OK; PFA_EINVAL: no such object; PFA_ERANGE: room is too small, nothing was written (room 0 asks for the size);
- *         PFA_ECORRUPT: what is stored does not decompress to what was put, out's content is unspecified; PFA_EMISUSE,
- *         PFA_ECORRUPT: the object was read, but deleted meanwhile, and its block could not be freed (as pfa_zstore_delete()).
+ *         PFA_ECORRUPT: what is stored does not decompress to what was put, out's content is unspecified. Of an object that
+ *         was deleted meanwhile the last read frees the block: where that fails it returns what pfa_zstore_delete() does then,
+ *         which is no PFA_OK, although all was read.
  * @context waits while the block is being moved. @cost LZ4's decompression, some tens of ns.
  */
 PFA_NODISCARD PFA_API int pfa_zstore_get(struct pfa_zstore *store, pfa_zobject object, void *out, size_t room,
