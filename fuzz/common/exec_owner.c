@@ -92,12 +92,24 @@ void exec_mov_extra_free(struct exec_run *run)
 	exec_mov_unowned(run, pfn, 0);
 }
 
+/* Has the mover locked this block, too? So it may do with several single frames that it moves one after the other. */
+static bool owner_in_cluster(const struct exec_run *run, unsigned slot)
+{
+	const struct model_movable *b = &exec_mov.mm.block[slot];
+	struct pfa_movable_info info;
+
+	return !b->holder && b->order == 0 && !exec_mov.move->compacts &&
+	       run->ops->movable_info(run->sut, b->pfn, &info) == PFA_OK && info.locked;
+}
+
 /* pfa_free() of a movable block inside of an op. */
 static void owner_release(struct exec_run *run, unsigned slot)
 {
 	const struct model_movable *b = &exec_mov.mm.block[slot];
 	const struct expectation e = model_expect_release(&exec_mov.mm, slot, exec_mov_self(run), true);
 	const unsigned told = *exec_mov_nr_told(run);
+	const bool waits = owner_in_cluster(run, slot) && !b->pins && !b->isolated; /* it is free only when the mover lets go of it */
+	size_t index;
 
 	if (e.code == PFA_EMISUSE && !exec_mov_hostile(run))
 		return;
@@ -107,8 +119,10 @@ static void owner_release(struct exec_run *run, unsigned slot)
 	}
 	const int code = run->ops->free(run->sut, b->pfn, b->order);
 	exec_mov_inside(run, e, code, told, b->pfn, "a free of a movable block inside of an op");
-	if (code == PFA_OK && !exec_mov.broken)
-		exec_mov_freed(run, slot);
+	if (code != PFA_OK || exec_mov.broken)
+		return;
+	exec_mov.mm.moves[model_zone_of(&run->m, b->pfn, &index)].released += waits;
+	exec_mov_freed(run, slot);
 }
 
 static void owner_release_dst(struct exec_run *run, struct exec_move *move)
@@ -175,9 +189,12 @@ static void owner_look(struct exec_run *run, pfa_pfn head, unsigned which)
 
 static void owner_pin(struct exec_run *run, unsigned slot)
 {
-	const struct expectation e = { model_expect_pin(&exec_mov.mm, slot, exec_mov_self(run), true), 0 };
+	struct expectation e = { model_expect_pin(&exec_mov.mm, slot, exec_mov_self(run), true), 0 };
 	const unsigned told = *exec_mov_nr_told(run);
 	struct model_movable *b = &exec_mov.mm.block[slot];
+
+	if ((e.code == PFA_OK || e.code == PFA_EAGAIN) && owner_in_cluster(run, slot))
+		e.code = PFA_EDEADLK;
 	const int code = run->ops->pin(run->sut, b->pfn);
 
 	exec_mov_inside(run, e, code, told, b->pfn, "a pin inside of an op");

@@ -78,13 +78,14 @@ static int evac_stays(struct pfai_evacuation *e, size_t rel)
 	}
 }
 
-/* The first of these blocks, after which `more` are to be moved. */
-static int evac_move(struct pfai_evacuation *e, const pfa_pfn heads[], size_t more)
+/* The blocks from *at on, one or several: *at is behind them then. What stays is the last of them. */
+static int evac_move(struct pfai_evacuation *e, unsigned *at, unsigned nr)
 {
-	size_t rel = heads[0] - e->z->origin;
+	int result;
 	if (evac_prepare(e) != PFA_OK)
-		return evac_blocked(e, rel, PFA_BLOCKER_BUSY, PFA_EBUSY);
-	int result = pfai_migrate_block(e->p, heads, more, &e->call);
+		return evac_blocked(e, e->heads[*at] - e->z->origin, PFA_BLOCKER_BUSY, PFA_EBUSY);
+	*at += (unsigned)pfai_migrate_blocks(e->p, e->heads + *at, nr - *at, &e->call, &result);
+	size_t rel = e->heads[*at - 1] - e->z->origin;
 	switch (result) {
 	case PFA_OK:
 	case PFA_ESTOP: /* released: free, or as soon as its last pin is gone, which the last look will see */
@@ -106,8 +107,8 @@ static int evac_group(struct pfai_evacuation *e)
 	unsigned nr = e->nr_heads;
 	int result = PFA_OK;
 	e->nr_heads = 0;
-	for (unsigned i = 0; i < nr && result == PFA_OK; i++)
-		result = evac_move(e, e->heads + i, nr - i - 1);
+	for (unsigned at = 0; at < nr && result == PFA_OK;)
+		result = evac_move(e, &at, nr);
 	/* After each group: who empties another range meanwhile does not meet its places for long. What the free of a source met is not in
 	 * the result of its move. */
 	bool sound = !e->moves || pfai_hand_empty(e->p, &e->call.hand) == PFA_OK;

@@ -45,12 +45,8 @@ bool pfai_hand_refill(struct pfa *p, struct pfai_hand *hand, const struct pfai_r
 static inline size_t pfai_hand_take(const struct pfa *p, struct pfai_hand *hand)
 {
 	size_t offset = hand->offset[hand->at++];
-	if (hand->at < hand->n) { /* its move is the next */
-		size_t next = hand->offset[hand->at];
-		pfai_prefetch(&p->table[next]);
-		if (p->pool) /* for its address alone: to translate it takes longer than to read memory, but not longer than a copy */
-			pfai_prefetch_once(pfai_frame_at(p, p->base + next));
-	}
+	if (hand->at < hand->n) /* its move is the next */
+		pfai_prefetch(&p->table[hand->offset[hand->at]]);
 	return offset;
 }
 

@@ -5,6 +5,7 @@
 #include "closed.h"
 #include "content.h"
 #include "damage.h"
+#include "dest.h"
 #include "fault.h"
 #include "freeing.h"
 #include "generation.h"
@@ -57,12 +58,6 @@ static inline void move_uncount(struct pfai_move *m)
 	m->counted = false;
 }
 
-static void move_wrong_dst(struct pfai_move *m, enum pfa_fault_kind kind)
-{
-	m->dst_fault = kind;
-	m->dst_fault_at = m->dst;
-}
-
 /* What an op said, if it may say that; else it is told later, and counts as a refusal. */
 static int move_said(struct pfai_move *m, int said)
 {
@@ -113,6 +108,23 @@ static inline int move_ask(struct pfa *p, struct pfai_move *m, const struct pfai
 	return move_said(m, said);
 }
 
+/* The block of m->order is locked, and stays so, whatever the result. */
+PFAI_ALWAYS_INLINE int move_isolate_locked(struct pfa *p, struct pfai_move *m, struct pfai_entry *src)
+{
+	int result = PFA_EBUSY;
+	if (!(pfai_load_relaxed(&src->refs) & (PFAI_REF_PINS | PFAI_REF_ISOLATED)))
+		result = move_ask(p, m, src);
+	if (result != PFA_OK)
+		return result;
+	if (pfai_load_relaxed(&src->lock) & PFAI_ENTRY_RELEASED)
+		return PFA_ESTOP;
+	/* A plain store: without a pin nobody but the lock's holder changes the references. */
+	pfai_store_relaxed(&src->refs, pfai_load_relaxed(&src->refs) | PFAI_REF_ISOLATED);
+	m->held = true;
+	m->counted = false;
+	return PFA_OK;
+}
+
 PFAI_ALWAYS_INLINE int move_isolate(struct pfa *p, struct pfai_move *m)
 {
 	struct pfai_entry *src = pfai_entry_at(p, m->src);
@@ -122,18 +134,8 @@ PFAI_ALWAYS_INLINE int move_isolate(struct pfa *p, struct pfai_move *m)
 	if (result != PFA_OK)
 		return result == PFA_EINVAL ? PFA_EINVAL : PFA_EBUSY;
 	m->order = pfai_load_relaxed(&p->bytes[m->src]) & PFAI_ORDER_MASK;
-	if (pfai_load_relaxed(&src->refs) & (PFAI_REF_PINS | PFAI_REF_ISOLATED))
-		result = PFA_EBUSY;
-	else
-		result = move_ask(p, m, src);
-	bool released = pfai_load_relaxed(&src->lock) & PFAI_ENTRY_RELEASED;
-	if (result != PFA_OK || released)
-		return move_unlock(p, m, result);
-	/* A plain store: without a pin nobody but the lock's holder changes the references. */
-	pfai_store_relaxed(&src->refs, pfai_load_relaxed(&src->refs) | PFAI_REF_ISOLATED);
-	m->held = true;
-	m->counted = false;
-	return PFA_OK;
+	result = move_isolate_locked(p, m, src);
+	return result == PFA_OK ? PFA_OK : move_unlock(p, m, result);
 }
 
 int pfai_move_isolate(struct pfa *p, struct pfai_move *m)
@@ -231,7 +233,7 @@ PFAI_ALWAYS_INLINE int move_prepare(struct pfa *p, struct pfai_move *m, const st
 {
 	uint32_t owner = pfai_load_relaxed(&src->refs) >> PFAI_REF_OWNER_SHIFT;
 	if (PFAI_UNLIKELY(!move_claim(p, m))) {
-		move_wrong_dst(m, PFA_FAULT_DESTINATION);
+		pfai_move_wrong_dst(m, PFA_FAULT_DESTINATION);
 		m->dst = PFAI_NONE;
 		return PFA_EMISUSE;
 	}
@@ -251,7 +253,7 @@ static void PFAI_COLD move_unprepare(struct pfa *p, struct pfai_move *m)
 	(void)pfai_entry_clear(p, dst);
 	if (freed) {
 		(void)pfai_add32(&pfai_owner_at(p, owner)->live, 1u);
-		move_wrong_dst(m, PFA_FAULT_NOT_MOVED);
+		pfai_move_wrong_dst(m, PFA_FAULT_NOT_MOVED);
 	}
 	if (claimed)
 		pfai_unclaim_block(p, m->dst, m->order);
@@ -271,13 +273,10 @@ PFAI_ALWAYS_INLINE void move_source(struct pfa *p, struct pfai_move *m, struct p
 	(void)pfai_movable_moved(p, m->src, m->capture, m->function);
 }
 
-/* The content has moved. The source is released by the mover, unless its owner was faster: then false. Both locked. */
-PFAI_ALWAYS_INLINE bool move_done(struct pfa *p, struct pfai_move *m, struct pfai_entry *src, struct pfai_entry *dst)
+/* The content has moved, and the source is released, not by its owner. Both locked. word: see move_source(). */
+PFAI_ALWAYS_INLINE void move_done(struct pfa *p, struct pfai_move *m, struct pfai_entry *src, struct pfai_entry *dst, uint32_t word)
 {
 	uint32_t owner = pfai_load_relaxed(&src->refs) & ~(PFAI_REF_PINS | PFAI_REF_ISOLATED);
-	uint32_t word = pfai_page_release_held(src);
-	if (PFAI_UNLIKELY(word & PFAI_ENTRY_RELEASED))
-		return false;
 	if (PFAI_UNLIKELY(m->to != m->zone)) {
 		pfai_movable_count(m->to, move_frames(m), 0);
 		pfai_movable_count(m->zone, 0 - move_frames(m), 0);
@@ -286,7 +285,6 @@ PFAI_ALWAYS_INLINE bool move_done(struct pfa *p, struct pfai_move *m, struct pfa
 	if (PFAI_UNLIKELY(pfai_page_unlock(p, dst)))
 		(void)pfai_movable_lose_owner(p, m->dst, m->function);
 	move_source(p, m, src, word);
-	return true;
 }
 
 /* An op has just copied. */
@@ -325,29 +323,41 @@ static int PFAI_COLD move_failed(struct pfa *p, struct pfai_move *m, bool prepar
 	return move_putback(p, m, result);
 }
 
-/* Try number i, from locking the source to unlocking it or putting it back. *more: nothing is decided, src is still isolated. */
-PFAI_ALWAYS_INLINE int move_try(struct pfa *p, struct pfai_move *m, unsigned i, bool *more)
+/* What is due after try number i, of which this is the result. The others are as for move_failed(). *more: nothing is decided, src is
+ * still isolated. */
+PFAI_ALWAYS_INLINE int move_judge(struct pfa *p, struct pfai_move *m, unsigned i, bool prepared, int locked, int result, bool *more)
 {
-	struct pfai_entry *src = pfai_entry_at(p, m->src), *dst = pfai_entry_at(p, m->dst);
-	int locked = move_lock_again(p, m), result = locked == PFA_OK ? PFA_OK : PFA_EBUSY;
-	bool prepared = i != 0;
+	struct pfai_entry *src = pfai_entry_at(p, m->src);
 	*more = false;
-	if (result == PFA_OK && (pfai_load_relaxed(&src->refs) & PFAI_REF_PINS))
-		result = PFA_EBUSY;
-	if (result == PFA_OK && !prepared) {
-		result = move_prepare(p, m, src, dst);
-		prepared = result == PFA_OK;
-	}
 	if (result == PFA_OK) {
-		result = move_once(p, m, src);
-		if (result == PFA_OK && move_done(p, m, src, dst))
+		uint32_t word = pfai_page_release_held(src);
+		if (PFAI_LIKELY(!(word & PFAI_ENTRY_RELEASED))) { /* else its owner was faster */
+			move_done(p, m, src, pfai_entry_at(p, m->dst), word);
 			return PFA_OK;
+		}
 	}
 	if (result == PFA_EAGAIN && i + 1 < pfa_migrate_tries(m->mode) && !(pfai_load_relaxed(&src->lock) & PFAI_ENTRY_RELEASED)) {
 		*more = true;
 		return pfai_move_unlock(p, m);
 	}
 	return move_failed(p, m, prepared, locked, result);
+}
+
+/* Try number i, from locking the source to unlocking it or putting it back. */
+PFAI_ALWAYS_INLINE int move_try(struct pfa *p, struct pfai_move *m, unsigned i, bool *more)
+{
+	struct pfai_entry *src = pfai_entry_at(p, m->src), *dst = pfai_entry_at(p, m->dst);
+	int locked = move_lock_again(p, m), result = locked == PFA_OK ? PFA_OK : PFA_EBUSY;
+	bool prepared = i != 0;
+	if (result == PFA_OK && (pfai_load_relaxed(&src->refs) & PFAI_REF_PINS))
+		result = PFA_EBUSY;
+	if (result == PFA_OK && !prepared) {
+		result = move_prepare(p, m, src, dst);
+		prepared = result == PFA_OK;
+	}
+	if (result == PFA_OK)
+		result = move_once(p, m, src);
+	return move_judge(p, m, i, prepared, locked, result, more);
 }
 
 /* The tries after the first. */
@@ -360,13 +370,19 @@ static int PFAI_COLD move_again(struct pfa *p, struct pfai_move *m)
 	return result;
 }
 
+/* The first try ended so. */
+PFAI_ALWAYS_INLINE int move_rest(struct pfa *p, struct pfai_move *m, bool more, int result)
+{
+	if (PFAI_UNLIKELY(more))
+		result = move_again(p, m);
+	return move_told(p, m, result);
+}
+
 PFAI_ALWAYS_INLINE int move_to(struct pfa *p, struct pfai_move *m)
 {
 	bool more;
 	int result = move_try(p, m, 0, &more);
-	if (PFAI_UNLIKELY(more))
-		result = move_again(p, m);
-	return move_told(p, m, result);
+	return move_rest(p, m, more, result);
 }
 
 int pfai_move_to(struct pfa *p, struct pfai_move *m)
@@ -375,74 +391,6 @@ int pfai_move_to(struct pfa *p, struct pfai_move *m)
 }
 
 /* ---- pfa_migrate ------------------------------------------------------------------------------------------------- */
-
-#define MIGRATE_FLAGS (PFA_TYPE_MASK | PFA_NOWAIT | PFA_HIGH | PFA_NORETRY | PFA_EXACT_ZONE | 0xFF000000u)
-
-static bool dest_fine(const struct pfa *p, const struct pfa_dest *dest, struct pfai_request *rq)
-{
-	const unsigned char *bytes = (const unsigned char *)dest;
-	if (dest->size < sizeof(*dest) || !pfa_migrate_tries(dest->mode))
-		return false;
-	for (size_t i = sizeof(*dest); i < dest->size; i++)
-		if (bytes[i])
-			return false;
-	uint32_t flags = dest->flags | (dest->mode == PFA_MIGRATE_ASYNC ? PFA_NOWAIT : 0);
-	return dest->take || (!(dest->flags & ~MIGRATE_FLAGS) && pfai_request_parse(p, rq, 0, flags, "pfa_migrate") == PFA_OK);
-}
-
-/* While the mover has the page lock of src: nobody may be waited for, and nothing told. True: m->dst is ours, FREEING. */
-static inline bool dest_take_held(struct pfa *p, struct pfai_migration *call, struct pfai_move *m, size_t more)
-{
-	struct pfai_hand *hand = &call->hand;
-	if (PFAI_LIKELY(pfai_hand_has(hand, m->order))) {
-		m->dst = pfai_hand_take(p, hand);
-		m->to = hand->zone;
-		m->taken = true;
-		return true;
-	}
-	m->taken = call->from_hand && pfai_hand_refill(p, hand, &call->rq, m->order, call->has_hand ? more : 0, &m->dst);
-	if (m->taken)
-		m->to = pfai_zone_of(p, p->base + m->dst);
-	return m->taken;
-}
-
-/* A block of m->order in m->dst, HEAD and ours. */
-static int PFAI_NOINLINE dest_take(struct pfa *p, const struct pfai_migration *call, struct pfai_move *m)
-{
-	const struct pfa_dest *dest = call->dest;
-	struct pfai_request rq = call->rq;
-	pfa_pfn pfn = 0;
-	m->taken = false;
-	if (dest->take) {
-		if (dest->take(dest->ctx, p->base + m->src, m->order, &pfn) != PFA_OK)
-			return PFA_ENOMEM;
-		m->dst = pfn - p->base;
-		m->to = pfai_zone_of(p, pfn);
-		if (m->to)
-			return PFA_OK;
-		move_wrong_dst(m, PFA_FAULT_DESTINATION);
-		return PFA_EMISUSE;
-	}
-	rq.order = m->order;
-	int result = pfai_request_serve(p, &rq);
-	if (result == PFA_OK)
-		result = pfai_request_finish(p, &rq, rq.pfn, move_frames(m), m->order);
-	if (result == PFA_OK) {
-		m->dst = rq.pfn - p->base;
-		m->to = rq.zone;
-	}
-	return result == PFA_OK || result == PFA_ECORRUPT ? result : PFA_ENOMEM;
-}
-
-static void PFAI_COLD dest_give(struct pfa *p, const struct pfa_dest *dest, const struct pfai_move *m)
-{
-	if (m->taken) /* it was not even looked at */
-		pfai_unclaim_block(p, m->dst, m->order);
-	if (dest->take && dest->give)
-		dest->give(dest->ctx, p->base + m->dst, m->order);
-	else
-		(void)pfai_free_block(p, p->base + m->dst, m->order, m->function);
-}
 
 /* What will be looked at when this block is moved; near: the zone of another. Its zone; NULL: it is in none. */
 static inline struct pfai_zone *migrate_ahead(const struct pfa *p, pfa_pfn head, struct pfai_zone *near)
@@ -455,8 +403,6 @@ static inline struct pfai_zone *migrate_ahead(const struct pfa *p, pfa_pfn head,
 	pfai_prefetch(&z->not_free[(head - z->origin) >> PFAI_WORD_SHIFT]);
 	pfai_prefetch(&z->leaf[(head - z->origin) >> p->leaf_order]);
 	pfai_prefetch(pfai_pb_at(p, z, head - z->origin));
-	if (p->pool) /* for its address alone: see pfai_hand_take() */
-		pfai_prefetch_once(pfai_frame_at(p, head));
 	return z;
 }
 
@@ -468,8 +414,11 @@ static inline void migrate_next(const struct pfa *p, struct pfai_migration *call
 	m->zone = call->zone_ahead && m->ahead == m->src ? call->zone_ahead : pfai_zone_of(p, heads[0]);
 	m->ahead = PFAI_NONE;
 	call->zone_ahead = more >= MIGRATE_AHEAD ? migrate_ahead(p, heads[MIGRATE_AHEAD], m->zone) : NULL;
-	if (call->zone_ahead)
-		m->ahead = heads[MIGRATE_AHEAD] - p->base;
+	if (!call->zone_ahead)
+		return;
+	m->ahead = heads[MIGRATE_AHEAD] - p->base;
+	if (p->pool) /* for its address alone: see pfai_dest_take_held() */
+		pfai_prefetch_once(pfai_frame_at(p, heads[MIGRATE_AHEAD]));
 }
 
 PFAI_ALWAYS_INLINE int migrate_block(struct pfa *p, const pfa_pfn heads[], size_t more, struct pfai_migration *call)
@@ -485,24 +434,141 @@ PFAI_ALWAYS_INLINE int migrate_block(struct pfa *p, const pfa_pfn heads[], size_
 	int result = move_isolate(p, m);
 	if (result != PFA_OK)
 		return result;
-	if (!dest_take_held(p, call, m, more)) {
+	if (!pfai_dest_take_held(p, call, more)) {
 		(void)pfai_move_unlock(p, m); /* frees nothing: the mover's reference is left */
 		(void)pfai_told(p, pfai_hand_empty(p, &call->hand), m->function); /* it may be what there is no more of */
-		result = dest_take(p, call, m);
+		result = pfai_dest_take(p, call);
 	}
 	if (result != PFA_OK) {
 		int back = pfai_move_putback(p, m);
 		return back == PFA_OK ? result : back;
 	}
 	result = move_to(p, m);
-	if (result != PFA_OK && m->dst != PFAI_NONE) /* what is no such block is left alone, whatever else happened */
-		dest_give(p, call->dest, m);
+	if (result != PFA_OK)
+		pfai_dest_give(p, call->dest, m);
 	return result;
 }
 
-int pfai_migrate_block(struct pfa *p, const pfa_pfn heads[], size_t more, struct pfai_migration *call)
+/* ---- clusters ---------------------------------------------------------------------------------------------------- */
+
+/* Takes the page locks of the first of these blocks, as long as each is free, and there is a destination for it; waits for none, since who
+ * waits for one of them must find that its holder goes on. A locked instruction behind a copy waits until all of the copy is in memory,
+ * and nothing is read meanwhile: so the copies of a cluster have none between them. Single frames only: the locks are had for as long
+ * as all of the copies take. */
+static unsigned cluster_lock(struct pfa *p, struct pfai_migration *call, const pfa_pfn heads[], size_t nr)
 {
-	return migrate_block(p, heads, more, call);
+	struct pfai_move *m = &call->move;
+	struct pfai_zone *z = m->zone = pfai_zone_of(p, heads[0]);
+	unsigned n = 0, most = call->hand.n - call->hand.at;
+	if (!most || call->hand.order || !z || pfai_load_relaxed(&z->st->corrupt) || !pfai_zone_lockable(p, z))
+		return 0;
+	most = nr < most ? (unsigned)nr : most;
+	for (; n < most && heads[n] - z->start < z->end - z->start; n++) {
+		if (!pfai_page_take(pfai_entry_at(p, heads[n] - p->base), m->self))
+			break;
+		if (nr - n > most) /* of the next cluster, or the one block before that */
+			(void)migrate_ahead(p, heads[most + n], z);
+	}
+	return n;
+}
+
+/* The next block of the cluster. PFA_OK: its content has moved; else, if m->held, it is isolated, and *prepared is as in move_failed(). */
+PFAI_ALWAYS_INLINE int cluster_move(struct pfa *p, struct pfai_migration *call, struct pfai_entry *src, bool *prepared)
+{
+	struct pfai_move *m = &call->move;
+	m->held = *prepared = false;
+	int result = move_isolate_locked(p, m, src);
+	if (result != PFA_OK)
+		return result;
+	m->dst = pfai_hand_take(p, &call->hand);
+	m->to = call->hand.zone;
+	m->taken = true;
+	result = move_prepare(p, m, src, pfai_entry_at(p, m->dst));
+	*prepared = result == PFA_OK;
+	if (result == PFA_OK)
+		result = move_once(p, m, src);
+	return result == PFA_OK && (pfai_load_relaxed(&src->lock) & PFAI_ENTRY_RELEASED) ? PFA_ESTOP : result;
+}
+
+/* What the cluster has not come to, from heads[first] on, stays. An op may have released it. */
+static void PFAI_COLD cluster_leave(struct pfa *p, const struct pfai_move *m, const pfa_pfn heads[], unsigned first, unsigned n)
+{
+	uint32_t released = 0;
+	for (unsigned i = first; i < n; i++)
+		released |= (uint32_t)pfai_page_unlock(p, pfai_entry_at(p, heads[i] - p->base)) << i;
+	for (unsigned i = first; i < n; i++)
+		if (released >> i & 1)
+			(void)pfai_movable_lose_owner(p, heads[i] - p->base, m->function);
+}
+
+/* The content of heads[0] to heads[moved - 1] has moved to dst[]. */
+static void cluster_finish(struct pfa *p, struct pfai_move *m, const pfa_pfn heads[], unsigned moved, const uint32_t dst[])
+{
+	m->counted = false;
+	for (unsigned i = 0; i < moved; i++) {
+		m->src = heads[i] - p->base;
+		m->dst = dst[i];
+		struct pfai_entry *src = pfai_entry_at(p, m->src);
+		uint32_t word = pfai_page_release_held(src);
+		if (PFAI_UNLIKELY(word & PFAI_ENTRY_RELEASED)) { /* by an op, after migrate() had said that it is no more */
+			(void)pfai_add32(&move_owner(p, src)->live, 1u);
+			m->dst_fault = PFA_FAULT_DOUBLE_FREE_RACE;
+			m->dst_fault_at = m->src;
+		}
+		move_done(p, m, src, pfai_entry_at(p, m->dst), word);
+	}
+}
+
+/* Nothing is locked any more but the block at m->src, which is what the cluster ended at. */
+static int PFAI_COLD cluster_odd(struct pfa *p, const struct pfai_migration *call, struct pfai_move *m, bool prepared, int result)
+{
+	bool more;
+	if (!m->held)
+		return move_unlock(p, m, result);
+	m->held = false;
+	result = move_judge(p, m, 0, prepared, PFA_OK, result, &more);
+	result = move_rest(p, m, more, result);
+	if (result != PFA_OK)
+		pfai_dest_give(p, call->dest, m);
+	return result;
+}
+
+size_t pfai_migrate_blocks(struct pfa *p, const pfa_pfn heads[], size_t nr, struct pfai_migration *call, int *result)
+{
+	struct pfai_move *m = &call->move;
+	uint32_t dst[PFAI_HAND_BLOCKS];
+	unsigned n = cluster_lock(p, call, heads, nr), moved = 0;
+	bool prepared = false;
+	*result = PFA_OK;
+	m->said_wrong = false;
+	m->dst_fault = PFA_FAULT_NONE;
+	m->order = 0;
+	m->ahead = PFAI_NONE;
+	for (; moved < n; moved++) {
+		m->src = heads[moved] - p->base;
+		struct pfai_entry *src = pfai_entry_at(p, m->src);
+		if ((pfai_load_relaxed(&src->lock) & PFAI_ENTRY_RELEASED) || pfai_load_relaxed(&p->bytes[m->src]) != PFAI_MOVABLE ||
+		    pfai_load_relaxed(&m->zone->st->corrupt))
+			break; /* no single frame, or gone since */
+		*result = cluster_move(p, call, src, &prepared);
+		if (PFAI_UNLIKELY(*result != PFA_OK))
+			break;
+		dst[moved] = (uint32_t)m->dst;
+	}
+	bool odd = *result != PFA_OK;
+	const size_t odd_src = m->src, odd_dst = m->dst;
+	if (PFAI_UNLIKELY(moved + odd < n))
+		cluster_leave(p, m, heads, moved + odd, n);
+	cluster_finish(p, m, heads, moved, dst);
+	m->src = odd_src;
+	m->dst = odd_dst;
+	if (PFAI_UNLIKELY(odd))
+		*result = cluster_odd(p, call, m, prepared, *result);
+	else if (moved)
+		*result = move_told(p, m, PFA_OK);
+	else
+		*result = migrate_block(p, heads, nr - 1, call);
+	return moved + (odd || !moved);
 }
 
 bool pfai_migration_begin(struct pfa *p, struct pfai_migration *call, bool many)
@@ -525,7 +591,7 @@ int pfa_migrate(struct pfa *p, const pfa_pfn heads[], size_t nr, const struct pf
 	if (!p->table)
 		return PFA_ENOTSUP;
 	struct pfai_migration call = { .dest = dest, .move.function = "pfa_migrate" };
-	if (!dest_fine(p, dest, &call.rq))
+	if (!pfai_dest_fine(p, dest, &call.rq))
 		return PFA_EINVAL;
 	bool mover = pfai_migration_begin(p, &call, nr > 1);
 	for (size_t i = 0; i < nr; i++) {

@@ -31,6 +31,13 @@ struct pfai_move {
 	size_t dst_fault_at;
 };
 
+/* Something is wrong with m->dst. */
+static inline void pfai_move_wrong_dst(struct pfai_move *m, enum pfa_fault_kind kind)
+{
+	m->dst_fault = kind;
+	m->dst_fault_at = m->dst;
+}
+
 /* Isolates the block at m->src (m->zone, m->mode and m->function are set); m->order is its own then.
  * @return PFA_OK: its page lock is held, too; else nothing is held: PFA_EINVAL: no movable block; PFA_EBUSY, PFA_EAGAIN: refused; PFA_ESTOP: released;
  *         PFA_ECORRUPT. */
@@ -62,7 +69,8 @@ struct pfai_migration {
  * ended. */
 bool pfai_migration_begin(struct pfa *p, struct pfai_migration *call, bool many);
 
-/* The first of these blocks, after which `more` are to be moved. @return as pfa_migrate(), for one block. */
-int pfai_migrate_block(struct pfa *p, const pfa_pfn heads[], size_t more, struct pfai_migration *call);
+/* Moves the first of these blocks, one or several: returns how many. All but the last of them have moved; *result is the last one's, as
+ * of pfa_migrate(). For blocks that lie near to each other: of the others the content is not asked for ahead, nor the translation. */
+size_t pfai_migrate_blocks(struct pfa *p, const pfa_pfn heads[], size_t nr, struct pfai_migration *call, int *result);
 
 #endif

@@ -34,6 +34,7 @@
 #include "owner.c"
 #include "movable.c"
 #include "hand.c"
+#include "dest.c"
 #include "migrate.c"
 #include "compact.c"
 #include "walk.c"

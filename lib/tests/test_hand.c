@@ -6,7 +6,9 @@
 #include "scripted.h"
 #include "unit.h"
 
-enum { NR = 3 * PFA_MIGRATE_HAND + 5, FRAMES = 512 };
+#include <pfa/contig.h>
+
+enum { NR = 3 * PFA_MIGRATE_HAND + 5, FRAMES = 512, PB_ORDER = 6, PB = 1 << PB_ORDER };
 
 static struct scripted s;
 static size_t most_away; /* frames that are allocated, and nobody's */
@@ -203,7 +205,174 @@ static void test_two_zones(void **state)
 	done(&rig);
 }
 
+/* ---- clusters: several single frames whose page locks the mover has at once ---------------------------------------- */
+
+/* What one of the ops does, or says, for one block. */
+static struct {
+	enum scripted_op op;
+	unsigned cookie, other;
+	int said; /* of pfa_pin(), pfa_free() */
+	enum { MEDDLE_SAY, MEDDLE_FREE, MEDDLE_PIN, MEDDLE_FREE_SOURCE } how;
+	pfa_pfn source; /* where `other` was */
+	bool done;
+} meddle;
+
+static void meddle_inside(struct scripted *sc, enum scripted_op op, uint64_t cookie, pfa_pfn dst, pfa_pfn src)
+{
+	(void)dst, (void)src;
+	if (op == meddle.op && sc->calls[op] > sc->after[op])
+		sc->says_after[op] = 0; /* said once */
+	if (meddle.done || op != meddle.op || cookie != meddle.cookie)
+		return;
+	meddle.done = true;
+	switch (meddle.how) {
+	case MEDDLE_FREE: scripted_free(sc, meddle.other); break;
+	case MEDDLE_PIN: meddle.said = pfa_pin(sc->rig->pfa, sc->blocks[meddle.other].at); break;
+	case MEDDLE_FREE_SOURCE: meddle.said = pfa_free(sc->rig->pfa, meddle.source, 0); break;
+	default: break;
+	}
+}
+
+/* Empties and takes the range that all blocks are in, and gives it back. Nothing stays locked or isolated. */
+static int empty_meddled(struct rig *rig, int expected)
+{
+	pfa_pfn heads[NR], lo = FRAMES, hi = 0;
+	for (unsigned i = 0; i < NR; i++) {
+		heads[i] = s.blocks[i].at;
+		lo = heads[i] < lo ? heads[i] : lo;
+		hi = heads[i] > hi ? heads[i] : hi;
+	}
+	lo &= ~(pfa_pfn)(PB - 1);
+	hi = (hi | (PB - 1)) + 1;
+	meddle.source = heads[meddle.other];
+	meddle.done = false;
+	s.inside = meddle_inside;
+	int result = pfa_alloc_contig_range(rig->pfa, lo, hi, 0, NULL);
+	s.inside = NULL;
+	assert_true(result == PFA_OK || result == expected);
+	assert_int_equal(rig_stats(rig, 0).isolated + rig_stats(rig, 1).isolated, 0);
+	for (unsigned i = 0; i < NR; i++) {
+		if (meddle.how == MEDDLE_FREE && i == meddle.other)
+			continue;
+		assert_int_equal(s.blocks[i].state, BLOCK_OWNED);
+		assert_false(scripted_info(&s, i).locked);
+		assert_true(s.blocks[i].at != heads[i] || result != PFA_OK);
+	}
+	if (result == PFA_OK)
+		EXPECT(pfa_free_contig_range, PFA_OK, rig->pfa, lo, hi - lo);
+	rig_check(rig);
+	return result;
+}
+
+static void base_of_singles(struct rig *rig)
+{
+	rig_init(rig);
+	rig->cfg.max_owners = 1;
+	rig->cfg.cache_high = PFA_EXPLICIT_0;
+	rig->cfg.pageblock_order = PB_ORDER;
+	rig_zone(rig, 0, FRAMES);
+	rig_zone(rig, FRAMES, FRAMES);
+	rig_start(rig);
+	scripted_start(&s, rig);
+	for (unsigned i = 0; i < NR; i++) {
+		pfa_pfn at;
+		EXPECT(pfa_alloc, PFA_OK, rig->pfa, 0, PFA_MOVABLE | PFA_ZONE(0), &at);
+		scripted_adopt(&s, i, at, 0);
+	}
+}
+
+/* One block in the middle is refused once, or moves at the second try: all move in the end, and it is put back if it must. */
+static void test_one_is_refused(void **state)
+{
+	(void)state;
+	static const int words[] = { PFA_EAGAIN, PFA_EBUSY, 7 };
+	struct rig rig;
+	base_of_singles(&rig);
+	for (unsigned i = 0; i < 3 * (PFA_MIGRATE_HAND + 3) * 2; i++) {
+		const enum scripted_op op = i % 2 ? OP_ISOLATE : OP_MIGRATE;
+		const int word = words[i / 2 % 3];
+		const unsigned faults = rig.fault.nr, which = i / 6, putbacks = s.calls[OP_PUTBACK];
+		meddle.op = op;
+		meddle.how = MEDDLE_SAY;
+		meddle.cookie = NR;
+		s.says_after[op] = word;
+		s.after[op] = s.calls[op] + which;
+		assert_int_equal(empty_meddled(&rig, PFA_OK), PFA_OK);
+		assert_int_equal(rig.fault.nr, faults + (word == 7));
+		assert_int_equal(s.calls[OP_PUTBACK], putbacks + (op == OP_MIGRATE && word != PFA_EAGAIN));
+		assert_int_equal(allocated(&rig), NR);
+	}
+	done(&rig);
+}
+
+/* An op frees a block that comes later, that moves just now, or that has moved. */
+static void test_freed_from_inside(void **state)
+{
+	(void)state;
+	struct rig rig;
+	for (unsigned i = 0; i < 2 * 5 * 4; i++) {
+		base_of_singles(&rig);
+		meddle.op = i % 2 ? OP_ISOLATE : OP_MIGRATE;
+		meddle.cookie = 2 + i / 8 * 4;
+		meddle.other = meddle.cookie + 1 - i / 2 % 4; /* the next; itself; those before it */
+		meddle.how = MEDDLE_FREE;
+		assert_int_equal(empty_meddled(&rig, PFA_OK), PFA_OK);
+		assert_true(meddle.done);
+		assert_int_equal(allocated(&rig), NR - 1);
+		done(&rig);
+	}
+}
+
+/* An op pins a block that comes later: the mover has its page lock already, or it stays. */
+static void test_pinned_from_inside(void **state)
+{
+	(void)state;
+	struct rig rig;
+	unsigned together = 0;
+	base_of_singles(&rig);
+	for (unsigned i = 0; i < NR; i++) {
+		meddle.how = MEDDLE_PIN;
+		meddle.op = OP_MIGRATE;
+		meddle.cookie = i * 7 % NR; /* at another place among the others each time */
+		meddle.other = (meddle.cookie + 1) % NR;
+		const int result = empty_meddled(&rig, PFA_EBUSY);
+		assert_true(meddle.said == PFA_OK || meddle.said == PFA_EDEADLK);
+		together += meddle.said == PFA_EDEADLK;
+		if (meddle.said == PFA_OK)
+			EXPECT(pfa_unpin, PFA_OK, rig.pfa, s.blocks[meddle.other].at);
+		if (result != PFA_OK) {
+			meddle.cookie = NR;
+			assert_int_equal(empty_meddled(&rig, PFA_OK), PFA_OK);
+		}
+	}
+	assert_true(rig_level == 3 ? !together : together > NR / 2);
+	done(&rig);
+}
+
+/* An owner frees what it was told is no more its own, while the mover still has its lock: told, and nothing else. */
+static void test_source_freed_again(void **state)
+{
+	(void)state;
+	struct rig rig;
+	if (rig_level == 3) /* there it is free memory at once */
+		return;
+	base_of_singles(&rig);
+	for (unsigned i = 1; i < NR; i++) {
+		const unsigned faults = rig.fault.nr;
+		meddle.how = MEDDLE_FREE_SOURCE;
+		meddle.op = i % 2 ? OP_ISOLATE : OP_MIGRATE;
+		meddle.cookie = i;
+		meddle.other = i - 1;
+		assert_int_equal(empty_meddled(&rig, PFA_OK), PFA_OK);
+		assert_int_equal(rig.fault.nr, faults + 1);
+		assert_int_equal(rig_stats(&rig, 0).movable, NR);
+		assert_int_equal(allocated(&rig), NR);
+	}
+	done(&rig);
+}
+
 static const struct unit_test tests[] = {
 	TEST(test_gives_back), TEST(test_last_frames), TEST(test_mark), TEST(test_refused), TEST(test_two_zones),
+	TEST(test_one_is_refused), TEST(test_freed_from_inside), TEST(test_pinned_from_inside), TEST(test_source_freed_again),
 };
 UNIT_MAIN(tests)

@@ -17,7 +17,9 @@
  * The page lock is a lock of each movable block. Who holds one may take a second one only with pfa_page_trylock(). While
  * an op runs, the calling thread of the library holds the page lock of the block, and for migrate() of both. Hence: what
  * waits for a page lock (said below) must not be called with a lock held that an op waits for. An op that needs such a
- * lock tries it, and returns PFA_EAGAIN.
+ * lock tries it, and returns PFA_EAGAIN. The calls that empty a range (pfa/contig.h, pfa/cma.h, pfa/hotplug.h) have the page
+ * locks of up to PFA_MIGRATE_HAND single frames, and of as many destinations, at once, while they call the ops for these one
+ * after the other: nor may an op wait for what another thread does that needs the page lock of any block.
  *
  * What an op may call, on this instance, besides queries, statistics and text:
  *   pfa_alloc...()      behaves as with PFA_NOWAIT
@@ -25,7 +27,8 @@
  *                       releases it: it is free when the mover lets go, and no op is called for it any more. pfa_free() of
  *                       another movable block: as ever, but never waits; an op of that block that runs in another thread
  *                       may still run on.
- *   pfa_pin()           of other blocks: PFA_EBUSY where it would wait. pfa_unpin() of any.
+ *   pfa_pin()           of other blocks: PFA_EBUSY where it would wait, PFA_EDEADLK where the mover has the page lock, too.
+ *                       pfa_unpin() of any.
  *   pfa_movable_info()
  * Everything else here, and pfa_fini(), pfa_service(), pfa_mark_bad() and pfa_cache_...(), returns PFA_EDEADLK.
  */
@@ -117,7 +120,8 @@ PFA_NODISCARD PFA_API int pfa_movable_clear(struct pfa *pfa, pfa_pfn head);
  * One more reference: as long as there is one the block stays where it is, and its frames are not used again even if its
  * owner frees it. The caller may hold the page lock.
  * @return PFA_OK; PFA_EINVAL: no movable block begins at head, or it was released; PFA_EAGAIN: 32767 pins; PFA_EBUSY:
- *         inside an op, and the page lock is busy; PFA_EDEADLK: inside an op of this block; PFA_ERANGE; PFA_ENOTSUP.
+ *         inside an op, and the page lock is busy; PFA_EDEADLK: inside an op of this block, or of one that is moved
+ *         together with it; PFA_ERANGE; PFA_ENOTSUP.
  * @context waits for the page lock (so for an op of this block that is running).
  */
 PFA_NODISCARD PFA_API int pfa_pin(struct pfa *pfa, pfa_pfn head);
