@@ -62,6 +62,20 @@ static void sb_seen(void *ctx)
 MP(mp_relaxed, relaxed)
 MP(mp_synced, synced)
 
+/* The flag is a byte, and somebody looks at the word that it is in before it is read by itself. */
+static void mp_word(void *ctx, unsigned self)
+{
+	(void)ctx;
+	if (self == 0) {
+		STORE(w.x, 1u, relaxed);
+		STORE(w.bytes[0], 1, release);
+	} else {
+		w.read[2] = LOAD(*(_Atomic uint32_t *)(void *)w.bytes, relaxed);
+		w.read[0] = LOAD(w.bytes[0], acquire);
+		w.read[1] = LOAD(w.x, relaxed);
+	}
+}
+
 /* A release sequence: goes on over somebody's relaxed read-modify-write, and ends with a relaxed store. */
 static void mp_sequence(bool change, unsigned self)
 {
@@ -194,6 +208,7 @@ const struct toy litmus[] = {
 	{ PROGRAM("SB, seq_cst", 2, clear, sb_total, sb_seen) },
 	{ PROGRAM("MP", 2, clear, mp_relaxed, mp_seen), .finding = SCHED_FAILED, .deviations = 1, .weak_only = true },
 	{ PROGRAM("MP, release and acquire", 2, clear, mp_synced, mp_seen) },
+	{ PROGRAM("MP, a word of bytes", 2, clear, mp_word, mp_seen) },
 	{ PROGRAM("MP, release sequence", 2, clear, mp_changed, mp_seen) },
 	{ PROGRAM("MP, broken release sequence", 2, clear, mp_broken, mp_seen), .finding = SCHED_FAILED,
 	  .deviations = 1, .weak_only = true },
