@@ -77,14 +77,13 @@ static struct place_store *place_newest(struct place *p)
 	return &p->stores[(p->nr - 1) % PLACE_STORES];
 }
 
-/* What was there before the threads, or was written plainly since, which is then ordered with everything or a race. */
-static void place_start(struct place *p, uintptr_t addr, unsigned bytes)
+/* What was there before the threads, or was written plainly or in another size since, which is then ordered with everything or a race. */
+static void place_start(struct place *p)
 {
-	p->bytes = bytes;
 	p->nr = 1;
 	p->seq_cst = 0;
 	memset(&p->stores[0], 0, sizeof(p->stores[0]));
-	p->stores[0].value = place_get(addr, bytes);
+	p->stores[0].value = place_get(p->addr, p->bytes);
 }
 
 static struct place *place_of(uintptr_t addr, unsigned bytes)
@@ -95,10 +94,10 @@ static struct place *place_of(uintptr_t addr, unsigned bytes)
 		uint32_t i = at & (PLACE_INDEX - 1);
 		if (place_index[i].generation == sched_now.generation) {
 			struct place *p = &place_all[place_index[i].place];
-			if (p->addr != addr)
+			if (p->addr != addr || p->bytes != bytes) /* bytes that are read as a word, too, are places of their own */
 				continue;
-			if (p->bytes != bytes || place_newest(p)->value != place_get(addr, bytes))
-				place_start(p, addr, bytes);
+			if (place_newest(p)->value != place_get(addr, bytes))
+				place_start(p);
 			return p;
 		}
 		if (place_nr == PLACE_NR) {
@@ -109,9 +108,10 @@ static struct place *place_of(uintptr_t addr, unsigned bytes)
 		place_index[i].place = place_nr;
 		struct place *p = &place_all[place_nr];
 		p->addr = addr;
+		p->bytes = bytes;
 		p->number = place_nr++;
 		p->lock = 0;
-		place_start(p, addr, bytes);
+		place_start(p);
 		return p;
 	}
 }
