@@ -21,10 +21,10 @@ const char *__asan_default_options(void)
 }
 
 static const char usage[] =
-	"usage: pfa-sched [explore] [--runs N] [--seed N] [--strategy NAME] [--strong] [--no-races] [--all-points] [--first]\n"
+	"usage: pfa-sched [explore] [--runs N] [--seed N] [--seconds N] [--strategy NAME] [--strong] [--no-races] [--no-shrink] [--all-points] [--first]\n"
 	"                 [--hashes] [--reverse] [--out DIR] [--quiet] FILE|DIR...\n"
-	"       pfa-sched bound [--bound N] [--most N] [--threads N] FILE|DIR...\n"
-	"       pfa-sched run [--all-points] [--quiet] FILE...\n"
+	"       pfa-sched bound [--bound N] [--most N] [--threads N] [--first] FILE|DIR...\n"
+	"       pfa-sched run [--all-points] [--quiet] FILE|DIR...\n"
 	"       pfa-sched shrink [--out DIR] FILE...\n"
 	"\n"
 	"Runs programs of several threads (.pfa.txt) on the library, under chosen schedules, and checks them.\n"
@@ -34,9 +34,11 @@ static const char usage[] =
 	"\n"
 	"  --runs N         of each program, strategy and memory model (default 300)\n"
 	"  --seed N         of what is random (default 1)\n"
-	"  --strategy NAME  only this: default, random, pct, starve, all\n"
+	"  --seconds N      of exploring, on one core, and no more (default: no limit)\n"
+	"  --strategy NAME  only this: default, random, pct, starve, all; or order, which preempts nobody: what it finds needs no concurrency\n"
 	"  --strong         no weak memory, which is on otherwise in every second exploration\n"
 	"  --no-races       races are no findings\n"
+	"  --no-shrink      findings are printed as they were found\n"
 	"  --all-points     another thread may go on at plain accesses, too; what is found so is repeated and shrunk with this option only\n"
 	"  --first          stop at the first finding; in rounds of 200 runs of each program, so that none has to wait long\n"
 	"  --hashes         print the hash of each run instead\n"
@@ -51,10 +53,10 @@ static const char usage[] =
 	"Exit code: 0 fine, 1 a finding, 2 usage or set-up.\n";
 
 static struct {
-	uint64_t runs, seed, bound, most, threads;
+	uint64_t runs, seed, bound, most, threads, seconds;
 	const char *strategy, *out;
-	bool strong, no_races, all_points, first, hashes, reverse, quiet, lenient, kinds;
-} args = { .runs = 300, .seed = 1, .bound = 2, .most = UINT64_MAX, .threads = SCHED_THREADS };
+	bool strong, no_races, no_shrink, all_points, first, hashes, reverse, quiet, lenient, kinds;
+} args = { .runs = 300, .seed = 1, .bound = 2, .most = UINT64_MAX, .threads = SCHED_THREADS, .seconds = UINT64_MAX };
 
 /* The programs, and the name of each: that of its file. */
 #define FILES 512u
@@ -66,8 +68,9 @@ static unsigned nr_files;
 
 static union sched_any chosen;
 
-static const char *const strategies[] = { "default", "random", "pct", "starve", "all" };
+static const char *const strategies[] = { "default", "random", "pct", "starve", "all", "order" };
 #define STRATEGIES (sizeof(strategies) / sizeof(strategies[0]))
+#define ON_REQUEST 5u /* it finds what needs no concurrency: for whoever wants to know that */
 
 static struct sched_result result, again;
 static uint64_t all_runs, all_accesses, all_steps;
@@ -91,6 +94,9 @@ static struct sched_strategy *choose(unsigned i, unsigned round)
 	case 3:
 		sched_by_starving(&chosen.starve);
 		chosen.starve.from += round * ROUND;
+		break;
+	case ON_REQUEST:
+		sched_by_order(&chosen.random, args.seed + round);
 		break;
 	default:
 		sched_by_all(&chosen.all, args.first ? round : 2);
@@ -123,7 +129,10 @@ static void print_finding(unsigned which, const struct sched_options *options)
 	char where[100];
 
 	small = *files[which].program;
-	lib_shrink(&small, args.lenient, options, &result);
+	if (args.no_shrink)
+		lib_set_schedule(&small, &result);
+	else
+		lib_shrink(&small, args.lenient, options, &result);
 	printf("\n%s, %s, %s memory: %s\n  %s\n", files[which].name, chosen.base.name, options->weak ? "weak" : "strong",
 	       sched_finding_name(result.finding), result.text);
 	for (unsigned i = 0; i < 2; i++) {
@@ -228,7 +237,8 @@ static bool parse_flag(const char *a)
 	static const struct {
 		const char *name;
 		bool *flag;
-	} flags[] = { { "--strong", &args.strong }, { "--no-races", &args.no_races }, { "--all-points", &args.all_points }, { "--first", &args.first }, { "--hashes", &args.hashes },
+	} flags[] = { { "--strong", &args.strong }, { "--no-races", &args.no_races }, { "--no-shrink", &args.no_shrink },
+		      { "--all-points", &args.all_points }, { "--first", &args.first }, { "--hashes", &args.hashes },
 		      { "--reverse", &args.reverse }, { "--quiet", &args.quiet }, { "--lenient", &args.lenient }, { "--kinds", &args.kinds } };
 
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
@@ -243,7 +253,7 @@ static bool parse_value(const char *a, const char *value)
 		const char *name;
 		uint64_t *number;
 	} numbers[] = { { "--runs", &args.runs }, { "--seed", &args.seed }, { "--bound", &args.bound }, { "--most", &args.most },
-		        { "--threads", &args.threads } };
+		        { "--threads", &args.threads }, { "--seconds", &args.seconds } };
 
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		if (!strcmp(a, numbers[i].name)) {
@@ -276,7 +286,13 @@ static bool parse(int argc, char **argv)
 
 static bool wanted(unsigned which, unsigned strategy)
 {
-	return files[which].program->config.threads <= args.threads && (!args.strategy || !strcmp(strategies[strategy], args.strategy));
+	return files[which].program->config.threads <= args.threads &&
+	       (args.strategy ? !strcmp(strategies[strategy], args.strategy) : strategy != ON_REQUEST);
+}
+
+static bool explored_long(void)
+{
+	return (uint64_t)(all_time / CLOCKS_PER_SEC) >= args.seconds;
 }
 
 /* How much was found. */
@@ -292,7 +308,7 @@ static unsigned run_all(unsigned round, uint64_t runs)
 					print_hashes(p, s, weak);
 				else if (run_one(p, s, weak, round, runs))
 					found++;
-				if (found && args.first)
+				if ((found && args.first) || explored_long())
 					return found;
 			}
 		}
@@ -304,7 +320,7 @@ static int explore(void)
 	unsigned found = 0;
 	uint64_t each = args.first && args.runs > ROUND ? ROUND : args.runs;
 
-	for (unsigned round = 0; round * each < args.runs && !(found && args.first); round++)
+	for (unsigned round = 0; round * each < args.runs && !(found && args.first) && !explored_long(); round++)
 		found += run_all(round, each);
 	if (args.hashes)
 		return 0;
@@ -337,7 +353,7 @@ static int bounds(void)
 	uint64_t runs, all = 0;
 	const clock_t began = clock();
 
-	for (unsigned which = 0; which < nr_files; which++) {
+	for (unsigned which = 0; which < nr_files && !(found && args.first); which++) {
 		const struct program *p = files[which].program;
 		if (p->config.threads > args.threads || p->config.threads < 2)
 			continue;

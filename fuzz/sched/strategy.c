@@ -253,6 +253,31 @@ void sched_by_random(struct sched_random *s, uint64_t seed)
 	};
 }
 
+/* ---- order ---- */
+
+/* The first point of all: whoever is at it has done nothing yet. */
+static uint32_t order_gap(struct sched_strategy *s, const struct sched_view *view)
+{
+	(void)s;
+	return view->steps == 0 ? 1 : SCHED_NEVER;
+}
+
+static struct sched_choice order_point(struct sched_strategy *s, const struct sched_view *view)
+{
+	const unsigned mask = view->runnable | 1u << view->self;
+	const unsigned first = one_of(mask, below(&((struct sched_random *)s)->state, 256));
+
+	return first == view->self ? go_on : (struct sched_choice){ SCHED_PREEMPT, first };
+}
+
+void sched_by_order(struct sched_random *s, uint64_t seed)
+{
+	*s = (struct sched_random){
+		.base = { .name = "order", .gap = order_gap, .point = order_point, .next = random_next },
+		.state = seed,
+	};
+}
+
 /* ---- PCT ---- */
 
 static void pct_begin(struct sched_strategy *s, const struct sched_view *view)

@@ -38,6 +38,10 @@ struct sched_random {
 };
 void sched_by_random(struct sched_random *s, uint64_t seed);
 
+/* Random order, and nobody is preempted: a random thread begins, and where one waits or ends a random one goes on. What this finds
+ * needs no concurrency. Reads the newest values only. */
+void sched_by_order(struct sched_random *s, uint64_t seed);
+
 /* Probabilistic concurrency testing: random priorities, and depth - 1 points at which the running thread gets the lowest one.
  * A bug of that depth is found by a run with a probability of at least 1 / (threads * steps^(depth - 1)). */
 #define SCHED_PCT_DEPTH 8u
