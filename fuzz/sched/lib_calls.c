@@ -26,11 +26,16 @@ static bool lib_is_there(const struct lib_block *b)
 	return false;
 }
 
-void lib_not_held(pfa_pfn pfn)
+bool lib_is_held(pfa_pfn pfn)
 {
 	const uint32_t held = pfn < lib.base || pfn - lib.base >= lib.frames ? 0 : lib.now.held[(pfn - lib.base) >> 6];
 
-	if (held && lib.now.began[sched_sim()->self - 1] > held)
+	return held && lib.now.began[sched_sim()->self - 1] > held;
+}
+
+void lib_not_held(pfa_pfn pfn)
+{
+	if (lib_is_held(pfn))
 		sched_fail("frame %zu is granted, and its pageblock is isolated", pfn);
 }
 
@@ -45,6 +50,7 @@ void lib_own(unsigned self, const struct lib_block *b)
 		else if (*owner != LIB_NOBODY)
 			sched_fail("frame %u is granted to t%u and belongs to t%u", b->pfn + i, self, *owner - 1u);
 		*owner = (uint8_t)(self + 1);
+		lib.now.told[b->pfn - lib.base + i] = false;
 		lib.now.since[b->pfn - lib.base + i] = lib.now.time;
 	}
 	lib.now.time++;

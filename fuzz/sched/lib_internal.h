@@ -58,6 +58,8 @@ struct lib_state {
 	uint8_t pins[LIB_FRAMES];       /* of the block that begins there, by callers whose pfa_pin() has returned */
 	uint8_t owner[LIB_FRAMES];      /* 1 + thread, LIB_NOBODY */
 	uint32_t since[LIB_FRAMES];     /* time of the last grant */
+	bool told[LIB_FRAMES];          /* the device was, since the last grant */
+	unsigned unit;                  /* order of the smallest block that it wants to be told of */
 	uint32_t time;                  /* counts grants, walks, operations and what is held */
 	uint32_t began[SCHED_THREADS];  /* time of each thread's operation */
 	uint32_t held[LIB_FRAMES >> 6]; /* time at which a pageblock was isolated; 0: it is not */
@@ -106,7 +108,8 @@ void lib_configure(const struct prog_config *from, struct pfa_zone_config *zone,
 /* A grant: the frames are nobody's, and their content can be written. And its end, before the call that gives it back. */
 void lib_own(unsigned self, const struct lib_block *b);
 void lib_disown(const struct lib_block *b);
-/* Who began to ask after a pageblock was isolated gets nothing of it. */
+/* The frame's pageblock was isolated before the running thread's operation began: who began to ask then gets nothing of it. */
+bool lib_is_held(pfa_pfn pfn);
 void lib_not_held(pfa_pfn pfn);
 /* Adds a block that was granted; takes the nth of them, counted round and round: false if there is none. */
 void lib_keep(unsigned self, struct lib_handle *h, pfa_pfn pfn, unsigned order);
@@ -144,6 +147,8 @@ void lib_repair(void);
 void lib_isolate(pfa_pfn first, size_t nr);
 void lib_contig(unsigned self, pfa_pfn first, size_t nr);
 void lib_report(enum prog_kind kind, unsigned order);
+/* In the end: a device, if there is one, comes to know of all that is free. */
+void lib_all_told(void);
 
 /* ---- lib_movers.c: movable blocks, whose cookie is their slot ---- */
 

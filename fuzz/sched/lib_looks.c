@@ -183,7 +183,10 @@ static void lib_told(const struct pfa_run *run, uint8_t from, uint8_t to)
 		uint8_t *owner = &lib.now.owner[run->first - lib.base + i];
 		if (*owner != from)
 			sched_fail("the device is told of frame %zu, which is somebody's", run->first + i);
+		if (from == LIB_NOBODY && lib_is_held(run->first + i))
+			sched_fail("the device is told of frame %zu, and its pageblock is isolated", run->first + i);
 		*owner = to;
+		lib.now.told[run->first - lib.base + i] = to == LIB_NOBODY; /* once it has said so */
 	}
 }
 
@@ -215,6 +218,8 @@ void lib_report(enum prog_kind kind, unsigned order)
 		if (lib.now.device)
 			return;
 		lib.now.device = true; /* from here on: who else registers one would be refused */
+		lib.now.unit = order && order <= lib.max_order ? order : 0;
+		memset(lib.now.told, 0, sizeof(lib.now.told));
 		code = pfa_report_register(lib.pfa, &device);
 		lib_expect("pfa_report_register", code, code == PFA_OK || code == PFA_EBUSY);
 		if (code != PFA_OK)
@@ -230,4 +235,39 @@ void lib_report(enum prog_kind kind, unsigned order)
 		code = pfa_report_flush(lib.pfa);
 		lib_expect("pfa_report_flush", code, code == PFA_OK || code == PFA_EAGAIN || code == PFA_EBUSY || code == PFA_EINVAL);
 	}
+}
+
+/* Whether this unit is free, of which the device was not told. */
+static bool lib_is_news(pfa_pfn first)
+{
+	bool told = true;
+
+	for (pfa_pfn pfn = first; pfn < first + (UINT64_C(1) << lib.now.unit); pfn++) {
+		struct pfa_frame_info frame;
+		int code = pfa_frame_info(lib.pfa, pfn, &frame);
+		lib_expect("pfa_frame_info", code, code == PFA_OK);
+		if (frame.state != PFA_FRAME_FREE)
+			return false;
+		told = told && lib.now.told[pfn - lib.base];
+	}
+	return !told;
+}
+
+/* Before anything else is freed: that would ask for a pass, and hide that one was forgotten. */
+void lib_all_told(void)
+{
+	const pfa_pfn unit = (pfa_pfn)1 << lib.now.unit, end = lib.base + lib.frames;
+	int code = PFA_EAGAIN;
+
+	if (!lib.now.device)
+		return;
+	for (unsigned i = 0; i < 2 * LIB_FRAMES && code == PFA_EAGAIN; i++) {
+		uint64_t next;
+		pfa_sim_advance(sched_sim(), 2 * PFA_REPORT_RETRY_NS); /* less than what makes a service drain caches */
+		code = pfa_service(lib.pfa, 64, &next);
+		lib_expect("pfa_service", code, code == PFA_OK || code == PFA_EAGAIN);
+	}
+	for (pfa_pfn pfn = (lib.base + unit - 1) & ~(unit - 1); end - pfn >= unit && pfn < end; pfn += unit)
+		if (lib_is_news(pfn))
+			sched_fail("frame %zu is free, and the device is never told of it", pfn);
 }

@@ -375,6 +375,7 @@ static void lib_finish(void *ctx)
 
 	(void)ctx;
 	lib_check(PFA_CHECK_FRAMES | PFA_CHECK_QUIESCENT);
+	lib_all_told();
 	lib_give_all_back();
 	int code = pfa_cache_drain(lib.pfa, PFA_ALL_CPUS);
 	lib_expect("pfa_cache_drain", code, code == PFA_OK);
