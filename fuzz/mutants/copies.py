@@ -76,7 +76,7 @@ class Mutant:
 					raise Setup(f"{name}:{number}: neither 'key: value' nor part of a hunk")
 		missing = {"id", "title", "row", "expect"} - set(self.head)
 		unknown = set(self.head) - {"id", "title", "row", "expect", "threads", "only", "gap", "finding"}
-		self.id, self.threads = self.head.get("id"), "threads" in self.head
+		self.id, self.threads = self.head.get("id"), self.head.get("threads") == "yes"
 		self.fuzzed = not self.threads and self.head.get("only") != "tests"
 		if missing or unknown or self.id + ".mut" != name or not self.hunks or any(o == n for _, o, n in self.hunks):
 			raise Setup(f"{name}: its head or a hunk is wrong (missing {missing or '-'}, unknown {unknown or '-'})")
