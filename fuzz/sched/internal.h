@@ -18,6 +18,11 @@ static inline void clock_join(struct clock *to, const struct clock *from)
 		to->at[i] = to->at[i] > from->at[i] ? to->at[i] : from->at[i];
 }
 
+static inline bool clock_is_zero(const struct clock *c)
+{
+	return !(c->at[0] | c->at[1] | c->at[2] | c->at[3]);
+}
+
 static inline bool clock_before(const struct clock *a, const struct clock *b)
 {
 	unsigned later = 0;

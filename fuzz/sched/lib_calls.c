@@ -8,14 +8,18 @@
 
 /* ---- what callers own ---- */
 
-static void lib_content(const struct lib_block *b, bool write)
+/* An owner's access to all of it, before which everybody else's must be over. Each frame's ends stand for it: who reads or writes content
+ * does so with whole frames. */
+static void lib_content(const struct lib_block *b)
 {
 	unsigned char *at = lib.content + ((size_t)(b->pfn - lib.base) << LIB_SHIFT);
 	const size_t bytes = (size_t)1 << (b->order + LIB_SHIFT);
 
-	sched_touch(at, bytes, write);
-	if (write)
-		memset(at, (int)(0xA0 + b->order), bytes);
+	for (size_t i = 0; i < bytes; i += (size_t)1 << LIB_SHIFT) {
+		sched_touch(at + i, sizeof(uint64_t), true);
+		sched_touch(at + i + (1u << LIB_SHIFT) - sizeof(uint64_t), sizeof(uint64_t), true);
+	}
+	memset(at, (int)(0xA0 + b->order), bytes);
 }
 
 static bool lib_is_there(const struct lib_block *b)
@@ -54,13 +58,12 @@ void lib_own(unsigned self, const struct lib_block *b)
 		lib.now.since[b->pfn - lib.base + i] = lib.now.time;
 	}
 	lib.now.time++;
-	lib_content(b, true);
+	lib_content(b);
 }
 
 void lib_disown(const struct lib_block *b)
 {
-	lib_content(b, false);
-	lib_content(b, true);
+	lib_content(b);
 	memset(&lib.now.owner[b->pfn - lib.base], LIB_NOBODY, (size_t)1 << b->order);
 }
 

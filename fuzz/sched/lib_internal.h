@@ -12,7 +12,7 @@
 #include <pfa/pfa.h>
 
 #define LIB_FRAMES 256u   /* most */
-#define LIB_SHIFT 6u      /* small frames: every byte of the content is watched */
+#define LIB_SHIFT 6u      /* small frames: their content is watched */
 #define LIB_ORDERS 7u     /* largest order, and largest pageblock */
 #define LIB_CPUS 4u
 #define LIB_HANDLES 32u   /* results of a program */

@@ -55,10 +55,15 @@ static uint32_t race_new_cells(unsigned nr)
 	return first;
 }
 
+/* Neighbours stay neighbours; what lies 256 KiB apart does not collide for all of its length. */
+static inline size_t race_place(uintptr_t key)
+{
+	return (size_t)(key ^ (key >> 15) * 0x2f5);
+}
+
 static struct race_word *race_word(uintptr_t key, unsigned shift)
 {
-	/* Neighbours stay neighbours; what lies 256 KiB apart does not collide for all of its length. */
-	size_t at = (size_t)(key ^ (key >> 15) * 0x2f5);
+	size_t at = race_place(key);
 
 	for (;; at++) {
 		struct race_word *w = &race_words[at & (RACE_WORDS - 1)];
@@ -99,11 +104,11 @@ static void race_report(uintptr_t addr, enum sched_access access, unsigned other
 }
 
 /* Whoever of `then` is not before the running thread. */
-static void race_with(uintptr_t addr, enum sched_access access, const struct clock *then, enum sched_access before)
+static inline void race_with(uintptr_t addr, enum sched_access access, const struct clock *then, enum sched_access before)
 {
 	const struct clock *now = &sched_now.clocks[sched_now.self];
 
-	if (clock_before(then, now))
+	if (clock_is_zero(then) || clock_before(then, now))
 		return;
 	for (unsigned i = 0; i < SCHED_THREADS; i++)
 		if (then->at[i] > now->at[i]) {
@@ -112,14 +117,22 @@ static void race_with(uintptr_t addr, enum sched_access access, const struct clo
 		}
 }
 
-static void race_cell(struct race_cell *c, uintptr_t addr, enum sched_access access)
+/* The same once more: whoever came between found the race. */
+static inline bool race_again(const struct race_cell *c, enum sched_access access)
+{
+	const unsigned self = sched_now.self;
+	const uint32_t epoch = sched_now.clocks[self].at[self];
+
+	return access == SCHED_READ ? c->read.at[self] == epoch : access == SCHED_WRITE && c->write == epoch && c->writer == self;
+}
+
+static __attribute__((noinline)) void race_cell(struct race_cell *c, uintptr_t addr, enum sched_access access)
 {
 	const unsigned self = sched_now.self;
 	const struct clock *now = &sched_now.clocks[self];
 	const uint32_t epoch = now->at[self];
 
-	/* The same once more: whoever came between found the race. */
-	if (access == SCHED_READ ? c->read.at[self] == epoch : access == SCHED_WRITE && c->write == epoch && c->writer == self)
+	if (race_again(c, access))
 		return;
 	if (c->write > now->at[c->writer])
 		race_report(addr, access, c->writer, SCHED_WRITE);
@@ -145,19 +158,40 @@ static void race_cell(struct race_cell *c, uintptr_t addr, enum sched_access acc
 	}
 }
 
-void race_access(uintptr_t addr, size_t bytes, enum sched_access access)
+static void race_piece(uintptr_t addr, unsigned bytes, enum sched_access access)
 {
-	sched_now.accesses++;
+	const unsigned offset = addr & 7u, shift = (unsigned)__builtin_ctz(offset | bytes | 8u);
+	struct race_word *w = race_word(addr >> 3, shift);
+
+	if (shift < w->shift)
+		race_split(w, shift);
+	struct race_cell *c = &race_cells[w->cell + (offset >> w->shift)];
+	for (unsigned i = 0; i < bytes >> w->shift; i++)
+		race_cell(&c[i], addr, access);
+}
+
+/* Word by word. */
+static __attribute__((noinline)) void race_pieces(uintptr_t addr, size_t bytes, enum sched_access access)
+{
 	while (bytes) {
-		unsigned offset = addr & 7u, part = 8u - offset < bytes ? 8u - offset : (unsigned)bytes;
-		unsigned shift = (unsigned)__builtin_ctz(offset | part | 8u);
-		struct race_word *w = race_word(addr >> 3, shift);
-		if (shift < w->shift)
-			race_split(w, shift);
-		struct race_cell *c = &race_cells[w->cell + (offset >> w->shift)];
-		for (unsigned i = 0; i < part >> w->shift; i++)
-			race_cell(&c[i], addr, access);
+		const unsigned offset = addr & 7u, part = 8u - offset < bytes ? 8u - offset : (unsigned)bytes;
+		race_piece(addr, part, access);
 		addr += part;
 		bytes -= part;
+	}
+}
+
+/* Most accesses are to one cell that is known, and of many nothing is new: so this is short, and calls nothing then. */
+void race_access(uintptr_t addr, size_t bytes, enum sched_access access)
+{
+	const struct race_word *w = &race_words[race_place(addr >> 3) & (RACE_WORDS - 1)];
+
+	sched_now.accesses++;
+	if (w->key == addr >> 3 && w->generation == sched_now.generation && bytes == (size_t)1 << w->shift && !(addr & (bytes - 1))) {
+		struct race_cell *c = &race_cells[w->cell + ((addr & 7u) >> w->shift)];
+		if (!race_again(c, access))
+			race_cell(c, addr, access);
+	} else {
+		race_pieces(addr, bytes, access);
 	}
 }
