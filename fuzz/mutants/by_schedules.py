@@ -84,8 +84,10 @@ class Bench:
 		return tries
 
 	def in_order(self):
-		"""Threads in any order, but none preempted: what is found so needs no concurrency."""
-		return self.ask(["--first", "--no-shrink", "--strong", "--strategy", "order", "--runs", str(math.ceil(IN_ORDER / len(self.programs)))])
+		"""Threads in any order, but none preempted: what is found so needs no concurrency, unless it is a race and nothing comes of it."""
+		args = ["--first", "--no-shrink", "--strong", "--strategy", "order", "--runs", str(math.ceil(IN_ORDER / len(self.programs)))]
+		kind = self.ask(args)["kind"]
+		return "race alone" if kind == "race" and not self.ask([*args, "--no-races"])["kind"] else kind
 
 	def one_preemption(self, witness):
 		"""Every schedule of every program with one preemption (`next` is free); the witness's, too."""
@@ -147,7 +149,7 @@ def measure(bench, mutant, kinds, renew):
 	result = {"id": mutant.id, "title": mutant.head["title"], "row": mutant.head["row"], "witness": bench.replay(mutant), "found": found}
 	if kinds:
 		hits = [t for tries in found.values() for t in tries if t["kind"]]
-		result["in_order"] = bench.in_order()["kind"]
+		result["in_order"] = bench.in_order()
 		result["preemptions"] = 0 if result["in_order"] else 1 if bench.one_preemption(path if result["witness"] else None)["kind"] else None
 		if result["preemptions"] is None and result["witness"]:
 			with open(path, encoding="utf-8") as f: # shrunk, as far as it can be soon
@@ -176,7 +178,7 @@ def cell(tries):
 def needs(result):
 	"""What has to happen for it to show."""
 	if result.get("in_order"):
-		return "sequential"
+		return "sequential" if result["in_order"] != "race alone" else "no preemption: a race"
 	if result.get("weak"):
 		return "old values"
 	number = result.get("preemptions")
@@ -202,8 +204,8 @@ def counts(results, seconds):
 	own = sum(r["row"].startswith("own") for r in results)
 	kinds = [needs(r) for r in results]
 	late = [r["id"] for r in results if not soon(r)]
-	return (f"{len(results)} bugs: {len(results) - own} of bugs that other allocators had, {own} of our own; "
-	        f"{kinds.count('sequential')} sequential, {kinds.count('1 preemption')} need one preemption, "
+	return (f"{len(results)} bugs: {len(results) - own} of the list of known bugs of such code, {own} own; "
+	        f"{kinds.count('sequential')} sequential, {sum('race' in k for k in kinds)} races in any order, {kinds.count('1 preemption')} need one preemption, "
 	        f"{sum(k[:1] in '23456789' for k in kinds if k)} more than one, {kinds.count('old values')} loads that read old values. "
 	        f"Witnesses that fail: {sum(bool(r['witness']) for r in results)}. "
 	        f"Within {seconds} s, with every seed, by some strategy: {len(results) - len(late)}" + ("; not " + ", ".join(late) if late else "") + ".")
