@@ -180,6 +180,33 @@ void lib_replay(const struct program *p, bool lenient, bool all_points, FILE *ou
 		show_print(p, out);
 }
 
+unsigned lib_replay_and(const struct program *p, unsigned more, struct sched_result *result)
+{
+	const struct sched_options options = { .weak = true };
+	const struct sched_program *program = lib_program(p, true);
+	struct sched_sum sum;
+	uint64_t seed = 1;
+
+	replay_choose(p);
+	sched_run(program, &chosen.base, &options, result);
+	if (result->finding != SCHED_NOTHING || prog_switches(p, NULL) || result->steps > LIB_SHORT)
+		return 1;
+	for (unsigned i = 0; i < p->nr_schedule; i++)
+		seed = (seed ^ p->schedule[i]) * UINT64_C(0x100000001B3);
+	sched_by_random(&chosen.random, seed);
+	bool found = sched_explore(program, &chosen.base, &options, more / 2, &sum, result);
+	unsigned nr = 1 + (unsigned)sum.runs;
+	if (!found) {
+		sched_by_pct(&chosen.pct, seed, 3);
+		chosen.pct.steps = result->steps ? result->steps : 1;
+		found = sched_explore(program, &chosen.base, &options, more - more / 2, &sum, result);
+		nr += (unsigned)sum.runs;
+	}
+	if (found && result->finding == SCHED_LIMIT) /* a random schedule may have more deviations than are kept */
+		result->finding = SCHED_NOTHING;
+	return nr;
+}
+
 /* Its name in one word. */
 static const char *tell_word(enum sched_finding finding)
 {

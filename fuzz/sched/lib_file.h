@@ -19,6 +19,12 @@ size_t lib_schedule(const struct program *p, struct sched_event events[SCHED_EVE
 /* Runs it as its schedule says, which is another one where plain accesses are points. With out: a column for each thread, with its lines, and where who goes on instead of whom. */
 void lib_replay(const struct program *p, bool lenient, bool all_points, FILE *out, struct sched_result *result);
 
+/* Runs it as its schedule says, leniently; and where that is no list of deviations, and takes LIB_SHORT points at most, under so many others,
+ * too, which are random from its bytes: half of them with random gaps, half of them by priorities. Up to the first finding. Returns how
+ * many schedules there were. */
+#define LIB_SHORT 2000u
+unsigned lib_replay_and(const struct program *p, unsigned more, struct sched_result *result);
+
 /* Fewer operations, then fewer deviations, that show the same finding (numbers aside). For the schedules that are tried the options
  * are those under which it was found. */
 void lib_shrink(struct program *p, bool lenient, const struct sched_options *options, struct sched_result *result);
