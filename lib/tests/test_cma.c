@@ -262,27 +262,30 @@ static void test_lent(void **state)
 static void test_lent_by_two(void **state)
 {
 	(void)state;
-	for (unsigned ends = 0; ends < 2; ends++) {
+	for (unsigned i = 0; i < 4; i++) {
+		const unsigned ends = i % 2;
 		const struct pfa_run both = {8 * PB, 2 * PB};
 		const pfa_pfn halves[2] = {both.first, both.first + PB};
 		pfa_pfn pfn;
 		rig_init(&rig);
-		rig.cfg.cache_high = PFA_EXPLICIT_0;
+		rig.cfg.cache_high = i / 2 ? 8 : PFA_EXPLICIT_0; /* a cache has room for such blocks, but is not for what is CMA's */
+		rig.cpu = 0;
 		rig_zone(&rig, 0, FRAMES);
 		rig_start(&rig);
-		for (unsigned i = 0; i < 2; i++)
-			EXPECT(pfa_cma_create, PFA_OK, rig.pfa, halves[i], PB, 0, &areas[i], NULL);
+		for (unsigned half = 0; half < 2; half++)
+			EXPECT(pfa_cma_create, PFA_OK, rig.pfa, halves[half], PB, 0, &areas[half], NULL);
 		EXPECT(pfa_alloc_window, PFA_OK, rig.pfa, 7, PFA_MOVABLE, both, &pfn);
 		EXPECT(pfa_cma_destroy, PFA_OK, rig.pfa, areas[ends]);
 		EXPECT(pfa_free, PFA_OK, rig.pfa, pfn, 7);
+		assert_int_equal(rig_stats(&rig, 0).cached, 0);
 		EXPECT(pfa_cache_drain, PFA_OK, rig.pfa, PFA_ALL_CPUS); /* level 3: out of the quarantine */
 		assert_int_equal(rig_type(&rig, halves[ends]), PFA_TYPE_MOVABLE);
 		assert_int_equal(rig_type(&rig, halves[!ends]), PFA_TYPE_CMA);
 		assert_int_equal(rig_stats(&rig, 0).free_cma, PB);
 		rig_check(&rig);
-		for (unsigned i = 0; i < 2; i++) {
-			const struct pfa_run half = {halves[i], PB};
-			EXPECT(pfa_alloc_window, i == ends ? PFA_OK : PFA_ENOMEM, rig.pfa, 6, PFA_UNMOVABLE, half, &pfn);
+		for (unsigned half = 0; half < 2; half++) {
+			const struct pfa_run run = {halves[half], PB};
+			EXPECT(pfa_alloc_window, half == ends ? PFA_OK : PFA_ENOMEM, rig.pfa, 6, PFA_UNMOVABLE, run, &pfn);
 		}
 		EXPECT(pfa_free, PFA_OK, rig.pfa, halves[ends], 6);
 		rig_stop(&rig);
