@@ -75,6 +75,7 @@ static inline bool pfai_code_reverts(unsigned code)
 #define PFAI_PB_PARTIAL (1u << 0) /* has absent frames: can never be reserved */
 #define PFAI_PB_SKIP (1u << 2)    /* compaction: nothing could be moved out of it */
 #define PFAI_PB_DOOMED (1u << 1)  /* a block that begins here may have a frame that is to become bad: route SLOW */
+#define PFAI_PB_LENT (1u << 3)    /* was a CMA area's: a block that begins here may reach into one that has not ended: route SLOW */
 
 /* What was met, and whether platform.fatal knows. Moves away from NONE once; told by pfai_tell() when no lock is held. */
 enum pfai_damage { PFAI_DAMAGE_NONE, PFAI_DAMAGE_CACHE, PFAI_DAMAGE_FREE, PFAI_DAMAGE_TOLD };

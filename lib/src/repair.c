@@ -569,7 +569,7 @@ static void repair_zone(struct repair *r)
 	pfai_map_fill(z->not_free, r->end, z->nr_rel - r->end, true);
 	for (size_t pb = 0; pb < z->nr_pb; pb++) {
 		bool inside = pb * pb_size >= r->first && (pb + 1) * pb_size <= r->end;
-		z->pb[pb].flags = (uint8_t)((z->pb[pb].flags & PFAI_PB_DOOMED) | (inside ? 0 : PFAI_PB_PARTIAL));
+		z->pb[pb].flags = (uint8_t)((z->pb[pb].flags & (PFAI_PB_DOOMED | PFAI_PB_LENT)) | (inside ? 0 : PFAI_PB_PARTIAL));
 	}
 	repair_caches(r);
 	for (size_t rel = r->first; rel < r->end;)

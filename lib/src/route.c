@@ -37,10 +37,21 @@ static bool route_near_held(const struct pfa *p, const struct pfai_zone *z, size
 	return false;
 }
 
+/* Is any pageblock an area's that a block which begins in this one, and which a cache could hold, may reach? */
+static bool route_near_area(const struct pfa *p, const struct pfai_zone *z, size_t pb)
+{
+	size_t first, end;
+	pfai_zone_doom_group(p, z, pb << p->pb_order, &first, &end);
+	for (; first < end; first++)
+		if (z->pb[first].code == PFAI_CODE_CMA)
+			return true;
+	return false;
+}
+
 uint8_t pfai_zone_route_locked(const struct pfa *p, const struct pfai_zone *z, size_t pb)
 {
 	unsigned code = pfai_pb_code(&z->pb[pb]);
-	if (!pfai_code_is_common(code) || (z->pb[pb].flags & PFAI_PB_DOOMED) || route_near_held(p, z, pb) ||
+	if (!pfai_code_is_common(code) || (z->pb[pb].flags & (PFAI_PB_DOOMED | PFAI_PB_LENT)) || route_near_held(p, z, pb) ||
 	    route_shared(p, z, pb))
 		code = PFAI_ROUTE_SLOW;
 	return (uint8_t)(z->id << PFAI_ROUTE_ZONE_SHIFT | code);
@@ -52,10 +63,29 @@ static inline void route_write(struct pfa *p, const struct pfai_zone *z, size_t 
 	pfai_store_relaxed(&p->routes[offset >> p->pb_order], pfai_zone_route_locked(p, z, pb));
 }
 
+/* The pageblock becomes, or no longer is, a CMA area's. Two areas side by side may have lent one block: where one has ended, the other
+ * still wants what comes back of that. */
+static void PFAI_COLD route_lend(struct pfa *p, struct pfai_zone *z, size_t pb, bool lent)
+{
+	const bool near = route_near_area(p, z, pb);
+	size_t first, end;
+	pfai_zone_doom_group(p, z, pb << p->pb_order, &first, &end);
+	for (; first < end; first++) {
+		const unsigned flags = z->pb[first].flags & ~PFAI_PB_LENT;
+		if (first == pb || !near)
+			z->pb[first].flags = (uint8_t)(near && !lent ? flags | PFAI_PB_LENT : flags);
+		route_write(p, z, first);
+	}
+}
+
 void pfai_zone_set_code_locked(struct pfa *p, struct pfai_zone *z, size_t pb, unsigned code)
 {
+	const bool was = z->pb[pb].code == PFAI_CODE_CMA, lent = code == PFAI_CODE_CMA;
 	z->pb[pb].code = (uint8_t)code;
-	route_write(p, z, pb);
+	if (PFAI_UNLIKELY(lent != was))
+		route_lend(p, z, pb, lent);
+	else
+		route_write(p, z, pb);
 }
 
 void pfai_zone_set_holder_locked(struct pfa *p, struct pfai_zone *z, size_t pb, uint32_t holder)

@@ -7,7 +7,7 @@
 
 #include "instance.h"
 
-/* Writes the pageblock's type and route only: for pageblocks without a free frame. */
+/* Writes the pageblock's type, and the routes that go by it, only: for pageblocks without a free frame. */
 void pfai_zone_set_code_locked(struct pfa *p, struct pfai_zone *z, size_t pb, unsigned code);
 
 /* Writes the pageblock's holder (0: none), counts it, and writes the routes that go by it; its free memory is the caller's affair. */
