@@ -464,7 +464,8 @@ static unsigned cluster_lock(struct pfa *p, struct pfai_migration *call, const p
 		return 0;
 	most = nr < most ? (unsigned)nr : most;
 	for (; n < most && heads[n] - z->start < z->end - z->start; n++) {
-		if (!pfai_page_take(pfai_entry_at(p, heads[n] - p->base), m->self))
+		const size_t offset = heads[n] - p->base;
+		if (pfai_load_relaxed(&p->bytes[offset]) != PFAI_MOVABLE || !pfai_page_take(pfai_entry_at(p, offset), m->self))
 			break;
 		if (nr - n > most) /* of the next cluster, or the one block before that */
 			(void)migrate_ahead(p, heads[most + n], z);
