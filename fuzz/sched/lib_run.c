@@ -252,6 +252,17 @@ static void lib_fatal(struct pfa_sim *sim, const struct pfa_fault *fault)
 	           fault->order);
 }
 
+/* Where the world says which cpu the running thread is on; 0, which leaves the cpu op in use, where the library cannot look there. */
+static ptrdiff_t lib_cpu_offset(void)
+{
+#if defined(__has_builtin) && (defined(__x86_64__) || defined(__aarch64__))
+#if __has_builtin(__builtin_thread_pointer)
+	return (ptrdiff_t)((uintptr_t)&sched_sim()->cpu - (uintptr_t)__builtin_thread_pointer());
+#endif
+#endif
+	return 0;
+}
+
 static void lib_make(void)
 {
 	struct pfa_zone_config zone;
@@ -265,6 +276,11 @@ static void lib_make(void)
 	pfa_sim_platform(sched_sim(), &platform);
 	platform.tag = lib_tag;
 	cfg.platform = &platform;
+	/* The library's fast paths call no op: they are taken with these only. */
+	if (lib.program->config.cpu_way == PROG_CPU_OFFSET)
+		cfg.cpu_offset = lib_cpu_offset();
+	if (lib.program->config.cpu_way == PROG_CPU_NONE)
+		platform.cpu = NULL;
 	sched_sim()->frame_shift = LIB_SHIFT;
 	int code = pfa_size(&cfg, &need, &problem, &index);
 	if (code == PFA_OK) {
