@@ -87,6 +87,16 @@ bool exec_contig_after(struct exec_run *run, struct exec_contig *c)
 	return fine && exec_mov_call_ends(run) && exec_judge_written(run);
 }
 
+static bool contig_has_hole(const struct exec_run *run, const struct exec_contig *c)
+{
+	size_t index;
+
+	for (pfa_pfn at = c->start; at < c->end; at++)
+		if (model_zone_of(&run->m, at, &index) == run->m.nr_zones || run->m.state[index] == MODEL_ABSENT || run->m.state[index] == MODEL_OFFLINE)
+			return true;
+	return false;
+}
+
 /* Has the range a bad frame now? It had none in the beginning: one that was marked while it was used is bad as soon as it is free. */
 static bool contig_spoilt(const struct exec_run *run, const struct exec_contig *c)
 {
@@ -127,7 +137,9 @@ bool exec_contig_judge(struct exec_run *run, const struct exec_contig *c, const 
 	run->step.pfn = c->start;
 	run->step.nr_frames = c->end - c->start;
 	if (exec_mov.pass.meddled && a->code != PFA_EINVAL && a->code != PFA_ENOTSUP && a->code != PFA_ERANGE) {
-		if (code != PFA_OK && code != PFA_EBUSY && code != PFA_ENOMEM && code != PFA_ECORRUPT && code != PFA_EAGAIN)
+		/* What was in the way may have gone, so that what cannot go is met. */
+		if (code != PFA_OK && code != PFA_EBUSY && code != PFA_ENOMEM && code != PFA_ECORRUPT && code != PFA_EAGAIN &&
+		    !(code == PFA_ERANGE && contig_has_hole(run, c)))
 			return exec_fail(run, "model code", "the result code may not come back", c->start, 0, (size_t)(unsigned)-code);
 	} else if (a->loose || (c->held && !c->takes_bad && a->code != PFA_ENOTSUP && contig_spoilt(run, c))) {
 		return contig_judge_spoilt(run, c, code, why);
@@ -291,7 +303,8 @@ bool exec_contig_granted(struct exec_run *run, struct exec_handle *h, pfa_pfn st
 
 bool exec_contig_is_corrupt(const struct exec_run *run, const struct exec_contig *c, int code)
 {
-	return code == PFA_ECORRUPT && run->nr_written && !c->last_failed;
+	/* What failed before may have been in another place. A destination that was written to says so by itself. */
+	return code == PFA_ECORRUPT && run->nr_written && !(c->last_failed && c->last == PFA_ECORRUPT);
 }
 
 bool exec_contig_range(struct exec_run *run, struct exec_handle *h, pfa_pfn start, pfa_pfn end, uint64_t bits)
