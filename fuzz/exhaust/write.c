@@ -108,7 +108,7 @@ static bool put_report(struct writer *w, struct ex_op op)
 	if (op.kind >= EX_SERVICE && op.kind <= EX_FLUSH)
 		put_device(w, op.arg);
 	switch (op.kind) {
-	case EX_ISOLATE: PUT(w, OP_DEVICE_HOLD, PROG_NO_REF, op.at >> m->p->config.pageblock_order, 0); break;
+	case EX_ISOLATE: PUT(w, OP_DEVICE_HOLD, PROG_NO_REF, (unsigned)op.at >> m->p->config.pageblock_order, 0); break;
 	case EX_UNDO: PUT(w, OP_DEVICE_HOLD, PROG_NO_REF, 0, 1); break;
 	case EX_STEP: PUT(w, OP_SERVICE, PROG_NO_REF, m->p->config.cpus); break; /* one more than that */
 	case EX_FLUSH: PUT(w, OP_DEVICE_FLUSH, PROG_NO_REF, 0); break;
@@ -135,7 +135,7 @@ static void put_op(struct writer *w, struct ex_op op)
 	if (put_report(w, op))
 		return;
 	switch (op.kind) {
-	case EX_ALLOC: PUT(w, OP_ALLOC, PROG_NO_REF, op.nr, op.arg & 3u, op.arg >> 2 & 3u); break;
+	case EX_ALLOC: PUT(w, OP_ALLOC, PROG_NO_REF, op.nr, op.arg & 3u, (unsigned)op.arg >> 2 & 3u); break;
 	case EX_FREE:
 		if (m->w.frame[op.at] & EX_OWNED)
 			PUT(w, OP_MOVABLE_FREE, PROG_NO_REF, nth_movable(w, op.at));
