@@ -270,6 +270,7 @@ static void base_of_singles(struct rig *rig)
 	rig->cfg.max_owners = 1;
 	rig->cfg.cache_high = PFA_EXPLICIT_0;
 	rig->cfg.pageblock_order = PB_ORDER;
+	rig->cfg.flags |= PFA_CONFIG_NO_SHADOW; /* what looks at each frame takes no destinations ahead */
 	rig_zone(rig, 0, FRAMES);
 	rig_zone(rig, FRAMES, FRAMES);
 	rig_start(rig);
