@@ -366,22 +366,33 @@ static void test_holes_and_bad(void **state)
 {
 	const struct pfa_run hole = {2 * PB + 5, 1};
 	struct pfa_blocker why;
+	pfa_pfn pfn;
 	pfa_cma area;
 	(void)state;
 	rig_init(&rig);
+	rig.cfg.max_owners = 1;
 	struct pfa_zone_config *z = rig_zone(&rig, 0, 6 * PB);
 	z->holes = &hole;
 	z->nr_holes = 1;
 	rig_start(&rig);
+	scripted_start(&s, &rig);
+	for (unsigned i = 0; i < 2; i++) { /* before what can never go: nothing is to be moved in vain */
+		EXPECT(pfa_alloc_window, PFA_OK, rig.pfa, 0, PFA_MOVABLE, ((struct pfa_run){(i ? 3 : 1) * PB + 7, 1}), &pfn);
+		scripted_adopt(&s, i, pfn, 0);
+	}
 	EXPECT(pfa_cma_create, PFA_ERANGE, rig.pfa, PB, 2 * PB, 0, &area, &why);
 	assert_int_equal(why.pfn, hole.first);
 	EXPECT(pfa_mark_bad, PFA_OK, rig.pfa, 4 * PB + 1);
 	EXPECT(pfa_cma_create, PFA_EBUSY, rig.pfa, 3 * PB, 3 * PB, 0, &area, &why);
 	assert_int_equal(why.reason, PFA_BLOCKER_BAD);
+	assert_int_equal(s.blocks[0].at, PB + 7);
+	assert_int_equal(s.blocks[1].at, 3 * PB + 7);
 	EXPECT(pfa_cma_create, PFA_OK, rig.pfa, 3 * PB, PB, 0, &area, &why);
+	assert_true(s.blocks[1].at < 3 * PB || s.blocks[1].at >= 4 * PB);
 	assert_int_equal(rig_stats(&rig, 0).free_cma, PB);
 	rig_check(&rig);
 	EXPECT(pfa_cma_destroy, PFA_OK, rig.pfa, area);
+	scripted_stop(&s);
 	rig_drop(&rig);
 }
 
