@@ -149,7 +149,6 @@ struct model_answer model_expect_area(const struct model *m, const struct model_
                                       bool *holds)
 {
 	struct model_answer a = model_expect_bounds(m, start, end);
-	unsigned slot;
 
 	*holds = false;
 	if (a.code == PFA_EINVAL || ((start | end) & (model_pow2(m->pageblock_order) - 1)))
@@ -170,9 +169,6 @@ struct model_answer model_expect_area(const struct model *m, const struct model_
 		a.loose = false; /* caches and quarantines were emptied before */
 		if (a.code != PFA_OK)
 			return a;
-		const pfa_pfn head = model_head(m, mm, at, &slot);
-		if (slot != MODEL_NO_BLOCK && model_unmoving(mm, slot) != PFA_BLOCKER_NONE)
-			return model_blocked(zone, PFA_EBUSY, model_unmoving(mm, slot), head);
 	}
 	return model_expect_left(m, mm, start, end);
 }

@@ -107,6 +107,8 @@ static int cma_empty(struct pfai_evacuation *e, const struct pfai_hold *h)
 	for (unsigned tries = 0; tries < PFA_CONTIG_TRIES; tries++) {
 		e->why = (struct pfa_blocker){ PFA_BLOCKER_BUSY, h->z->origin + lo };
 		result = pfai_hold_purge(e->p, h, !(e->flags & PFA_NOWAIT));
+		if (result == PFA_OK) /* nothing is moved in vain */
+			result = pfai_evacuable(e, lo, hi);
 		if (result == PFA_OK)
 			result = pfai_evacuate(e, lo, hi);
 		if (result == PFA_OK)

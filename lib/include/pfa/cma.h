@@ -47,10 +47,11 @@ struct pfa_cma_stats {
  * @param flags  PFA_NOMIGRATE: nothing is moved; PFA_NOWAIT: nor is a cache waited for that somebody uses
  * @param out    the area
  * @param why    what was in the way; NULL: not of interest
- * @return PFA_OK. Else no type has changed, but blocks may have been moved: PFA_EBUSY: something is in the way, or in another area
- *         (PFA_BLOCKER_TYPE), or the platform cannot wait; PFA_EAGAIN: the flags forbid what would help; PFA_ENOMEM: no room for another
- *         area (PFA_BLOCKER_NONE), or no place for a block that has to be moved; PFA_ERANGE: not in one zone, or a hole; PFA_EINVAL:
- *         not whole pageblocks, none, or other flags; PFA_EDEADLK: inside an op; PFA_ECORRUPT.
+ * @return PFA_OK. Else no type has changed, but blocks may have been moved, though none while there is what can never go: PFA_EBUSY:
+ *         something is in the way, or in another area (PFA_BLOCKER_TYPE), or the platform cannot wait; PFA_EAGAIN: the flags forbid
+ *         what would help; PFA_ENOMEM: no room for another area (PFA_BLOCKER_NONE), or no place for a block that has to be moved;
+ *         PFA_ERANGE: not in one zone, or a hole; PFA_EINVAL: not whole pageblocks, none, or other flags; PFA_EDEADLK: inside an op;
+ *         PFA_ECORRUPT.
  * @context as pfa_alloc_contig_range(). @cost O(frames), and the moves; PFA_CONTIG_TRIES times at most.
  */
 PFA_NODISCARD PFA_API int pfa_cma_create(struct pfa *pfa, pfa_pfn start, size_t nr_frames, uint32_t flags, pfa_cma *out,
