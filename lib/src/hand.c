@@ -121,19 +121,23 @@ static void hand_drop(struct pfa *p, struct pfai_hand *hand)
 	}
 }
 
+void PFAI_NOINLINE pfai_hand_fill(struct pfa *p, struct pfai_hand *hand, const struct pfai_request *rq, unsigned order, size_t nr)
+{
+	hand_flush(p, hand);
+	if (hand->at < hand->n)
+		return;
+	hand->order = order;
+	hand->at = hand->n = 0;
+	if (hand->zone == &p->zones[rq->first_zone] && !pfai_load_relaxed(&hand->zone->st->corrupt))
+		hand_grab(p, hand, rq->code, nr);
+}
+
 bool PFAI_NOINLINE pfai_hand_refill(struct pfa *p, struct pfai_hand *hand, const struct pfai_request *rq, unsigned order, size_t more,
                                     size_t *offset)
 {
 	struct pfai_request first = *rq;
 	first.order = order;
-	hand_flush(p, hand);
-	if (hand->at < hand->n)
-		more = 0; /* of another order, which may be wanted again */
-	else
-		hand->order = order, hand->at = hand->n = 0;
-	/* Once a request was served by the zone that is asked first, more of its own memory can be had at once. */
-	if (more && hand->zone == &p->zones[rq->first_zone] && !pfai_load_relaxed(&hand->zone->st->corrupt))
-		hand_grab(p, hand, rq->code, more + 1);
+	pfai_hand_fill(p, hand, rq, order, more ? more + 1 : 0);
 	if (pfai_hand_has(hand, order)) {
 		*offset = pfai_hand_take(p, hand);
 		return true;
@@ -141,7 +145,7 @@ bool PFAI_NOINLINE pfai_hand_refill(struct pfa *p, struct pfai_hand *hand, const
 	if (pfai_request_first(p, &first) != PFA_OK)
 		return false;
 	*offset = first.pfn - p->base;
-	if (more) {
+	if (more && hand->at == hand->n) { /* else they are of another order, which may be wanted again */
 		hand->zone = first.zone;
 		hand_grab(p, hand, rq->code, more);
 	}

@@ -36,6 +36,10 @@ static inline bool pfai_hand_has(const struct pfai_hand *hand, unsigned order)
 	return hand->at < hand->n && hand->order == order;
 }
 
+/* Takes up to nr destinations in advance, where the hand has none and the last came from the zone that is asked first: then more of that
+ * zone's own memory can be had at once. No lock held but page locks. Tells nothing. */
+void pfai_hand_fill(struct pfa *p, struct pfai_hand *hand, const struct pfai_request *rq, unsigned order, size_t nr);
+
 /* There is none: one as pfai_request_first() finds it, but of this order; FREEING. more: as many are wanted soon, and may be taken
  * with it. False: there is none. Tells nothing. */
 bool pfai_hand_refill(struct pfa *p, struct pfai_hand *hand, const struct pfai_request *rq, unsigned order, size_t more,

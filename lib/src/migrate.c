@@ -451,6 +451,19 @@ PFAI_ALWAYS_INLINE int migrate_block(struct pfa *p, const pfa_pfn heads[], size_
 
 /* ---- clusters ---------------------------------------------------------------------------------------------------- */
 
+/* How many of these blocks, at most, a cluster that begins with the first can have: as many as there are destinations. */
+static unsigned cluster_most(struct pfa *p, struct pfai_migration *call, const pfa_pfn heads[], size_t nr)
+{
+	struct pfai_zone *z = call->move.zone;
+	if (!z || pfai_load_relaxed(&z->st->corrupt) || !pfai_zone_lockable(p, z) ||
+	    pfai_load_relaxed(&p->bytes[heads[0] - p->base]) != PFAI_MOVABLE)
+		return 0;
+	if (call->has_hand && !pfai_hand_has(&call->hand, 0))
+		pfai_hand_fill(p, &call->hand, &call->rq, 0, nr);
+	const unsigned most = pfai_hand_has(&call->hand, 0) ? call->hand.n - call->hand.at : 0;
+	return nr < most ? (unsigned)nr : most;
+}
+
 /* Takes the page locks of the first of these blocks, as long as each is free, and there is a destination for it; waits for none, since who
  * waits for one of them must find that its holder goes on. A locked instruction behind a copy waits until all of the copy is in memory,
  * and nothing is read meanwhile: so the copies of a cluster have none between them. Single frames only: the locks are had for as long
@@ -459,10 +472,8 @@ static unsigned cluster_lock(struct pfa *p, struct pfai_migration *call, const p
 {
 	struct pfai_move *m = &call->move;
 	struct pfai_zone *z = m->zone = pfai_zone_of(p, heads[0]);
-	unsigned n = 0, most = call->hand.n - call->hand.at;
-	if (!most || call->hand.order || !z || pfai_load_relaxed(&z->st->corrupt) || !pfai_zone_lockable(p, z))
-		return 0;
-	most = nr < most ? (unsigned)nr : most;
+	const unsigned most = cluster_most(p, call, heads, nr);
+	unsigned n = 0;
 	for (; n < most && heads[n] - z->start < z->end - z->start; n++) {
 		const size_t offset = heads[n] - p->base;
 		if (pfai_load_relaxed(&p->bytes[offset]) != PFAI_MOVABLE || !pfai_page_take(pfai_entry_at(p, offset), m->self))

@@ -282,6 +282,37 @@ static void base_of_singles(struct rig *rig)
 	}
 }
 
+static unsigned most_locked, nr_alone;
+
+static void count_locked(struct scripted *sc, enum scripted_op op, uint64_t cookie, pfa_pfn dst, pfa_pfn src)
+{
+	unsigned locked = 0;
+	(void)cookie, (void)dst, (void)src;
+	for (unsigned i = 0; op == OP_MIGRATE && i < NR; i++) /* one that has moved is locked where it is now */
+		locked += scripted_info(sc, i).locked;
+	nr_alone += locked == 1;
+	most_locked = locked > most_locked ? locked : most_locked;
+}
+
+/* The hand is filled before a cluster, not by the first block of it: only the first of the call goes alone, which shows where
+ * destinations are. */
+static void test_clusters_are_full(void **state)
+{
+	(void)state;
+	struct rig rig;
+	base_of_singles(&rig);
+	nr_alone = most_locked = 0;
+	s.inside = count_locked;
+	const pfa_pfn lo = s.blocks[0].at & ~(pfa_pfn)(PB - 1);
+	EXPECT(pfa_alloc_contig_range, PFA_OK, rig.pfa, lo, lo + PB, 0, NULL);
+	s.inside = NULL;
+	assert_int_equal(s.calls[OP_MIGRATE], NR);
+	assert_int_equal(most_locked, rig_level == 3 ? 1 : PFA_MIGRATE_HAND);
+	assert_int_equal(nr_alone, rig_level == 3 ? NR : 1);
+	EXPECT(pfa_free_contig_range, PFA_OK, rig.pfa, lo, PB);
+	done(&rig);
+}
+
 /* One block in the middle is refused once, or moves at the second try: all move in the end, and it is put back if it must. */
 static void test_one_is_refused(void **state)
 {
@@ -375,5 +406,6 @@ static void test_source_freed_again(void **state)
 static const struct unit_test tests[] = {
 	TEST(test_gives_back), TEST(test_last_frames), TEST(test_mark), TEST(test_refused), TEST(test_two_zones),
 	TEST(test_one_is_refused), TEST(test_freed_from_inside), TEST(test_pinned_from_inside), TEST(test_source_freed_again),
+	TEST(test_clusters_are_full),
 };
 UNIT_MAIN(tests)
