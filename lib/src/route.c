@@ -37,17 +37,6 @@ static bool route_near_held(const struct pfa *p, const struct pfai_zone *z, size
 	return false;
 }
 
-/* Is any pageblock an area's that a block which begins in this one, and which a cache could hold, may reach? */
-static bool route_near_area(const struct pfa *p, const struct pfai_zone *z, size_t pb)
-{
-	size_t first, end;
-	pfai_zone_doom_group(p, z, pb << p->pb_order, &first, &end);
-	for (; first < end; first++)
-		if (z->pb[first].code == PFAI_CODE_CMA)
-			return true;
-	return false;
-}
-
 uint8_t pfai_zone_route_locked(const struct pfa *p, const struct pfai_zone *z, size_t pb)
 {
 	unsigned code = pfai_pb_code(&z->pb[pb]);
@@ -67,9 +56,11 @@ static inline void route_write(struct pfa *p, const struct pfai_zone *z, size_t 
  * still wants what comes back of that. */
 static void PFAI_COLD route_lend(struct pfa *p, struct pfai_zone *z, size_t pb, bool lent)
 {
-	const bool near = route_near_area(p, z, pb);
+	bool near = false; /* is there another area's, which a block that a cache could hold may reach? */
 	size_t first, end;
 	pfai_zone_doom_group(p, z, pb << p->pb_order, &first, &end);
+	for (size_t i = first; i < end; i++)
+		near |= z->pb[i].code == PFAI_CODE_CMA;
 	for (; first < end; first++) {
 		const unsigned flags = z->pb[first].flags & ~PFAI_PB_LENT;
 		if (first == pb || !near)
