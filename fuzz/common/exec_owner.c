@@ -92,13 +92,13 @@ void exec_mov_extra_free(struct exec_run *run)
 	exec_mov_unowned(run, pfn, 0);
 }
 
-/* Has the mover locked this block, too? So it may do with several single frames that it moves one after the other. */
+/* Has the mover locked this block, too? So it may do with several single frames that it moves one after the other to empty a range. */
 static bool owner_in_cluster(const struct exec_run *run, unsigned slot)
 {
 	const struct model_movable *b = &exec_mov.mm.block[slot];
 	struct pfa_movable_info info;
 
-	return !b->holder && b->order == 0 && !exec_mov.move->compacts &&
+	return !b->holder && b->order == 0 && exec_mov.contig &&
 	       run->ops->movable_info(run->sut, b->pfn, &info) == PFA_OK && info.locked;
 }
 
