@@ -91,6 +91,72 @@ static void ops_cpu_offset(void **state)
 #endif
 }
 
+/* What a thread finds out where no file can be opened (as in a chroot without /sys), and what that does to its errno. */
+struct fileless {
+	struct pfa *pfa;
+	uint32_t before, cpu, nr;
+	int alloc, free;
+	int err_nr, err_cpu, err_alloc, err_free;
+};
+
+static void *fileless_main(void *arg)
+{
+	struct fileless *seen = arg;
+	struct rlimit files;
+	cpu_set_t cpus;
+	pfa_pfn pfn = 0;
+
+	seen->before = ops.cpu(ops.ctx);
+	/* where the files cannot be read, the C library counts the cpus that this thread may use */
+	(void)pin_to_one_cpu(&cpus);
+	limit_set(RLIMIT_NOFILE, 0, &files);
+	errno = E2BIG;
+	seen->nr = pfa_posix_nr_cpus();
+	seen->err_nr = errno;
+	errno = E2BIG;
+	seen->cpu = ops.cpu(ops.ctx);
+	seen->err_cpu = errno;
+	errno = E2BIG;
+	seen->alloc = pfa_alloc(seen->pfa, 0, PFA_MOVABLE, &pfn);
+	seen->err_alloc = errno;
+	errno = E2BIG;
+	seen->free = seen->alloc == PFA_OK ? pfa_free(seen->pfa, pfn, 0) : seen->alloc;
+	seen->err_free = errno;
+	limit_restore(RLIMIT_NOFILE, &files);
+	(void)sched_setaffinity(0, sizeof(cpus), &cpus);
+	return NULL;
+}
+
+static void cpus_without_files(void **state)
+{
+	struct pfa_zone_config zone = { .size = sizeof(zone), .nr_frames = 4096 };
+	struct pfa_posix arena;
+	struct pfa_config cfg;
+	struct fileless seen;
+	pthread_t thread;
+
+	(void)state;
+	pfa_config_init(&cfg);
+	cfg.zones = &zone;
+	cfg.nr_zones = 1;
+	assert_int_equal(pfa_posix_create(&arena, &cfg, PFA_POSIX_ANON), PFA_OK);
+	(void)ops.self(ops.ctx); /* so that the thread is not the first one, which is on cpu 0 of any number */
+	memset(&seen, 0, sizeof(seen));
+	seen.pfa = arena.pfa;
+	assert_int_equal(pthread_create(&thread, NULL, fileless_main, &seen), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(pfa_posix_destroy(&arena), PFA_OK);
+	assert_in_range(seen.nr, 1, 4096);
+	assert_int_equal(seen.alloc, PFA_OK);
+	assert_int_equal(seen.free, PFA_OK);
+	assert_int_equal(seen.err_nr, E2BIG);
+	assert_int_equal(seen.err_cpu, E2BIG);
+	assert_int_equal(seen.err_alloc, E2BIG);
+	assert_int_equal(seen.err_free, E2BIG);
+	if (TEST_PLAIN)
+		assert_int_equal(seen.cpu, seen.before); /* the number of cpus was not asked for again */
+}
+
 #define SELF_THREADS 48
 
 struct self_crowd {
@@ -447,6 +513,7 @@ int main(void)
 		cmocka_unit_test(ops_table),
 		cmocka_unit_test(ops_cpu),
 		cmocka_unit_test(ops_cpu_offset),
+		cmocka_unit_test(cpus_without_files),
 		cmocka_unit_test(self_unique_among_live),
 		cmocka_unit_test(self_is_recycled),
 		cmocka_unit_test(self_unique_under_churn),
