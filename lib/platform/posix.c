@@ -64,8 +64,10 @@ int pfai_posix_error(int err)
 
 uint32_t pfa_posix_nr_cpus(void)
 {
+	int saved = errno;
 	long nr = sysconf(_SC_NPROCESSORS_CONF);
 
+	errno = saved; /* changed where the C library cannot open its files */
 	if (nr < 1)
 		return 1;
 	return nr > (long)POSIX_CPUS_LIMIT ? POSIX_CPUS_LIMIT : (uint32_t)nr;
@@ -87,11 +89,26 @@ ptrdiff_t pfa_posix_cpu_offset(void)
 #endif
 }
 
+#ifdef PFA_POSIX_PLAIN
+/* Asked once, since the answer costs a file: it does not change, and threads that ask at once write the same. */
+static uint32_t posix_nr_cpus(void)
+{
+	static _Atomic uint32_t known;
+	uint32_t nr = atomic_load_explicit(&known, memory_order_relaxed);
+
+	if (nr == 0) {
+		nr = pfa_posix_nr_cpus();
+		atomic_store_explicit(&known, nr, memory_order_relaxed);
+	}
+	return nr;
+}
+#endif
+
 static uint32_t posix_cpu(void *ctx)
 {
 #ifdef PFA_POSIX_PLAIN
 	/* Any id is right, since caches have locks; threads of different ids are spread over them. */
-	return (pfai_posix_self(ctx) - 1) % pfa_posix_nr_cpus();
+	return (pfai_posix_self(ctx) - 1) % posix_nr_cpus();
 #else
 	(void)ctx;
 	return (uint32_t)sched_getcpu(); /* -1, unknown, is an id out of range, as it should be */
