@@ -51,6 +51,22 @@ def check_usage(trace):
     expect(run(trace, "decode", "-", data=b"x" * (2 << 20)).returncode == 2, "an input of 2 MiB is refused")
 
 
+def check_map(trace):
+    """Frames of every state that a few operations reach; a letter that is missing would end the line."""
+    program = b"""pfa-trace 1 target=core
+config frame_shift=6 max_order=6 pageblock_order=6 cpus=1 hardening=3
+zone 0 pfn=0..63 hole=60..63
+a = alloc_guarded order=1 flags=movable
+mark_bad pfn=59
+"""
+    for command in (["map"], ["explain", "--map"]):
+        out = run(trace, *command, "-", data=program)
+        row = out.stdout.decode(errors="replace").splitlines()[-1]
+        frames = row.split("|")[1]
+        expect(out.returncode == 0 and len(frames) == 64 and frames.endswith("b    ") and "gHtg" in frames,
+               f"{command}: a block between its guards, a bad frame, a hole: {row!r}")
+
+
 def check_seeds(trace, folder, seeds):
     random.seed(1)
     for seed in seeds:
@@ -114,6 +130,7 @@ def main():
     seeds = sorted(glob.glob(os.path.join(corpus, "*", "seed", "*.pfa.txt")))
     expect(len(seeds) >= 60, f"at least 60 seeds, found {len(seeds)}")
     check_usage(trace)
+    check_map(trace)
     check_seeds(trace, folder, seeds)
     check_shrink(with_targets, folder)
     print(f"{failures} failures")
