@@ -38,10 +38,11 @@ static void report_put(struct report_text *t, const char *format, ...)
 
 static char report_frame_letter(struct exec_run *run, pfa_pfn pfn)
 {
-	static const char letters[PFA_FRAME_STATES] = { '.', 'H', 't', 'c', ' ', 'o', 'b', 'r', 'm', 'q', 'f' };
+	static const char letters[] = { '.', 'H', 't', 'c', ' ', 'o', 'b', 'r', 'm', 'q', 'f', 'g' };
 	struct pfa_frame_info f;
 	size_t index;
 
+	_Static_assert(sizeof(letters) == PFA_FRAME_STATES, "a letter for each state");
 	if (run->ops->frame_info && run->ops->frame_info(run->sut, pfn, &f) == PFA_OK && f.state < PFA_FRAME_STATES)
 		return letters[f.state];
 	if (model_zone_of(&run->m, pfn, &index) == run->m.nr_zones)
@@ -204,7 +205,7 @@ void exec_report(const struct program *p, const struct exec_options *o, const st
 		fprintf(stderr, "  step %zu: pfn %zu, %zu frames, %s\n", history.entry[i % REPORT_HISTORY].step,
 		        (size_t)history.entry[i % REPORT_HISTORY].first, history.entry[i % REPORT_HISTORY].nr,
 		        pfa_error_name(history.entry[i % REPORT_HISTORY].code));
-	fprintf(stderr, "before the step (. free, H head, t tail, c cached; letter: type of the pageblock):\n%s", before);
+	fprintf(stderr, "before the step (. free, H head, t tail, c cached, q quarantine, g guard; letter: type of the pageblock):\n%s", before);
 	fprintf(stderr, "after the step:\n%s", after);
 	fprintf(stderr, "replay: fuzz/run --repro FILE    explain: pfa-trace explain FILE    shrink: pfa-trace shrink FILE\n");
 }
