@@ -454,9 +454,90 @@ static void test_ranges_back_out(void **state)
 	}
 }
 
+/* Two undos with one token. The first looks whose the pageblocks are; while it has the lock for that, somebody cannot have it, so that it
+ * wakes them when it has let go: in there the second undo comes and goes, and another caller isolates one of the pageblocks. */
+static struct {
+	pfa_pfn start, end, again; /* again: what the third caller isolates */
+	pfa_token token, third;
+	bool contended, woken;
+} undo;
+
+static void *contend(void *arg)
+{
+	struct pfa_zone_stats zs;
+	MUST_EQ(pfa_zone_stats_get(arg, 0, &zs, sizeof(zs)), PFA_EBUSY);
+	return NULL;
+}
+
+static void *undo_other(void *arg)
+{
+	MUST_EQ(pfa_undo_isolate_range(arg, undo.start, undo.end, undo.token), PFA_OK);
+	MUST_EQ(pfa_isolate_range(arg, undo.again, undo.again + 1, 0, &undo.third, NULL), PFA_OK);
+	return NULL;
+}
+
+static void in_a_thread(void *(*what)(void *), struct pfa *pfa)
+{
+	pthread_t thread;
+	MUST_EQ(pthread_create(&thread, NULL, what, pfa), 0);
+	MUST_EQ(pthread_join(thread, NULL), 0);
+}
+
+static void undo_unlocks(void *ctx, struct pfa *pfa, unsigned zone)
+{
+	(void)ctx;
+	(void)zone;
+	if (undo.contended)
+		return;
+	undo.contended = true;
+	in_a_thread(contend, pfa);
+}
+
+static void undo_wakes(void *ctx, const void *word)
+{
+	(void)ctx;
+	(void)word;
+	if (!undo.contended || undo.woken)
+		return;
+	undo.woken = true;
+	in_a_thread(undo_other, busy.rig.pfa);
+}
+
+static void test_two_undos(void **state)
+{
+	(void)state;
+	for (unsigned nr = 1; nr <= 3; nr++) {
+		for (unsigned third = 0; third < nr; third++) {
+			pfa_pfn pfn;
+			prepare(PFA_EXPLICIT_0);
+			busy.rig.os.wake = undo_wakes;
+			rig_start(&busy.rig);
+			struct pfa *pfa = busy.rig.pfa;
+			memset(&undo, 0, sizeof(undo));
+			undo.start = PB;
+			undo.end = undo.start + nr * PB;
+			undo.again = undo.start + third * PB;
+			EXPECT(pfa_alloc_window, PFA_OK, pfa, 0, PFA_MOVABLE, ((struct pfa_run){undo.again + 7, 1}), &pfn);
+			EXPECT(pfa_isolate_range, PFA_OK, pfa, undo.start, undo.end, 0, &undo.token, NULL);
+			pfa_debug_on_unlock(pfa, undo_unlocks, NULL);
+			EXPECT(pfa_undo_isolate_range, PFA_EMISUSE, pfa, undo.start, undo.end, undo.token);
+			pfa_debug_on_unlock(pfa, NULL, NULL);
+			assert_true(undo.woken && undo.third);
+			assert_int_equal(busy.rig.fault.kind, PFA_FAULT_NOT_HELD);
+			assert_int_equal(busy.rig.fault.pfn, undo.start);
+			assert_int_equal(busy.rig.fault.nr, 1);
+			assert_int_equal(rig_stats(&busy.rig, 0).held_pageblocks, 1);
+			rig_check(&busy.rig);
+			EXPECT(pfa_undo_isolate_range, PFA_OK, pfa, undo.again, undo.again + 1, undo.third);
+			EXPECT(pfa_free, PFA_OK, pfa, pfn, 0);
+			rig_stop(&busy.rig);
+		}
+	}
+}
+
 static const struct unit_test tests[] = {
 	TEST(test_zone_is_busy), TEST(test_requests_back_out), TEST(test_cache_is_busy), TEST(test_set_is_busy),
 	TEST(test_service_is_busy), TEST(test_drained_behind_a_request), TEST(test_inside_of_a_claimed_range),
-	TEST(test_movers_back_out), TEST(test_ranges_back_out),
+	TEST(test_movers_back_out), TEST(test_ranges_back_out), TEST(test_two_undos),
 };
 UNIT_MAIN(tests)
