@@ -36,16 +36,27 @@ static int hold_blocked(const struct pfa *p, struct pfai_hold *h, size_t pb, enu
 	return PFA_EBUSY;
 }
 
-/* Gives up pageblocks [first, end). A lock that could be had once in this call can be had again (pfai_zone_lockable()). */
-static void hold_drop(struct pfa *p, struct pfai_zone *z, size_t first, size_t end)
+/* Gives up pageblocks [first, end) up to the first that the token does not hold (any more): returns that; end: there is none. A lock that
+ * could be had once in this call can be had again (pfai_zone_lockable()). */
+static size_t hold_drop(struct pfa *p, struct pfai_zone *z, size_t first, size_t end, uint32_t token)
 {
 	for (size_t pb = first; pb < end && pfai_zone_lock(p, z);) {
 		size_t stop = end - pb > ISOLATE_BATCH ? pb + ISOLATE_BATCH : end;
 		pfai_zone_steps(z, stop - pb);
-		for (; pb < stop; pb++)
+		for (; pb < stop && pfai_pb_holder(&z->pb[pb]) == token; pb++)
 			pfai_zone_unhold_locked(p, z, pb);
 		pfai_zone_unlock(p, z);
+		if (pb < stop)
+			return pb;
 	}
+	return end;
+}
+
+/* The same, but what the token does not hold is passed over. */
+static void hold_drop_own(struct pfa *p, struct pfai_zone *z, size_t first, size_t end, uint32_t token)
+{
+	while ((first = hold_drop(p, z, first, end, token)) < end)
+		first++;
 }
 
 /* Holds [*pb, stop) as far as nobody else does. */
@@ -84,7 +95,7 @@ int pfai_hold(struct pfa *p, struct pfai_hold *h, bool cma)
 		pfai_zone_unlock(p, h->z);
 	}
 	if (result != PFA_OK)
-		hold_drop(p, h->z, h->first, pb);
+		hold_drop_own(p, h->z, h->first, pb, h->token);
 	return result;
 }
 
@@ -96,7 +107,7 @@ int pfai_hold_purge(struct pfa *p, const struct pfai_hold *h, bool wait)
 
 void pfai_unhold(struct pfa *p, const struct pfai_hold *h)
 {
-	hold_drop(p, h->z, h->first, h->end);
+	hold_drop_own(p, h->z, h->first, h->end, h->token);
 }
 
 /* ---- API --------------------------------------------------------------------------------------------------------- */
@@ -198,8 +209,11 @@ int pfa_undo_isolate_range(struct pfa *p, pfa_pfn start, pfa_pfn end, pfa_token 
 		return PFA_ERANGE;
 	h.token = token;
 	result = isolate_verified(p, &h, function);
-	if (result == PFA_OK)
-		pfai_unhold(p, &h);
+	if (result == PFA_OK) { /* since then others may have given them up: only the lock says */
+		size_t pb = hold_drop(p, h.z, h.first, h.end, token);
+		if (pb < h.end)
+			result = pfai_fault(p, PFA_FAULT_NOT_HELD, hold_pfn(p, &h, pb), 0, function);
+	}
 	return result == PFA_OK && pfai_load_relaxed(&h.z->st->corrupt) ? pfai_tell(p, function) : result;
 }
 

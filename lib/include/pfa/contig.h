@@ -75,7 +75,9 @@ PFA_NODISCARD PFA_API int pfa_isolate_range(struct pfa *pfa, pfa_pfn start, pfa_
 
 /**
  * Gives up all pageblocks that [start, end) has frames of: all that the token holds, or some of them.
- * @return PFA_OK; PFA_EMISUSE: one of them is not held, or by another token (PFA_FAULT_NOT_HELD; none is given up);
+ * @return PFA_OK; PFA_EMISUSE: one of them is not held, or by another token (PFA_FAULT_NOT_HELD; none is given up, unless another call
+ *         with this token gives up the one that is told meanwhile: then those before it are; of two such calls with the same range one
+ *         gives up all, the other none);
  *         PFA_ERANGE, PFA_EINVAL as above; PFA_EBUSY: the platform cannot wait and the zone's lock is busy; PFA_ECORRUPT.
  * @context also inside an op. @cost O(pageblocks).
  */
