@@ -454,25 +454,17 @@ static void test_ranges_back_out(void **state)
 	}
 }
 
-/* Two undos with one token. The first looks whose the pageblocks are; while it has the lock for that, somebody cannot have it, so that it
- * wakes them when it has let go: in there the second undo comes and goes, and another caller isolates one of the pageblocks. */
+/* Once, somebody cannot have the zone's lock while a call has it, so that the call wakes them when it has let go: then `meanwhile` runs,
+ * in another thread, as what happens between two holds of the lock. */
 static struct {
-	pfa_pfn start, end, again; /* again: what the third caller isolates */
-	pfa_token token, third;
+	void *(*meanwhile)(void *pfa);
 	bool contended, woken;
-} undo;
+} gap;
 
 static void *contend(void *arg)
 {
-	struct pfa_zone_stats zs;
-	MUST_EQ(pfa_zone_stats_get(arg, 0, &zs, sizeof(zs)), PFA_EBUSY);
-	return NULL;
-}
-
-static void *undo_other(void *arg)
-{
-	MUST_EQ(pfa_undo_isolate_range(arg, undo.start, undo.end, undo.token), PFA_OK);
-	MUST_EQ(pfa_isolate_range(arg, undo.again, undo.again + 1, 0, &undo.third, NULL), PFA_OK);
+	pfa_token token;
+	MUST_EQ(pfa_isolate_range(arg, 0, 1, 0, &token, NULL), PFA_EBUSY);
 	return NULL;
 }
 
@@ -483,24 +475,48 @@ static void in_a_thread(void *(*what)(void *), struct pfa *pfa)
 	MUST_EQ(pthread_join(thread, NULL), 0);
 }
 
-static void undo_unlocks(void *ctx, struct pfa *pfa, unsigned zone)
+static void gap_unlocks(void *ctx, struct pfa *pfa, unsigned zone)
 {
 	(void)ctx;
 	(void)zone;
-	if (undo.contended)
+	if (gap.contended || !gap.meanwhile)
 		return;
-	undo.contended = true;
+	gap.contended = true;
 	in_a_thread(contend, pfa);
 }
 
-static void undo_wakes(void *ctx, const void *word)
+static void gap_wakes(void *ctx, const void *word)
 {
 	(void)ctx;
 	(void)word;
-	if (!undo.contended || undo.woken)
+	if (!gap.contended || gap.woken)
 		return;
-	undo.woken = true;
-	in_a_thread(undo_other, busy.rig.pfa);
+	gap.woken = true;
+	in_a_thread(gap.meanwhile, busy.rig.pfa);
+}
+
+static struct pfa *gap_start(uint32_t cache_high)
+{
+	prepare(cache_high);
+	busy.rig.os.wake = gap_wakes;
+	rig_start(&busy.rig);
+	memset(&gap, 0, sizeof(gap));
+	pfa_debug_on_unlock(busy.rig.pfa, gap_unlocks, NULL);
+	return busy.rig.pfa;
+}
+
+/* Two undos with one token: the second comes and goes after the first has looked whose the pageblocks are, and another caller isolates one
+ * of them. */
+static struct {
+	pfa_pfn start, end, again; /* again: what the third caller isolates */
+	pfa_token token, third;
+} undo;
+
+static void *undo_other(void *arg)
+{
+	MUST_EQ(pfa_undo_isolate_range(arg, undo.start, undo.end, undo.token), PFA_OK);
+	MUST_EQ(pfa_isolate_range(arg, undo.again, undo.again + 1, 0, &undo.third, NULL), PFA_OK);
+	return NULL;
 }
 
 static void test_two_undos(void **state)
@@ -509,20 +525,16 @@ static void test_two_undos(void **state)
 	for (unsigned nr = 1; nr <= 3; nr++) {
 		for (unsigned third = 0; third < nr; third++) {
 			pfa_pfn pfn;
-			prepare(PFA_EXPLICIT_0);
-			busy.rig.os.wake = undo_wakes;
-			rig_start(&busy.rig);
-			struct pfa *pfa = busy.rig.pfa;
+			struct pfa *pfa = gap_start(PFA_EXPLICIT_0);
 			memset(&undo, 0, sizeof(undo));
 			undo.start = PB;
 			undo.end = undo.start + nr * PB;
 			undo.again = undo.start + third * PB;
 			EXPECT(pfa_alloc_window, PFA_OK, pfa, 0, PFA_MOVABLE, ((struct pfa_run){undo.again + 7, 1}), &pfn);
 			EXPECT(pfa_isolate_range, PFA_OK, pfa, undo.start, undo.end, 0, &undo.token, NULL);
-			pfa_debug_on_unlock(pfa, undo_unlocks, NULL);
+			gap.meanwhile = undo_other;
 			EXPECT(pfa_undo_isolate_range, PFA_EMISUSE, pfa, undo.start, undo.end, undo.token);
-			pfa_debug_on_unlock(pfa, NULL, NULL);
-			assert_true(undo.woken && undo.third);
+			assert_true(gap.woken);
 			assert_int_equal(busy.rig.fault.kind, PFA_FAULT_NOT_HELD);
 			assert_int_equal(busy.rig.fault.pfn, undo.start);
 			assert_int_equal(busy.rig.fault.nr, 1);
@@ -535,9 +547,50 @@ static void test_two_undos(void **state)
 	}
 }
 
+/* cpu 1 uses its cache, and the zone's lock is free. */
+static void *isolate_past_a_cache(void *arg)
+{
+	struct pfa_blocker why;
+	pfa_token token;
+	int code = pfa_isolate_range(arg, 5 * PB, 6 * PB, PFA_NOWAIT, &token, &why);
+	rig_expect("pfa_isolate_range", PFA_EAGAIN, code, __FILE__, __LINE__);
+	MUST_EQ(why.reason, PFA_BLOCKER_BUSY);
+	MUST_EQ(pfa_isolate_range(arg, 5 * PB, 6 * PB, 0, &token, &why), PFA_EBUSY);
+	/* These need every frame to be free, wherever: no cache has to be asked. */
+	MUST_EQ(pfa_alloc_contig_range(arg, 9 * PB, 10 * PB, PFA_NOWAIT, &why), PFA_OK);
+	MUST_EQ(pfa_alloc_contig_range(arg, 5 * PB, 6 * PB, PFA_NOWAIT, &why), PFA_EBUSY);
+	return NULL;
+}
+
+/* What is in a cache that is in use may be granted at any time: nothing is isolated as long as it was not looked at. */
+static void test_isolate_skips_no_cache(void **state)
+{
+	(void)state;
+	struct pfa_blocker why;
+	pfa_token token;
+	pfa_pfn pfn, other;
+	struct pfa *pfa = gap_start(8);
+	EXPECT(pfa_alloc_window, PFA_OK, pfa, 0, PFA_MOVABLE, ((struct pfa_run){5 * PB + 7, 1}), &pfn);
+	cpu_id = 1;
+	EXPECT(pfa_free, PFA_OK, pfa, pfn, 0);
+	gap.meanwhile = isolate_past_a_cache;
+	EXPECT(pfa_alloc, PFA_OK, pfa, 0, PFA_UNMOVABLE, &other); /* a refill */
+	cpu_id = 0;
+	assert_true(gap.woken);
+	assert_int_equal(rig_stats(&busy.rig, 0).held_pageblocks, 0);
+	EXPECT(pfa_isolate_range, PFA_OK, pfa, 5 * PB, 6 * PB, PFA_NOWAIT, &token, &why);
+	assert_int_equal(rig_stats(&busy.rig, 0).free_isolated, PB);
+	rig_check(&busy.rig);
+	EXPECT(pfa_undo_isolate_range, PFA_OK, pfa, 5 * PB, 6 * PB, token);
+	EXPECT(pfa_free_contig_range, PFA_OK, pfa, 9 * PB, PB);
+	EXPECT(pfa_free, PFA_OK, pfa, other, 0);
+	rig_stop(&busy.rig);
+}
+
 static const struct unit_test tests[] = {
 	TEST(test_zone_is_busy), TEST(test_requests_back_out), TEST(test_cache_is_busy), TEST(test_set_is_busy),
 	TEST(test_service_is_busy), TEST(test_drained_behind_a_request), TEST(test_inside_of_a_claimed_range),
 	TEST(test_movers_back_out), TEST(test_ranges_back_out), TEST(test_two_undos),
+	TEST(test_isolate_skips_no_cache),
 };
 UNIT_MAIN(tests)
