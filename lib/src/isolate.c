@@ -99,10 +99,17 @@ int pfai_hold(struct pfa *p, struct pfai_hold *h, bool cma)
 	return result;
 }
 
-int pfai_hold_purge(struct pfa *p, const struct pfai_hold *h, bool wait)
+/* PFA_EAGAIN: a cache was skipped, which may grant what it has of them. */
+static int hold_purge_all(struct pfa *p, const struct pfai_hold *h, bool wait)
 {
 	size_t size = (size_t)1 << p->pb_order;
 	return pfai_cache_purge_run(p, h->z, h->first * size, (h->end - h->first) * size, wait);
+}
+
+int pfai_hold_purge(struct pfa *p, const struct pfai_hold *h, bool wait)
+{
+	int result = hold_purge_all(p, h, wait);
+	return result == PFA_EAGAIN ? PFA_OK : result;
 }
 
 void pfai_unhold(struct pfa *p, const struct pfai_hold *h)
@@ -160,8 +167,8 @@ int pfa_isolate_range(struct pfa *p, pfa_pfn start, pfa_pfn end, uint32_t flags,
 	result = pfai_load_relaxed(&h.z->st->corrupt) ? PFA_ECORRUPT : pfai_hold(p, &h, true);
 	if (result != PFA_OK)
 		return pfai_blocked(p, why, h.why, result, function);
-	result = pfai_hold_purge(p, &h, !(flags & PFA_NOWAIT));
-	if (result == PFA_EBUSY)
+	result = hold_purge_all(p, &h, !(flags & PFA_NOWAIT));
+	if (result == PFA_EBUSY || result == PFA_EAGAIN)
 		h.why = (struct pfa_blocker){ PFA_BLOCKER_BUSY, start };
 	if (result == PFA_OK)
 		result = isolate_clear_edges(p, &h, &e);

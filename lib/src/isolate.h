@@ -24,7 +24,8 @@ bool pfai_hold_begin(struct pfa *p, struct pfai_hold *h, pfa_pfn start, pfa_pfn 
 /* Holds all of them, or none; cma: CMA pageblocks, too. @return PFA_OK; PFA_EBUSY (h->why says why), PFA_ECORRUPT. */
 int pfai_hold(struct pfa *p, struct pfai_hold *h, bool cma);
 
-/* What caches have of them goes back. wait: for a cache that is in use; else that is left alone. @return PFA_OK, PFA_EBUSY, PFA_ECORRUPT. */
+/* What caches have of them goes back. wait: for a cache that is in use; else that is left alone, which is for those who need the frames to
+ * be free. @return PFA_OK, PFA_EBUSY, PFA_ECORRUPT. */
 int pfai_hold_purge(struct pfa *p, const struct pfai_hold *h, bool wait);
 
 /* Gives them up. */

@@ -314,13 +314,14 @@ int pfai_cache_purge_run(struct pfa *p, struct pfai_zone *z, size_t rel, size_t 
 {
 	size_t lo = pfai_offset_of_rel(z, rel), hi = lo + nr_frames;
 	size_t per_zone = pfai_slots_per_zone(p), first = z->id * per_zone;
-	int result = PFA_OK;
+	int result = PFA_OK, skipped = PFA_OK;
 	for (uint32_t cpu = 0; cpu < p->nr_cpus; cpu++) {
 		struct pfai_cpu *c = pfai_cpu_at(p, cpu);
 		/* The hint `held` must not be asked here: a free that read the old route may be about to push. */
 		if (wait ? !pfai_cpu_lock(p, c) : !pfai_cpu_try_lock(p, c)) {
 			if (wait)
 				return PFA_EBUSY;
+			skipped = PFA_EAGAIN;
 			continue;
 		}
 		int code = pfai_level(p, 3) ? pfai_quarantine_purge(p, c, z, lo, hi) : PFA_OK;
@@ -348,5 +349,5 @@ int pfai_cache_purge_run(struct pfa *p, struct pfai_zone *z, size_t rel, size_t 
 		}
 		pfai_cpu_unlock(p, c);
 	}
-	return result;
+	return result == PFA_OK ? skipped : result;
 }

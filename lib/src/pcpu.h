@@ -181,7 +181,8 @@ int pfai_cache_drain_all(struct pfa *p);
 /* Drains every cpu, and takes the lock also of those that say they hold nothing. */
 int pfai_cache_visit_all(struct pfa *p);
 
-/* Gives back the cached blocks that overlap [rel, rel + nr_frames), from all cpus; wait: false skips busy caches. */
+/* Gives back the cached blocks that overlap [rel, rel + nr_frames), from all cpus; wait: false skips busy caches.
+ * @return PFA_OK; PFA_EAGAIN: a cache was skipped; PFA_EBUSY: the platform cannot wait; PFA_ECORRUPT. */
 int pfai_cache_purge_run(struct pfa *p, struct pfai_zone *z, size_t rel, size_t nr_frames, bool wait);
 
 static inline int pfai_cache_purge_pageblock(struct pfa *p, struct pfai_zone *z, size_t pb, bool wait)

@@ -558,7 +558,7 @@ static void *isolate_past_a_cache(void *arg)
 	MUST_EQ(pfa_isolate_range(arg, 5 * PB, 6 * PB, 0, &token, &why), PFA_EBUSY);
 	/* These need every frame to be free, wherever: no cache has to be asked. */
 	MUST_EQ(pfa_alloc_contig_range(arg, 9 * PB, 10 * PB, PFA_NOWAIT, &why), PFA_OK);
-	MUST_EQ(pfa_alloc_contig_range(arg, 5 * PB, 6 * PB, PFA_NOWAIT, &why), PFA_EBUSY);
+	MUST_EQ(pfa_alloc_contig_range(arg, 5 * PB, 6 * PB, PFA_NOWAIT, &why), PFA_EAGAIN);
 	return NULL;
 }
 

@@ -62,12 +62,13 @@ struct pfa_blocker {
  * reaches over either edge of the pageblocks is moved away, so that none does when this returns. Everything else in use stays; it
  * may be freed (or moved away) later, and is not on offer then.
  * @param start, end  any frames of one zone, start < end; holes may lie between them
- * @param flags       PFA_NOMIGRATE: no block is moved; PFA_NOWAIT: nor is a cache waited for that somebody uses
+ * @param flags       PFA_NOMIGRATE: no block is moved; PFA_NOWAIT: nor is a cache waited for that somebody uses: nothing is held then
  * @param out         the token
  * @param why         what was in the way; NULL: not of interest
- * @return PFA_OK; PFA_EBUSY: something is in the way, or the platform cannot wait; PFA_EAGAIN: the flags forbid what would help;
- *         PFA_ENOMEM: no place for a block that has to be moved; PFA_ERANGE: start or the frame before end is in no zone, or they
- *         are in different ones; PFA_EINVAL: start >= end, or other flags; PFA_EDEADLK: inside an op; PFA_ECORRUPT.
+ * @return PFA_OK; PFA_EBUSY: something is in the way, or the platform cannot wait; PFA_EAGAIN: the flags forbid what would help
+ *         (with PFA_NOWAIT also PFA_BLOCKER_BUSY: some cpu's cache was in use, whatever is in it); PFA_ENOMEM: no place for a block that
+ *         has to be moved; PFA_ERANGE: start or the frame before end is in no zone, or they are in different ones; PFA_EINVAL: start
+ *         >= end, or other flags; PFA_EDEADLK: inside an op; PFA_ECORRUPT.
  * @context as pfa_migrate(), where a block has to be moved. @cost O(pageblocks + cpus x slots), whatever is free in them.
  */
 PFA_NODISCARD PFA_API int pfa_isolate_range(struct pfa *pfa, pfa_pfn start, pfa_pfn end, uint32_t flags, pfa_token *out,
