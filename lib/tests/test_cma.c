@@ -228,6 +228,73 @@ static void test_against_model(void **state)
 	}
 }
 
+/* What an attempt moves before it fails makes a window cheaper than one that was tried, and it is tried all the same. */
+static void test_cheaper_meanwhile(void **state)
+{
+	enum { IN_AREA = 20, WINDOW = 5 };
+	const struct pfa_run run = {4 * PB, IN_AREA * PB};
+	pfa_cma area;
+	pfa_pfn pfn;
+	unsigned cookies = 0;
+	(void)state;
+	rig_init(&rig);
+	rig.cfg.max_owners = 1;
+	rig.cfg.cache_high = PFA_EXPLICIT_0;
+	struct pfa_zone_config *z = rig_zone(&rig, 0, 32 * PB);
+	z->cma = &run;
+	z->nr_cma = 1;
+	rig_start(&rig);
+	scripted_start(&s, &rig);
+	EXPECT(pfa_cma_find, PFA_OK, rig.pfa, run.first, &area);
+	/* Two pageblocks are wanted, and only these can go away. Seven windows are cheaper: in one of them some blocks can move,
+	 * before one that is pinned; the eighth costs two frames less than the right one, as that does at first, and one more afterwards. */
+	for (unsigned pb = 0; pb < IN_AREA; pb++) {
+		const bool moves = pb == WINDOW || pb == WINDOW + 1 || pb == WINDOW + 2;
+		const unsigned nr = pb == WINDOW ? 20 : pb == WINDOW + 1 ? 3 : pb == WINDOW - 1 || (pb > WINDOW + 1 && pb < WINDOW + 9) ? 1 : 24;
+		for (unsigned i = 0; i < nr; i++) {
+			EXPECT(pfa_alloc_window, PFA_OK, rig.pfa, 0, PFA_MOVABLE, ((struct pfa_run){run.first + (pb + 1) * PB - 1 - i, 1}), &pfn);
+			if (moves)
+				scripted_adopt(&s, cookies++, pfn, 0);
+			if (pb == WINDOW + 2)
+				EXPECT(pfa_pin, PFA_OK, rig.pfa, pfn);
+		}
+	}
+	EXPECT(pfa_cma_alloc, PFA_OK, rig.pfa, area, 2 * PB, PB, 0, &pfn);
+	assert_int_equal(pfn, run.first + WINDOW * PB);
+	EXPECT(pfa_cma_release, PFA_OK, rig.pfa, area, pfn, 2 * PB);
+	EXPECT(pfa_unpin, PFA_OK, rig.pfa, run.first + (WINDOW + 3) * PB - 1);
+	scripted_stop(&s);
+	rig_check(&rig);
+	rig_drop(&rig);
+}
+
+/* At the upper end of what pfns there are no multiple of the alignment may be left. */
+static void test_align_beyond(void **state)
+{
+	const pfa_pfn half = ~(SIZE_MAX >> 1);
+	(void)state;
+	for (unsigned first = 0; first < 2 && sizeof(pfa_pfn) > 4; first++) {
+		const struct pfa_run run = {half + 2 * PB, 4 * PB};
+		pfa_cma area;
+		pfa_pfn pfn = 7;
+		rig_init(&rig);
+		rig.cfg.max_owners = 1;
+		rig.cfg.cache_high = PFA_EXPLICIT_0;
+		struct pfa_zone_config *z = rig_zone(&rig, half + first * PB, 8 * PB);
+		z->cma = &run;
+		z->nr_cma = 1;
+		rig_start(&rig);
+		EXPECT(pfa_cma_find, PFA_OK, rig.pfa, run.first, &area);
+		EXPECT(pfa_cma_alloc, PFA_ENOMEM, rig.pfa, area, 1, half, 0, &pfn);
+		EXPECT(pfa_alloc_contig, first ? PFA_ENOMEM : PFA_OK, rig.pfa, 1, half, 0, &pfn);
+		if (!first) {
+			assert_int_equal(pfn, half);
+			EXPECT(pfa_free, PFA_OK, rig.pfa, pfn, 0);
+		}
+		rig_drop(&rig);
+	}
+}
+
 /* Lent to movable requests and nobody else, and taken back. */
 static void test_lent(void **state)
 {
@@ -568,6 +635,8 @@ static void test_zeroed(void **state)
 
 static const struct unit_test tests[] = {
 	TEST(test_against_model),
+	TEST(test_cheaper_meanwhile),
+	TEST(test_align_beyond),
 	TEST(test_lent),
 	TEST(test_lent_by_two),
 	TEST(test_create),
