@@ -587,10 +587,78 @@ static void test_isolate_skips_no_cache(void **state)
 	rig_stop(&busy.rig);
 }
 
+/* ---- an area whose last taker ends just when another call waits for it ---------------------------------------------- */
+
+static struct {
+	pfa_cma area;
+	pthread_t thread;
+	atomic_bool moving, waiting;
+} taker;
+
+static int taker_migrate(void *ctx, pfa_pfn dst, pfa_pfn src, unsigned order, uint64_t cookie, enum pfa_migrate_mode mode)
+{
+	(void)src, (void)order, (void)mode;
+	((pfa_pfn *)ctx)[cookie] = dst;
+	if (!atomic_exchange(&taker.moving, true)) {
+		pthread_barrier_wait(&busy.held);
+		pthread_barrier_wait(&busy.done);
+	}
+	return PFA_OK;
+}
+
+static void *take_half(void *arg)
+{
+	pfa_pfn pfn;
+	cpu_id = 1;
+	MUST_EQ(pfa_cma_alloc(busy.rig.pfa, taker.area, PB / 2, PB / 2, 0, &pfn), PFA_OK);
+	*(pfa_pfn *)arg = pfn;
+	return NULL;
+}
+
+/* The clock is asked for by who waits, and has seen that nobody has ended yet. */
+static uint64_t now_while_it_ends(void *ctx)
+{
+	(void)ctx;
+	if (atomic_load(&taker.moving) && !atomic_exchange(&taker.waiting, true))
+		let_go(taker.thread);
+	return 1;
+}
+
+static void test_taker_ends(void **state)
+{
+	(void)state;
+	static const struct pfa_owner_ops ops = {sizeof(ops), busy_isolate, taker_migrate, busy_putback};
+	const struct pfa_run run = {4 * PB, PB};
+	pfa_owner owner;
+	pfa_pfn heads[2], pfn, half;
+	prepare(PFA_EXPLICIT_0);
+	busy.rig.cfg.max_owners = 1;
+	busy.rig.os.now_ns = now_while_it_ends;
+	busy.rig.cfg.pageblock_order = 6;
+	taker.moving = taker.waiting = false;
+	go();
+	struct pfa *pfa = busy.rig.pfa;
+	EXPECT(pfa_owner_create, PFA_OK, pfa, &ops, heads, &owner);
+	EXPECT(pfa_cma_create, PFA_OK, pfa, run.first, run.nr_frames, 0, &taker.area, NULL);
+	for (unsigned i = 0; i < 2; i++) { /* so that no half of it is free */
+		EXPECT(pfa_alloc_window, PFA_OK, pfa, 0, PFA_MOVABLE, ((struct pfa_run){run.first + PB / 2 * i + 7, 1}), &heads[i]);
+		EXPECT(pfa_movable_set, PFA_OK, pfa, heads[i], owner, i);
+	}
+	MUST_EQ(pthread_create(&taker.thread, NULL, take_half, &half), 0);
+	pthread_barrier_wait(&busy.held);
+	EXPECT(pfa_cma_alloc, PFA_OK, pfa, taker.area, 1, 1, 0, &pfn);
+	assert_true(atomic_load(&taker.waiting));
+	EXPECT(pfa_cma_release, PFA_OK, pfa, taker.area, pfn, 1);
+	EXPECT(pfa_cma_release, PFA_OK, pfa, taker.area, half, PB / 2);
+	for (unsigned i = 0; i < 2; i++)
+		EXPECT(pfa_free, PFA_OK, pfa, heads[i], 0);
+	stop();
+}
+
 static const struct unit_test tests[] = {
 	TEST(test_zone_is_busy), TEST(test_requests_back_out), TEST(test_cache_is_busy), TEST(test_set_is_busy),
 	TEST(test_service_is_busy), TEST(test_drained_behind_a_request), TEST(test_inside_of_a_claimed_range),
 	TEST(test_movers_back_out), TEST(test_ranges_back_out), TEST(test_two_undos),
-	TEST(test_isolate_skips_no_cache),
+	TEST(test_isolate_skips_no_cache), TEST(test_taker_ends),
 };
 UNIT_MAIN(tests)
