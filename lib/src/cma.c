@@ -241,7 +241,7 @@ static bool cma_wait(struct pfa *p, struct pfai_cma *a, uint32_t ended)
 		     p->os.wait(p->os.ctx, (const void *)(uintptr_t)&a->ended, ended, now + PFAI_TRY_WAIT_NS) != PFA_EDEADLK;
 	}
 	(void)pfai_add32(&a->waiters, UINT32_MAX);
-	return ok;
+	return ok || pfai_load_acquire(&a->ended) != ended; /* the last of them may have ended in between */
 }
 
 /* Looks, and looks again after others have ended. */

@@ -105,8 +105,8 @@ int pfai_contig_empty(struct pfai_evacuation *e, const struct pfai_hold *h, size
 /* Whoever waits for pageblocks of the area may look again. One that announces itself too late for this waits for a bounded time. */
 static void contig_taker_ends(const struct pfa *p, struct pfai_contig *c)
 {
+	(void)pfai_add32(&c->area->ended, 1u); /* first: who finds no taker looks whether one has ended (cma_wait()) */
 	(void)pfai_add32(&c->area->takers, UINT32_MAX);
-	(void)pfai_add32(&c->area->ended, 1u);
 	c->nr_holds++;
 	if (pfai_load_relaxed(&c->area->waiters) && p->os.wake)
 		p->os.wake(p->os.ctx, (const void *)(uintptr_t)&c->area->ended);
