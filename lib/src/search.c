@@ -50,10 +50,11 @@ static bool search_try(struct pfai_search *s, pfa_pfn start, pfa_pfn *next)
 	return true;
 }
 
-/* The first multiple of the alignment from pfn on. */
+/* The first multiple of the alignment from pfn on; PFAI_NONE: there is none. */
 static pfa_pfn search_align(const struct pfai_search *s, pfa_pfn pfn)
 {
-	return (pfn + (s->align - 1)) & ~(pfa_pfn)(s->align - 1);
+	const pfa_pfn last = pfn + (s->align - 1);
+	return last < pfn ? PFAI_NONE : last & ~(pfa_pfn)(s->align - 1);
 }
 
 /* A free block of some type (of an area: in it) that the run fits into, best fit. PFAI_NONE: none. */
@@ -127,13 +128,15 @@ static void search_remember(struct search_window best[SEARCH_BEST], unsigned *n,
 	best[at] = w;
 }
 
-/* The best windows after `last` (NULL: of all), in their order; one that costs nothing ends the pass. Returns how many. */
-static unsigned search_pass(struct pfai_search *s, const struct search_window *last, struct search_window best[SEARCH_BEST])
+/* The best windows after `last` (NULL: of all), in their order; one that costs nothing ends the pass. in_order: the next ones, whatever they
+ * cost. Returns how many. */
+static unsigned search_pass(struct pfai_search *s, const struct search_window *last, bool in_order, struct search_window best[SEARCH_BEST])
 {
 	const size_t pb_order = s->p->pb_order, width = ((s->nr - 1) >> pb_order) + 1;
-	size_t first = (s->lo - s->z->origin) >> pb_order, stop = ((s->hi - 1 - s->z->origin) >> pb_order) + 1, end = first, cost = 0;
+	size_t first = in_order && last ? last->pb + 1 : (s->lo - s->z->origin) >> pb_order;
+	size_t stop = ((s->hi - 1 - s->z->origin) >> pb_order) + 1, end = first, cost = 0;
 	unsigned n = 0;
-	while (end < stop) {
+	while (end < stop && !(in_order && n == SEARCH_BEST)) {
 		if (!pfai_zone_lock(s->p, s->z))
 			return n;
 		for (unsigned i = 0; i < SEARCH_BATCH && end < stop; i++) {
@@ -145,7 +148,7 @@ static unsigned search_pass(struct pfai_search *s, const struct search_window *l
 			}
 			if (end - first < width)
 				continue;
-			struct search_window w = { cost, first };
+			struct search_window w = { in_order ? 1 : cost, first };
 			bool place = search_place(s, first) < s->z->origin + ((first + 1) << pb_order);
 			if (place && (!last || search_before(last, &w)))
 				search_remember(best, &n, w);
@@ -154,7 +157,7 @@ static unsigned search_pass(struct pfai_search *s, const struct search_window *l
 		}
 		pfai_zone_unlock(s->p, s->z);
 		if (n && !best[0].cost) /* nothing is better */
-			return s->area ? 1 : n; /* of an area none is left out: the next pass begins after this window */
+			return n;
 	}
 	return n;
 }
@@ -172,10 +175,26 @@ static bool search_window(struct pfai_search *s, const struct search_window *w)
 	return false;
 }
 
-bool pfai_search(struct pfai_search *s)
+/* Tries the windows that so many passes find. */
+static bool search_windows(struct pfai_search *s, size_t passes, bool in_order)
 {
 	struct search_window best[SEARCH_BEST], last;
 	const struct search_window *after = NULL;
+	for (; passes; passes--) {
+		unsigned n = search_pass(s, after, in_order, best);
+		for (unsigned i = 0; i < n; i++)
+			if (search_window(s, &best[i]))
+				return true;
+		if (!n)
+			break;
+		last = best[n - 1];
+		after = &last;
+	}
+	return false;
+}
+
+bool pfai_search(struct pfai_search *s)
+{
 	if (s->nr > s->hi - s->lo)
 		return false;
 	if (pfai_load_relaxed(&s->z->st->corrupt)) {
@@ -186,21 +205,11 @@ bool pfai_search(struct pfai_search *s)
 		s->result = PFA_EBUSY;
 		return true;
 	}
-	if (search_free(s))
+	if (search_free(s) || search_windows(s, PFA_CONTIG_WINDOWS / SEARCH_BEST, false))
 		return true;
-	/* Of an area each pass finds one window at least, until there is none. */
-	size_t passes = s->area ? ((s->hi - s->lo) >> s->p->pb_order) + 1 : PFA_CONTIG_WINDOWS / SEARCH_BEST;
-	for (; passes; passes--) {
-		unsigned n = search_pass(s, after, best);
-		for (unsigned i = 0; i < n; i++)
-			if (search_window(s, &best[i]))
-				return true;
-		if (!n)
-			break;
-		last = best[n - 1];
-		after = &last;
-	}
-	return false;
+	/* Of an area none is left out. What an attempt moves before it fails changes what others cost, so that by their costs it cannot be told
+	 * which were tried. */
+	return s->area && search_windows(s, ((s->hi - s->lo) >> s->p->pb_order) + 1, true);
 }
 
 int pfa_alloc_contig(struct pfa *p, size_t nr_frames, size_t align_frames, uint32_t flags, pfa_pfn *out)

@@ -73,8 +73,8 @@ PFA_NODISCARD PFA_API int pfa_cma_find(struct pfa *pfa, pfa_pfn pfn, pfa_cma *ou
  * Finds a run in an area and takes it, as pfa_alloc_contig_range() does: frames of order 0, to be given back by pfa_cma_release(), in
  * any parts. (One that is freed in another way, or declared movable, stays counted as granted.)
  *
- * Where: a free block of the area that the run fits into; else each window of its pageblocks, that with the fewest frames in use first,
- * and each place in it, from what is in the way to behind it. It succeeds where any run could be had by pfa_alloc_contig_range(), as
+ * Where: a free block of the area that the run fits into; else the PFA_CONTIG_WINDOWS windows of its pageblocks with the fewest frames in
+ * use, the fewest first, then each window from the lowest; in each each place, from what is in the way to behind it. It succeeds where any run could be had by pfa_alloc_contig_range(), as
  * long as nobody else holds pageblocks of the area or brings in what cannot be moved.
  * @param nr_frames     1 or more
  * @param align_frames  a power of two: *out is a multiple of it
