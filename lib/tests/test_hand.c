@@ -403,9 +403,58 @@ static void test_source_freed_again(void **state)
 	done(&rig);
 }
 
+/* What is in the hand becomes somebody's, says its byte: the next destination, or (source) a block that has moved. */
+static bool spoil_source;
+
+static void spoil(struct scripted *sc, enum scripted_op op, uint64_t cookie, pfa_pfn dst, pfa_pfn src)
+{
+	(void)cookie, (void)dst;
+	if (op != OP_MIGRATE || meddle.done || sc->calls[OP_MIGRATE] < 3)
+		return;
+	for (pfa_pfn at = 0; at < FRAMES && !meddle.done; at++)
+		if (rig_info(sc->rig, at).state == PFA_FRAME_FREEING && (at < src) == spoil_source) {
+			*rig_frame_byte(sc->rig, at) = 0x20;
+			meddle.done = true;
+		}
+}
+
+static void test_spoilt_in_the_hand(void **state)
+{
+	(void)state;
+	struct rig rig;
+	if (rig_level == 0 || rig_level == 3) /* nobody looks; there is no hand */
+		return;
+	for (unsigned way = 0; way < 4; way++) {
+		base_of_singles(&rig);
+		meddle.done = false;
+		spoil_source = way & 1;
+		s.inside = spoil;
+		const pfa_pfn lo = s.blocks[0].at & ~(pfa_pfn)(PB - 1);
+		const unsigned faults = rig.fault.nr;
+		if (way & 2) {
+			struct pfa_dest dest = { .size = sizeof(dest), .mode = PFA_MIGRATE_SYNC, .flags = PFA_MOVABLE };
+			pfa_pfn heads[NR];
+			int results[NR];
+			for (unsigned i = 0; i < NR; i++)
+				heads[i] = s.blocks[i].at;
+			const int result = pfa_migrate(rig.pfa, heads, NR, &dest, results);
+			assert_int_equal(results[2], PFA_OK);
+			assert_int_equal(result, PFA_EAGAIN);
+			assert_int_equal(results[NR - 1], PFA_ECORRUPT);
+		} else {
+			EXPECT(pfa_alloc_contig_range, PFA_ECORRUPT, rig.pfa, lo, lo + PB, 0, NULL);
+		}
+		s.inside = NULL;
+		assert_true(meddle.done);
+		assert_int_equal(rig.fault.nr, faults + 1);
+		assert_int_equal(rig.fault.kind, PFA_FAULT_CORRUPT_FREE);
+		rig_drop(&rig);
+	}
+}
+
 static const struct unit_test tests[] = {
 	TEST(test_gives_back), TEST(test_last_frames), TEST(test_mark), TEST(test_refused), TEST(test_two_zones),
 	TEST(test_one_is_refused), TEST(test_freed_from_inside), TEST(test_pinned_from_inside), TEST(test_source_freed_again),
-	TEST(test_clusters_are_full),
+	TEST(test_clusters_are_full), TEST(test_spoilt_in_the_hand),
 };
 UNIT_MAIN(tests)
