@@ -6,13 +6,14 @@
 
 /* ---- sources ----------------------------------------------------------------------------------------------------- */
 
-/* A block that is FREEING leaves the hand for the free memory. True: it is a single frame, which says so now, and is put back with
- * others. */
+/* A block leaves the hand for the free memory. True: it is a single frame, which says so now, and is put back with others. */
 PFAI_ALWAYS_INLINE bool hand_put_locked(struct pfa *p, struct pfai_zone *z, size_t offset, unsigned order, size_t *frames)
 {
-	if (PFAI_UNLIKELY(!pfai_block_returnable(p, z, offset, order))) {
+	const bool ours = pfai_load_relaxed(&p->bytes[offset]) == (PFAI_FREEING | order);
+	if (PFAI_UNLIKELY(!ours || !pfai_block_returnable(p, z, offset, order))) {
 		pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
-		pfai_store_release(&p->bytes[offset], (uint8_t)(PFAI_HEAD | order));
+		if (ours)
+			pfai_store_release(&p->bytes[offset], (uint8_t)(PFAI_HEAD | order));
 		return false;
 	}
 	pfai_block_returns(p, offset, order);
@@ -108,9 +109,7 @@ static void hand_drop(struct pfa *p, struct pfai_hand *hand)
 	bool locked = !pfai_load_relaxed(&z->st->corrupt) && pfai_zone_lock(p, z);
 	for (; hand->at < hand->n; hand->at++) {
 		size_t offset = hand->offset[hand->at];
-		if (PFAI_UNLIKELY(pfai_load_relaxed(&p->bytes[offset]) != (PFAI_FREEING | hand->order)))
-			pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
-		else if (PFAI_UNLIKELY(!locked))
+		if (PFAI_UNLIKELY(!locked))
 			pfai_store_release(&p->bytes[offset], (uint8_t)(PFAI_HEAD | hand->order));
 		else if (hand_put_locked(p, z, offset, hand->order, &frames))
 			hand->offset[singles++] = (uint32_t)offset;

@@ -218,13 +218,16 @@ int pfai_move_putback(struct pfa *p, struct pfai_move *m)
 
 /* ---- migrate ----------------------------------------------------------------------------------------------------- */
 
-/* Is the destination the mover's alone? */
-static inline bool move_claim(struct pfa *p, struct pfai_move *m)
+/* Is the destination the mover's alone? PFA_EMISUSE: what the caller's take() gave is not; PFA_ECORRUPT: nor is our own any more. */
+static inline int move_claim(struct pfa *p, struct pfai_move *m)
 {
 	if (!m->taken)
-		return pfai_claim_block(p, m->dst, m->order);
+		return PFAI_LIKELY(pfai_claim_block(p, m->dst, m->order)) ? PFA_OK : PFA_EMISUSE;
 	m->taken = false; /* no claim to win, but the byte is to say what was written */
-	return !PFA_HARDENING || pfai_load_relaxed(&p->bytes[m->dst]) == (PFAI_FREEING | m->order);
+	if (!PFA_HARDENING || PFAI_LIKELY(pfai_load_relaxed(&p->bytes[m->dst]) == (PFAI_FREEING | m->order)))
+		return PFA_OK;
+	pfai_zone_mark_corrupt(m->to, PFAI_DAMAGE_FREE);
+	return PFA_ECORRUPT;
 }
 
 /* The destination becomes a movable block of the source's owner, locked and isolated by the mover. Source locked. The owner's
@@ -232,10 +235,12 @@ static inline bool move_claim(struct pfa *p, struct pfai_move *m)
 PFAI_ALWAYS_INLINE int move_prepare(struct pfa *p, struct pfai_move *m, const struct pfai_entry *src, struct pfai_entry *dst)
 {
 	uint32_t owner = pfai_load_relaxed(&src->refs) >> PFAI_REF_OWNER_SHIFT;
-	if (PFAI_UNLIKELY(!move_claim(p, m))) {
-		pfai_move_wrong_dst(m, PFA_FAULT_DESTINATION);
+	const int claimed = move_claim(p, m);
+	if (PFAI_UNLIKELY(claimed != PFA_OK)) {
+		if (claimed == PFA_EMISUSE)
+			pfai_move_wrong_dst(m, PFA_FAULT_DESTINATION);
 		m->dst = PFAI_NONE;
-		return PFA_EMISUSE;
+		return claimed;
 	}
 	pfai_entry_make(dst, owner, PFAI_REF_ISOLATED, src->cookie, m->self);
 	pfai_unclaim_as(p, m->dst, PFAI_MOVABLE | m->order);
@@ -502,15 +507,20 @@ PFAI_ALWAYS_INLINE int cluster_move(struct pfa *p, struct pfai_migration *call, 
 	return result == PFA_OK && (pfai_load_relaxed(&src->lock) & PFAI_ENTRY_RELEASED) ? PFA_ESTOP : result;
 }
 
-/* What the cluster has not come to, from heads[first] on, stays. An op may have released it. */
-static void PFAI_COLD cluster_leave(struct pfa *p, const struct pfai_move *m, const pfa_pfn heads[], unsigned first, unsigned n)
+/* What the cluster has not come to, from heads[first] on, stays. Returns which of them an op has released, a bit each. */
+static uint32_t PFAI_COLD cluster_leave(struct pfa *p, const pfa_pfn heads[], unsigned first, unsigned n)
 {
 	uint32_t released = 0;
 	for (unsigned i = first; i < n; i++)
 		released |= (uint32_t)pfai_page_unlock(p, pfai_entry_at(p, heads[i] - p->base)) << i;
-	for (unsigned i = first; i < n; i++)
-		if (released >> i & 1)
-			(void)pfai_movable_lose_owner(p, heads[i] - p->base, m->function);
+	return released;
+}
+
+/* Their frees are finished, which may tell of damage: with no page lock. */
+static void PFAI_COLD cluster_lose(struct pfa *p, const struct pfai_move *m, const pfa_pfn heads[], uint32_t released)
+{
+	for (; released; released &= released - 1)
+		(void)pfai_movable_lose_owner(p, heads[pfai_ctz(released)] - p->base, m->function);
 }
 
 /* The content of heads[0] to heads[moved - 1] has moved to dst[]. */
@@ -569,8 +579,9 @@ size_t pfai_migrate_blocks(struct pfa *p, const pfa_pfn heads[], size_t nr, stru
 	}
 	bool odd = *result != PFA_OK;
 	const size_t odd_src = m->src, odd_dst = m->dst;
+	uint32_t released = 0;
 	if (PFAI_UNLIKELY(moved + odd < n))
-		cluster_leave(p, m, heads, moved + odd, n);
+		released = cluster_leave(p, heads, moved + odd, n);
 	cluster_finish(p, m, heads, moved, dst);
 	m->src = odd_src;
 	m->dst = odd_dst;
@@ -580,6 +591,8 @@ size_t pfai_migrate_blocks(struct pfa *p, const pfa_pfn heads[], size_t nr, stru
 		*result = move_told(p, m, PFA_OK);
 	else
 		*result = migrate_block(p, heads, nr - 1, call);
+	if (PFAI_UNLIKELY(released))
+		cluster_lose(p, m, heads, released);
 	return moved + (odd || !moved);
 }
 
