@@ -6,8 +6,10 @@
 #include "scripted.h"
 #include "unit.h"
 
+#include <pfa/cma.h>
 #include <pfa/contig.h>
 #include <pfa/harden.h>
+#include <pfa/hotplug.h>
 
 #include <string.h>
 
@@ -425,6 +427,114 @@ static void test_test_isolated(void **state)
 	rig_stop(&rig);
 }
 
+/* ---- damage that is met late ---- */
+
+/* What a call does whose pageblocks are damaged while it holds them: at its nth unlock `used` of each that is held is more than it has. */
+static struct {
+	struct {
+		uint32_t used, type, holder, marked;
+	} *pbs;
+	unsigned countdown;
+	bool done;
+} late;
+
+static void damage_late(void *ctx, struct pfa *pfa, unsigned zone)
+{
+	(void)ctx;
+	(void)pfa;
+	(void)zone;
+	if (!late.countdown || --late.countdown)
+		return;
+	for (size_t pb = 0; pb < PAGEBLOCKS; pb++) {
+		if (!late.pbs[pb].holder)
+			continue;
+		late.pbs[pb].used = PB * 77;
+		late.done = true;
+	}
+}
+
+enum late_call { LATE_ISOLATE, LATE_ISOLATE_IN_VAIN, LATE_UNDO, LATE_RANGE, LATE_CONTIG, LATE_CMA_CREATE, LATE_CMA_ALLOC, LATE_CMA_DESTROY,
+	LATE_OFFLINE, LATE_ONLINE, LATE_ADD, LATE_REMOVE, LATE_CALLS };
+
+static int late_call(struct rig *rig, enum late_call call, unsigned nth)
+{
+	struct pfa *pfa = rig->pfa;
+	struct pfa_blocker why;
+	pfa_token token = 0;
+	pfa_pfn pfn = 0;
+	pfa_cma area = 0;
+	if (call == LATE_UNDO)
+		token = hold(rig, 2 * PB, 4 * PB);
+	if (call == LATE_CMA_ALLOC || call == LATE_CMA_DESTROY)
+		EXPECT(pfa_cma_create, PFA_OK, pfa, 2 * PB, 2 * PB, 0, &area, &why);
+	if (call == LATE_ONLINE || call == LATE_ADD || call == LATE_REMOVE)
+		EXPECT(pfa_offline_range, PFA_OK, pfa, 2 * PB, 2 * PB, 0, &why);
+	if (call == LATE_ADD)
+		EXPECT(pfa_remove_range, PFA_OK, pfa, 2 * PB, 2 * PB, &why);
+	if (call == LATE_ISOLATE_IN_VAIN) { /* a block over the edge */
+		EXPECT(pfa_alloc_window, PFA_OK, pfa, 7, PFA_MOVABLE, ((struct pfa_run){2 * PB, 2 * PB}), &pfn);
+	}
+	late.countdown = nth;
+	switch (call) {
+	case LATE_ISOLATE: return pfa_isolate_range(pfa, 2 * PB, 4 * PB, 0, &token, &why);
+	case LATE_ISOLATE_IN_VAIN: return pfa_isolate_range(pfa, 3 * PB, 5 * PB, 0, &token, &why);
+	case LATE_UNDO: return pfa_undo_isolate_range(pfa, 2 * PB, 4 * PB, token);
+	case LATE_RANGE: return pfa_alloc_contig_range(pfa, 2 * PB + 3, 4 * PB - 3, 0, &why);
+	case LATE_CONTIG: return pfa_alloc_contig(pfa, 2 * PB - 6, 1, 0, &pfn);
+	case LATE_CMA_CREATE: return pfa_cma_create(pfa, 2 * PB, 2 * PB, 0, &area, &why);
+	case LATE_CMA_ALLOC: return pfa_cma_alloc(pfa, area, 2 * PB - 6, 1, 0, &pfn);
+	case LATE_CMA_DESTROY: return pfa_cma_destroy(pfa, area);
+	case LATE_OFFLINE: return pfa_offline_range(pfa, 2 * PB + 3, 2 * PB - 6, 0, &why);
+	case LATE_ONLINE: return pfa_online_range(pfa, 2 * PB, 2 * PB, &why);
+	case LATE_ADD: return pfa_add_range(pfa, 2 * PB, 2 * PB, &why);
+	default: return pfa_remove_range(pfa, 2 * PB, 2 * PB, &why);
+	}
+}
+
+/* Wherever it is met, also in the end, where the pageblocks are given up: the call says so, and it is told. After the repair nothing is
+ * in use that a call has not granted. */
+static void test_damaged_while_held(void **state)
+{
+	(void)state;
+	for (enum late_call call = 0; call < LATE_CALLS; call++) {
+		unsigned met = 0;
+		bool damaged = true;
+		for (unsigned nth = 1; nth < 40; nth++) {
+			struct rig rig;
+			rig_init(&rig);
+			rig.cfg.cache_high = PFA_EXPLICIT_0;
+			rig_zone(&rig, 0, FRAMES);
+			rig_start(&rig);
+			size_t bytes;
+			late.pbs = rig_region(&rig, "pageblocks", &bytes);
+			MUST(bytes >= PAGEBLOCKS * sizeof(late.pbs[0]));
+			late.done = false;
+			pfa_debug_on_unlock(rig.pfa, damage_late, NULL);
+			int code = late_call(&rig, call, nth);
+			damaged = late.done;
+			late.countdown = 0;
+			const unsigned faults = rig.fault.nr;
+			struct pfa_repair repaired = {.size = sizeof(repaired)};
+			if (code == PFA_ECORRUPT) {
+				met++;
+				MUST_EQ(faults, 1);
+				MUST_EQ(rig.fault.kind, PFA_FAULT_CORRUPT_FREE);
+			} else if (faults || pfa_alloc(rig.pfa, 0, PFA_MOVABLE, &(pfa_pfn){0}) == PFA_ECORRUPT) {
+				rig_fail(__FILE__, __LINE__, "call %d, damaged at unlock %u: %d, and there is damage", (int)call, nth, code);
+			}
+			if (code == PFA_ECORRUPT) {
+				EXPECT(pfa_repair, PFA_OK, rig.pfa, PFA_REPAIR_QUIESCENT, &repaired);
+				rig_check(&rig);
+				MUST_EQ(rig_stats(&rig, 0).allocated, call == LATE_ISOLATE_IN_VAIN ? 2 * PB : 0);
+			}
+			rig_drop(&rig);
+			if (!damaged && nth > 20)
+				break;
+		}
+		MUST((met > 0) == (call != LATE_ISOLATE)); /* what it holds it does not look at again */
+	}
+}
+
 static const struct unit_test tests[] = {
 	TEST(test_holders),
 	TEST(test_misuse),
@@ -435,5 +545,6 @@ static const struct unit_test tests[] = {
 	TEST(test_edges_released),
 	TEST(test_borders),
 	TEST(test_test_isolated),
+	TEST(test_damaged_while_held),
 };
 UNIT_MAIN(tests)
