@@ -138,8 +138,7 @@ static int cma_make(struct pfa *p, struct pfai_cma *a, struct pfai_hold *h, uint
 		cma_retype(p, h, PFAI_CODE_CMA);
 		pfai_store_release(&a->use, (pfai_load_relaxed(&a->use) & ~PFAI_CMA_BUSY) | PFAI_CMA_LIVE);
 	}
-	pfai_unhold(p, h);
-	return result;
+	return pfai_unhold(p, h, result);
 }
 
 /* An unused place, BUSY from now on; NULL: there is none. */
@@ -205,7 +204,7 @@ static int cma_unmake(struct pfa *p, struct pfai_cma *a)
 	} else {
 		cma_retype(p, &h, PFAI_CODE_MOVABLE);
 	}
-	pfai_unhold(p, &h);
+	(void)pfai_unhold(p, &h, result); /* damage is the caller's to ask for: the area has ended all the same */
 	if (result == PFA_OK)
 		pfai_store_release(&a->use, generation + (1u << CMA_GENERATION_SHIFT));
 	return result;
@@ -220,9 +219,12 @@ int pfa_cma_destroy(struct pfa *p, pfa_cma area)
 	struct pfai_cma *a = cma_begin(p, area);
 	if (!a)
 		return PFA_EINVAL;
+	const struct pfai_zone *z = pfai_zone_of(p, a->run.first);
 	result = cma_unmake(p, a);
 	if (result != PFA_OK)
 		cma_leave(a);
+	if (z && pfai_load_relaxed(&z->st->corrupt))
+		result = PFA_ECORRUPT;
 	return pfai_told(p, result, function);
 }
 

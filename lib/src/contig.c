@@ -123,7 +123,10 @@ static int contig_held(struct pfai_evacuation *e, struct pfai_hold *h, struct pf
 	e->why = (struct pfa_blocker){ PFA_BLOCKER_BUSY, c->start };
 	result = pfai_contig_empty(e, h, c->start - h->z->origin, c->end - h->z->origin, &c->zero);
 	pfai_evacuation_end(e);
-	pfai_unhold(e->p, h);
+	int held = result;
+	result = pfai_unhold(e->p, h, held);
+	if (PFAI_UNLIKELY(result != held) && held == PFA_OK) /* free again for the repair: the zone refuses meanwhile */
+		pfai_contig_give_back(e->p, h->z, c->start - h->z->origin, c->end - h->z->origin);
 	return result;
 }
 

@@ -235,7 +235,7 @@ int pfa_offline_range(struct pfa *p, pfa_pfn start, size_t nr_frames, uint32_t f
 		c.h.why = c.e.why;
 		if (result == PFA_OK)
 			plug_each(&c, plug_offline);
-		pfai_unhold(p, &c.h);
+		result = pfai_unhold(p, &c.h, result);
 	}
 	return pfai_blocked(p, why, c.h.why, result, function);
 }
@@ -275,9 +275,7 @@ static int plug_do(struct pfa *p, pfa_pfn start, size_t nr_frames, plug_part *pa
 		} else {
 			plug_each(&c, part);
 		}
-		pfai_unhold(p, &c.h);
-		if (pfai_load_relaxed(&c.h.z->st->corrupt))
-			result = PFA_ECORRUPT;
+		result = pfai_unhold(p, &c.h, result);
 	}
 	return pfai_blocked(p, why, c.h.why, result, function);
 }

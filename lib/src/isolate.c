@@ -94,9 +94,10 @@ int pfai_hold(struct pfa *p, struct pfai_hold *h, bool cma)
 		result = hold_batch_locked(p, h, &pb, stop, cma);
 		pfai_zone_unlock(p, h->z);
 	}
-	if (result != PFA_OK)
-		hold_drop_own(p, h->z, h->first, pb, h->token);
-	return result;
+	if (result == PFA_OK)
+		return result;
+	hold_drop_own(p, h->z, h->first, pb, h->token);
+	return pfai_load_relaxed(&h->z->st->corrupt) ? PFA_ECORRUPT : result;
 }
 
 /* PFA_EAGAIN: a cache was skipped, which may grant what it has of them. */
@@ -112,9 +113,10 @@ int pfai_hold_purge(struct pfa *p, const struct pfai_hold *h, bool wait)
 	return result == PFA_EAGAIN ? PFA_OK : result;
 }
 
-void pfai_unhold(struct pfa *p, const struct pfai_hold *h)
+int pfai_unhold(struct pfa *p, const struct pfai_hold *h, int result)
 {
 	hold_drop_own(p, h->z, h->first, h->end, h->token);
+	return pfai_load_relaxed(&h->z->st->corrupt) ? PFA_ECORRUPT : result;
 }
 
 /* ---- API --------------------------------------------------------------------------------------------------------- */
@@ -176,7 +178,7 @@ int pfa_isolate_range(struct pfa *p, pfa_pfn start, pfa_pfn end, uint32_t flags,
 	if (result == PFA_OK)
 		*out = h.token;
 	else
-		pfai_unhold(p, &h);
+		result = pfai_unhold(p, &h, result);
 	return pfai_blocked(p, why, h.why, result, function);
 }
 

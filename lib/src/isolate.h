@@ -28,8 +28,8 @@ int pfai_hold(struct pfa *p, struct pfai_hold *h, bool cma);
  * be free. @return PFA_OK, PFA_EBUSY, PFA_ECORRUPT. */
 int pfai_hold_purge(struct pfa *p, const struct pfai_hold *h, bool wait);
 
-/* Gives them up. */
-void pfai_unhold(struct pfa *p, const struct pfai_hold *h);
+/* Gives them up. @return result; PFA_ECORRUPT: there is damage in the zone, which may have been met only now. */
+int pfai_unhold(struct pfa *p, const struct pfai_hold *h, int result);
 
 /* The end of a call: *why (NULL: not of interest) says what was in the way, and damage is told. Returns result. */
 int pfai_blocked(struct pfa *p, struct pfa_blocker *why, struct pfa_blocker blocker, int result, const char *function);

@@ -51,7 +51,7 @@ struct pfa_cma_stats {
  *         something is in the way, or in another area (PFA_BLOCKER_TYPE), or the platform cannot wait; PFA_EAGAIN: the flags forbid
  *         what would help; PFA_ENOMEM: no room for another area (PFA_BLOCKER_NONE), or no place for a block that has to be moved;
  *         PFA_ERANGE: not in one zone, or a hole; PFA_EINVAL: not whole pageblocks, none, or other flags; PFA_EDEADLK: inside an op;
- *         PFA_ECORRUPT.
+ *         PFA_ECORRUPT: damage was met, there is no such area (but pageblocks of it may count as CMA ones).
  * @context as pfa_alloc_contig_range(). @cost O(frames), and the moves; PFA_CONTIG_TRIES times at most.
  */
 PFA_NODISCARD PFA_API int pfa_cma_create(struct pfa *pfa, pfa_pfn start, size_t nr_frames, uint32_t flags, pfa_cma *out,
@@ -60,7 +60,8 @@ PFA_NODISCARD PFA_API int pfa_cma_create(struct pfa *pfa, pfa_pfn start, size_t 
 /**
  * Ends an area: its pageblocks are MOVABLE, and what was lent stays where it is.
  * @return PFA_OK; PFA_EBUSY: some of it is granted, another call is in it, a pageblock is held, or the platform cannot wait;
- *         PFA_EINVAL: no such area; PFA_EDEADLK: inside an op; PFA_ECORRUPT.
+ *         PFA_EINVAL: no such area; PFA_EDEADLK: inside an op; PFA_ECORRUPT: damage was met; met last, the area has ended
+ *         (the handle is PFA_EINVAL then).
  * @context as pfa_isolate_range(), but nothing is moved. @cost O(pageblocks).
  */
 PFA_NODISCARD PFA_API int pfa_cma_destroy(struct pfa *pfa, pfa_cma area);

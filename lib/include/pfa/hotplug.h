@@ -40,7 +40,8 @@ extern "C" {
  * @return PFA_OK. Else nothing has gone offline, but blocks may have been moved: PFA_EBUSY: something is in the way after PFA_CONTIG_TRIES
  *         tries, or the platform cannot wait; PFA_EAGAIN: the flags forbid what would help; PFA_ENOMEM: no place for a block that has to be
  *         moved; PFA_ERANGE: not in one zone, or nothing but holes; PFA_EINVAL: no frames, or other flags; PFA_EDEADLK: inside an op;
- *         PFA_ECORRUPT.
+ *         PFA_ECORRUPT: damage was met. Where it was met last, as the pageblocks were given up, the range is what it was to be
+ *         (pfa_frame_info() says); the zone refuses until pfa_repair().
  * @context as pfa_alloc_contig_range(). @cost O(frames), and the moves; caches are drained of the range at each try.
  */
 PFA_NODISCARD PFA_API int pfa_offline_range(struct pfa *pfa, pfa_pfn start, size_t nr_frames, uint32_t flags, struct pfa_blocker *why);
@@ -48,7 +49,7 @@ PFA_NODISCARD PFA_API int pfa_offline_range(struct pfa *pfa, pfa_pfn start, size
 /**
  * Brings all offline frames of the range back: free, or bad. What is present already stays as it is.
  * @return PFA_OK; PFA_EBUSY: a pageblock is held (why: PFA_BLOCKER_HELD), or the platform cannot wait; PFA_ERANGE, PFA_EINVAL, PFA_EDEADLK,
- *         PFA_ECORRUPT: as pfa_offline_range(). But for PFA_OK nothing has changed.
+ *         PFA_ECORRUPT: as pfa_offline_range(). But for PFA_OK and PFA_ECORRUPT nothing has changed.
  * @context no owner is called. @cost O(frames).
  */
 PFA_NODISCARD PFA_API int pfa_online_range(struct pfa *pfa, pfa_pfn start, size_t nr_frames, struct pfa_blocker *why);
@@ -57,7 +58,8 @@ PFA_NODISCARD PFA_API int pfa_online_range(struct pfa *pfa, pfa_pfn start, size_
  * Makes holes offline frames: the memory behind them is there, and may be used once it is online. It must be part of the configured pool,
  * if there is one.
  * @return PFA_OK; PFA_EBUSY: a frame exists already (PFA_BLOCKER_PRESENT), a pageblock is held, or the platform cannot wait; PFA_ERANGE: not in
- *         one zone; PFA_EINVAL: no frames; PFA_EDEADLK: inside an op; PFA_ECORRUPT. But for PFA_OK nothing has changed.
+ *         one zone; PFA_EINVAL: no frames; PFA_EDEADLK: inside an op; PFA_ECORRUPT, as
+ *         pfa_offline_range(). But for these two nothing has changed.
  * @context, @cost as pfa_online_range().
  */
 PFA_NODISCARD PFA_API int pfa_add_range(struct pfa *pfa, pfa_pfn start, size_t nr_frames, struct pfa_blocker *why);
@@ -65,7 +67,8 @@ PFA_NODISCARD PFA_API int pfa_add_range(struct pfa *pfa, pfa_pfn start, size_t n
 /**
  * Makes offline frames holes: the library will never touch their memory, nor know of it (a bad frame is forgotten).
  * @return PFA_OK; PFA_EBUSY: a frame is present (PFA_BLOCKER_PRESENT), a pageblock is held, or the platform cannot wait; PFA_ERANGE: not in one
- *         zone, or nothing but holes; PFA_EINVAL: no frames; PFA_EDEADLK: inside an op; PFA_ECORRUPT. But for PFA_OK nothing has changed.
+ *         zone, or nothing but holes; PFA_EINVAL: no frames; PFA_EDEADLK: inside an op; PFA_ECORRUPT, as
+ *         pfa_offline_range(). But for these two nothing has changed.
  * @context, @cost as pfa_online_range().
  */
 PFA_NODISCARD PFA_API int pfa_remove_range(struct pfa *pfa, pfa_pfn start, size_t nr_frames, struct pfa_blocker *why);
