@@ -458,6 +458,7 @@ static void test_ranges_back_out(void **state)
  * in another thread, as what happens between two holds of the lock. */
 static struct {
 	void *(*meanwhile)(void *pfa);
+	unsigned later; /* not at the first time, but so many times later */
 	bool contended, woken;
 } gap;
 
@@ -479,7 +480,7 @@ static void gap_unlocks(void *ctx, struct pfa *pfa, unsigned zone)
 {
 	(void)ctx;
 	(void)zone;
-	if (gap.contended || !gap.meanwhile)
+	if (gap.contended || !gap.meanwhile || gap.later-- > 0)
 		return;
 	gap.contended = true;
 	in_a_thread(contend, pfa);
@@ -655,10 +656,48 @@ static void test_taker_ends(void **state)
 	stop();
 }
 
+static int freed;
+
+static void *free_what_goes_offline(void *arg)
+{
+	freed = pfa_free(arg, 5 * PB + 7, 0);
+	return NULL;
+}
+
+/* Somebody frees a frame that is not his, as soon as it is taken to go offline: it is free or offline, and the call says what it met. */
+static void test_freed_while_it_goes_offline(void **state)
+{
+	(void)state;
+	unsigned won = 0;
+	bool woken = RIG_HARDENED; /* else misuse is undefined */
+	for (unsigned later = 0; woken; later++) {
+		struct pfa_blocker why;
+		struct pfa_repair repaired = {.size = sizeof(repaired)};
+		struct pfa *pfa = gap_start(PFA_EXPLICIT_0);
+		gap.later = later;
+		gap.meanwhile = free_what_goes_offline;
+		int code = pfa_offline_range(pfa, 5 * PB, PB, 0, &why);
+		woken = gap.woken;
+		gap.meanwhile = NULL;
+		if (woken && freed == PFA_OK) {
+			won++;
+			rig_expect("pfa_offline_range", PFA_ECORRUPT, code, __FILE__, __LINE__);
+			EXPECT(pfa_repair, PFA_OK, pfa, PFA_REPAIR_QUIESCENT, &repaired);
+			assert_int_equal(rig_stats(&busy.rig, 0).offline, PB - 1);
+		} else {
+			MUST_EQ(code, PFA_OK);
+			assert_int_equal(rig_stats(&busy.rig, 0).offline, PB);
+		}
+		rig_check(&busy.rig);
+		rig_drop(&busy.rig);
+	}
+	assert_true(won > 0 || !RIG_HARDENED);
+}
+
 static const struct unit_test tests[] = {
 	TEST(test_zone_is_busy), TEST(test_requests_back_out), TEST(test_cache_is_busy), TEST(test_set_is_busy),
 	TEST(test_service_is_busy), TEST(test_drained_behind_a_request), TEST(test_inside_of_a_claimed_range),
 	TEST(test_movers_back_out), TEST(test_ranges_back_out), TEST(test_two_undos),
-	TEST(test_isolate_skips_no_cache), TEST(test_taker_ends),
+	TEST(test_isolate_skips_no_cache), TEST(test_freed_while_it_goes_offline), TEST(test_taker_ends),
 };
 UNIT_MAIN(tests)
