@@ -90,7 +90,7 @@ static void plug_each(struct plug *c, plug_part *part)
 	}
 }
 
-/* They were taken, or are bad. */
+/* They were taken, or are bad. What is neither is misuse: damage, and left as it is. */
 static void plug_offline(struct plug *c, size_t lo, size_t hi)
 {
 	struct pfai_zone *z = c->h.z;
@@ -100,12 +100,17 @@ static void plug_offline(struct plug *c, size_t lo, size_t hi)
 		if (pfai_byte_is_absent(byte))
 			continue;
 		bool bad = byte == PFAI_BAD;
+		/* or it became bad after it was taken */
+		uint8_t gone = bad || pfai_map_test(z->doomed, rel) ? PFAI_OFFLINE_BAD : PFAI_OFFLINE;
+		/* It can be freed, by somebody whose it is not: then it is not ours any more, whatever it is by now. */
+		if (PFAI_UNLIKELY(!pfai_claim(plug_byte(c, rel), bad ? PFAI_BAD : PFAI_HEAD, gone))) {
+			pfai_zone_mark_corrupt(z, PFAI_DAMAGE_FREE);
+			continue;
+		}
 		z->st->bad -= bad;
 		z->st->direct_frees += !bad;
 		z->st->present--;
 		z->st->offline++;
-		/* or it became bad after it was taken */
-		pfai_store_relaxed(plug_byte(c, rel), bad || pfai_map_test(z->doomed, rel) ? PFAI_OFFLINE_BAD : PFAI_OFFLINE);
 		pb->flags |= PFAI_PB_PARTIAL;
 	}
 	pfai_zone_undoom_locked(c->p, z, lo, hi - lo);

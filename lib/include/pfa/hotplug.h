@@ -41,7 +41,7 @@ extern "C" {
  *         tries, or the platform cannot wait; PFA_EAGAIN: the flags forbid what would help; PFA_ENOMEM: no place for a block that has to be
  *         moved; PFA_ERANGE: not in one zone, or nothing but holes; PFA_EINVAL: no frames, or other flags; PFA_EDEADLK: inside an op;
  *         PFA_ECORRUPT: damage was met. Where it was met last, as the pageblocks were given up, the range is what it was to be
- *         (pfa_frame_info() says); the zone refuses until pfa_repair().
+ *         (pfa_frame_info() says), but for frames that somebody freed who had no right to, meanwhile; the zone refuses until pfa_repair().
  * @context as pfa_alloc_contig_range(). @cost O(frames), and the moves; caches are drained of the range at each try.
  */
 PFA_NODISCARD PFA_API int pfa_offline_range(struct pfa *pfa, pfa_pfn start, size_t nr_frames, uint32_t flags, struct pfa_blocker *why);
