@@ -183,13 +183,25 @@ static void plug_remove(struct plug *c, size_t lo, size_t hi)
 
 /* ---- offline ------------------------------------------------------------------------------------------------------- */
 
+/* One that has just become bad is not part of the run any more. */
+static bool plug_became_bad(const struct plug *c, int result, unsigned *tries)
+{
+	return result == PFA_EBUSY && c->e.why.reason == PFA_BLOCKER_BAD && (c->e.flags & PFA_TAKE_BAD) && (*tries)++ < PFA_CONTIG_TRIES;
+}
+
 /* Is anything in the way that will not go? */
 static int plug_look(struct plug *c)
 {
 	int result = PFA_OK;
+	unsigned tries = 0;
 	for (size_t at = plug_next(c, c->lo, true), end; at < c->hi && result == PFA_OK; at = plug_next(c, end, true)) {
 		end = plug_next(c, at, false);
 		result = pfai_evacuable(&c->e, at, end);
+		if (plug_became_bad(c, result, &tries)) {
+			c->e.why.reason = PFA_BLOCKER_NONE;
+			result = PFA_OK;
+			end = at;
+		}
 	}
 	return result;
 }
@@ -204,8 +216,7 @@ static int plug_take(struct plug *c)
 		size_t end = plug_next(c, at, false);
 		c->e.why = (struct pfa_blocker){ PFA_BLOCKER_BUSY, c->h.z->origin + at };
 		int result = pfai_contig_empty(&c->e, &c->h, at, end, &zero);
-		/* One that has just become bad is not part of the run any more. */
-		bool again = result == PFA_EBUSY && c->e.why.reason == PFA_BLOCKER_BAD && (c->e.flags & PFA_TAKE_BAD) && tries++ < PFA_CONTIG_TRIES;
+		bool again = plug_became_bad(c, result, &tries);
 		if (result != PFA_OK && !again) {
 			for (size_t lo = plug_next(c, c->lo, true); lo < at; lo = plug_next(c, end, true)) {
 				end = plug_next(c, lo, false);
