@@ -47,7 +47,8 @@ struct pfa_cma_stats {
  * @param flags  PFA_NOMIGRATE: nothing is moved; PFA_NOWAIT: nor is a cache waited for that somebody uses
  * @param out    the area
  * @param why    what was in the way; NULL: not of interest
- * @return PFA_OK. Else no type has changed, but blocks may have been moved, though none while there is what can never go: PFA_EBUSY:
+ * @return PFA_OK. Else no type has changed, but blocks may have been moved, though none while there is what can never go
+ *         (but for the guard of a block beside the range): PFA_EBUSY:
  *         something is in the way, or in another area (PFA_BLOCKER_TYPE), or the platform cannot wait; PFA_EAGAIN: the flags forbid
  *         what would help; PFA_ENOMEM: no room for another area (PFA_BLOCKER_NONE), or no place for a block that has to be moved;
  *         PFA_ERANGE: not in one zone, or a hole; PFA_EINVAL: not whole pageblocks, none, or other flags; PFA_EDEADLK: inside an op;

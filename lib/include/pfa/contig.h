@@ -137,7 +137,7 @@ PFA_NODISCARD PFA_API int pfa_alloc_contig_range(struct pfa *pfa, pfa_pfn start,
  *         or other flags; PFA_EBUSY: the platform cannot wait, and a zone's lock is busy; PFA_ENOTSUP, PFA_EDEADLK, PFA_ECORRUPT: as
  *         pfa_alloc_contig_range().
  * @context as pfa_alloc_contig_range(). @cost O(orders) where a free block fits; else O(pageblocks), and the attempts: what is in the way
- *          for good is seen before anything is held or moved.
+ *          for good is seen before anything is held or moved (but for the guard of a block beside the run).
  */
 PFA_NODISCARD PFA_API int pfa_alloc_contig(struct pfa *pfa, size_t nr_frames, size_t align_frames, uint32_t flags, pfa_pfn *out);
 
