@@ -3,6 +3,7 @@
  * exec.c - see exec.h. The world that an instance lives in (platform ops with their contracts), its beginning and end,
  * and the loop over the steps.
  */
+#include "exec_contig.h"
 #include "exec_movable.h"
 
 #include <stdio.h>
@@ -135,6 +136,8 @@ static void exec_platform_zero(void *ctx, pfa_pfn first, size_t nr_frames, void 
 	struct exec_run *run = ((struct pfa_sim *)ctx)->ctx;
 	const struct setup *s = &run->setup;
 
+	if (exec_mov.contig) /* it has what it wants: its last move has ended */
+		(void)exec_contig_settle(run, exec_mov.contig);
 	run->zeroed_first = first;
 	run->zeroed_nr = nr_frames;
 	if (!run->in_zero)

@@ -318,6 +318,7 @@ bool exec_contig_range(struct exec_run *run, struct exec_handle *h, pfa_pfn star
 	const bool mine = c.held = a.code == PFA_OK;
 	int code;
 
+	c.may_hold = !mine && a.loose;
 	if (run->p->config.abort_policy && run->nr_poked)
 		return exec_skip(run);
 	if (a.code != PFA_EINVAL && (flags & PFA_ZERO) && !run->m.can_zero)

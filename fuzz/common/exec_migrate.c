@@ -246,7 +246,7 @@ bool exec_mov_judge_nomem(struct exec_run *run, struct exec_move *move)
 	move->corrupt = run->nr_written != 0;
 	if (!exec_judge_written(run))
 		return false;
-	if (move->corrupt || run->any_highatomic || !run->ops->zone_stats || (exec_mov.contig && (!exec_mov.contig->ranged || exec_mov.contig->parts)))
+	if (move->corrupt || run->any_highatomic || !run->ops->zone_stats || (exec_mov.contig && (!exec_mov.contig->ranged || exec_mov.contig->may_hold || exec_mov.contig->parts)))
 		return true;
 	if (!exec_refresh(run))
 		return false;

@@ -77,6 +77,7 @@ struct exec_contig {
 	bool edges;               /* what reaches over their edges is to be moved; else what has a frame of the range */
 	bool fixed;               /* nothing is */
 	bool held;                /* nothing was in the way for good: the call holds them */
+	bool may_hold;            /* that is not known: what is bad may be so only once caches and quarantines are empty */
 	bool takes_bad;           /* bad frames are in nobody's way */
 	bool parts;               /* it takes part after part: what it took is nobody's, and allocated, until it ends */
 	struct exec_move move;
