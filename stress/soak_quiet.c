@@ -268,7 +268,7 @@ void soak_quiet_check(void)
 		quiet_marks(slot, z);
 	if (soak.geo.cpu_mode != SOAK_CPU_RSEQ)
 		for (unsigned i = 0; i < 6; i++)
-			quiet_liveness_query(slot, soak_flags(slot) & ~(uint32_t)PFA_NORETRY);
+			quiet_liveness_query(slot, soak_flags(slot) & ~(uint32_t)(PFA_NORETRY | PFA_COMPACT)); /* that makes larger ones */
 	for (unsigned a = 0; a < soak_nr_actors; a++) {
 		slot->actor = a;
 		if (soak_actors[a]->quiet)
